@@ -1,0 +1,272 @@
+/* Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Shared memory: who.  Slots of workers, presence, waiting relay halves,
+ * per-address counters, refused agents.  Nothing here holds a pointer to the
+ * heap of a process; who looks up gets a copy.
+ */
+
+#ifndef _NGX_MESH_SHM_H_INCLUDED_
+#define _NGX_MESH_SHM_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+#define NGX_MESH_SLOTS      256
+#define NGX_MESH_ID_LEN     48
+
+#define NGX_MESH_AGENT      1         /* kinds of presence */
+#define NGX_MESH_AMT        2
+
+
+/* names a session anywhere: the worker's slot, its epoch, the session */
+typedef struct {
+    uint64_t          serial;
+    uint32_t          epoch;
+    uint16_t          slot;
+} ngx_mesh_addr_t;
+
+
+/* counters of a slot; names, help and units are one table in ngx_mesh_shm.c */
+typedef enum {
+    NGX_MESH_C_AGENTS_TOTAL = 0,      /* agents that reached command 4 */
+    NGX_MESH_C_HANDSHAKES,            /* agent upgrades */
+    NGX_MESH_C_SKIPPED,               /* handshakes without a signature */
+    NGX_MESH_C_HELD,                  /* agents refused, that is held */
+    NGX_MESH_C_MUTED,
+    NGX_MESH_C_LOGINS,
+    NGX_MESH_C_LOGIN_FAILURES,
+    NGX_MESH_C_CONTROL_TOTAL,
+    NGX_MESH_C_RELAYS_TOTAL,          /* pairs */
+    NGX_MESH_C_RELAYS_LOCAL,          /* both halves in one worker */
+    NGX_MESH_C_RELAYS_CROSS,
+    NGX_MESH_C_RELAY_EXPIRED,
+    NGX_MESH_C_RELAY_REFUSED,
+    NGX_MESH_C_MSG_IN,
+    NGX_MESH_C_MSG_OUT,
+    NGX_MESH_C_BYTES_IN,
+    NGX_MESH_C_BYTES_OUT,
+    NGX_MESH_C_UNKNOWN_MSG,           /* unknown, obsolete, repeated */
+    NGX_MESH_C_BAD_JSON,
+    NGX_MESH_C_DROPPED,               /* over a queue mark */
+    NGX_MESH_C_CLOSED_SLOW,
+    NGX_MESH_C_ORIGIN_REFUSED,
+    NGX_MESH_C_LIMITED,
+    NGX_MESH_C_BUS_MSGS,
+    NGX_MESH_C_BUS_BOUNCES,
+    NGX_MESH_C_BUS_CLOSES,
+    NGX_MESH_C_DB_REQS,
+    NGX_MESH_C_DB_ERRORS,
+    NGX_MESH_C_DB_LATENCY_US,         /* sum */
+    NGX_MESH_C_SIGN_REQS,
+    NGX_MESH_C_SIGN_LATENCY_US,       /* sum */
+    NGX_MESH_C_WORKERS_DIED,
+    NGX_MESH_C_CORES_PUSHED,
+    NGX_MESH_COUNTERS
+} ngx_mesh_counter_e;
+
+/* gauges of a slot */
+typedef enum {
+    NGX_MESH_G_AGENTS = 0,            /* authenticated, not muted */
+    NGX_MESH_G_PENDING,               /* agents in the handshake */
+    NGX_MESH_G_HELD,
+    NGX_MESH_G_BROWSERS,
+    NGX_MESH_G_RELAYS,                /* halves */
+    NGX_MESH_G_AMT,
+    NGX_MESH_G_DB_QUEUE,
+    NGX_MESH_G_DB_DOWN,               /* 1: database away */
+    NGX_MESH_G_SIGNER_DOWN,
+    NGX_MESH_G_SIGN_QUEUE,
+    NGX_MESH_GAUGES
+} ngx_mesh_gauge_e;
+
+
+#define NGX_MESH_SLOT_LIVE      1
+#define NGX_MESH_SLOT_DRAINING  2
+
+
+typedef struct {
+    ngx_pid_t         pid;            /* 0: free */
+    uint32_t          epoch;
+    uint32_t          flags;
+    uint32_t          generation;
+    time_t            started;
+    ngx_atomic_t      gauge[NGX_MESH_GAUGES];
+    ngx_atomic_t      counter[NGX_MESH_COUNTERS];
+} ngx_mesh_slot_t;
+
+
+extern ngx_mesh_slot_t  *ngx_mesh_slot;         /* of this worker */
+extern ngx_uint_t        ngx_mesh_slot_n;
+
+#define ngx_mesh_count(c)        (void) ngx_atomic_fetch_add(                 \
+                                     &ngx_mesh_slot->counter[c], 1)
+#define ngx_mesh_count_n(c, n)   (void) ngx_atomic_fetch_add(                 \
+                                     &ngx_mesh_slot->counter[c], n)
+#define ngx_mesh_gauge(g, n)     (void) ngx_atomic_fetch_add(                 \
+                                     &ngx_mesh_slot->gauge[g], n)
+
+
+/* a number unique to one session for ever (of this zone) */
+uint64_t ngx_mesh_serial(void);
+
+/* copies slot n; NGX_DECLINED if free */
+ngx_int_t ngx_mesh_slot_get(ngx_uint_t n, ngx_mesh_slot_t *slot);
+
+/* sums over all slots and the row of departed workers */
+ngx_atomic_uint_t ngx_mesh_counter_sum(ngx_mesh_counter_e c);
+ngx_atomic_uint_t ngx_mesh_gauge_sum(ngx_mesh_gauge_e g);
+const char *ngx_mesh_counter_name(ngx_mesh_counter_e c);   /* snake case */
+const char *ngx_mesh_counter_help(ngx_mesh_counter_e c);
+const char *ngx_mesh_gauge_name(ngx_mesh_gauge_e g);
+const char *ngx_mesh_gauge_help(ngx_mesh_gauge_e g);
+ngx_uint_t ngx_mesh_zone_free_pages(void);
+
+
+/* Presence. */
+
+typedef struct {
+    u_char            id[NGX_MESH_ID_LEN];      /* node id, raw */
+    ngx_mesh_addr_t   owner;
+    int64_t           device_id;
+    int64_t           group_id;
+    int64_t           domain_id;
+    time_t            since;
+    uint8_t           kind;
+    uint8_t           caps;
+} ngx_mesh_presence_t;
+
+/*
+ * Makes this worker's session the owner of p->id.  If another session had it,
+ * *loser is its address (serial 0: none); the caller mutes it by the bus.
+ *   NGX_OK, NGX_ERROR: the zone is full
+ */
+ngx_int_t ngx_mesh_presence_insert(const ngx_mesh_presence_t *p,
+    ngx_mesh_addr_t *loser);
+/* NGX_OK: was mine and is gone; NGX_DECLINED: another session has it */
+ngx_int_t ngx_mesh_presence_delete(ngx_uint_t kind, int64_t domain_id,
+    const u_char *id, uint64_t serial);
+/* only while serial still owns it: the device moved to another group */
+ngx_int_t ngx_mesh_presence_move(ngx_uint_t kind, int64_t domain_id,
+    const u_char *id, int64_t group_id);
+ngx_int_t ngx_mesh_presence_lookup(ngx_uint_t kind, int64_t domain_id,
+    const u_char *id, ngx_mesh_presence_t *p);
+/*
+ * Calls fn with a copy of every entry of a domain, outside of the mutex
+ * (in batches); fn returns NGX_OK to go on.
+ */
+ngx_int_t ngx_mesh_presence_each(int64_t domain_id,
+    ngx_int_t (*fn)(const ngx_mesh_presence_t *p, void *data), void *data);
+
+
+/* The first half of a relay, waiting. */
+
+typedef struct {
+    u_char            key[32];        /* SHA-256 of domain, user, relay id */
+    u_char            device[NGX_MESH_ID_LEN];  /* or zeros */
+    ngx_mesh_addr_t   owner;
+    uint32_t          p;              /* 0: not named */
+    uint8_t           role;           /* NGX_MESH_VIEWER, NGX_MESH_DEVICE */
+    time_t            expires;
+} ngx_mesh_meet_t;
+
+#define NGX_MESH_VIEWER  1
+#define NGX_MESH_DEVICE  2
+
+/*
+ * Under one lock: finds who waits under m->key.  Nobody: inserts m.
+ *   NGX_AGAIN     m waits
+ *   NGX_OK        *first was waiting, fits (other role, same device and p
+ *                 where both name them) and is removed
+ *   NGX_BUSY      does not fit, or has the same role: m is the newcomer to
+ *                 be closed, the waiting half stays
+ *   NGX_ERROR     the zone is full
+ */
+ngx_int_t ngx_mesh_meet(const ngx_mesh_meet_t *m, ngx_mesh_meet_t *first);
+/* removes it if serial still waits there */
+void ngx_mesh_meet_cancel(const u_char *key, uint64_t serial);
+
+/*
+ * Keys of relays in use, so that a third half is refused: taken by the pair
+ * when it forms, released when it ends.  NGX_BUSY: taken.
+ */
+ngx_int_t ngx_mesh_pair_insert(const u_char *key, uint64_t serial);
+void ngx_mesh_pair_delete(const u_char *key, uint64_t serial);
+
+
+/* Counting by address or user (a string of at most 64 bytes). */
+
+/* counts one in; NGX_BUSY: n or more are in already and nothing changed */
+ngx_int_t ngx_mesh_limit_enter(ngx_uint_t what, const ngx_str_t *name,
+    ngx_uint_t n);
+void ngx_mesh_limit_leave(ngx_uint_t what, const ngx_str_t *name);
+
+/*
+ * Failures with forgetting: adds n to the count of name within window
+ * seconds and returns the count; n 0 only reads.  Used for lockout of
+ * logins and for logins per node.
+ */
+ngx_uint_t ngx_mesh_rate(ngx_uint_t what, const ngx_str_t *name,
+    ngx_uint_t n, ngx_uint_t window);
+void ngx_mesh_rate_clear(ngx_uint_t what, const ngx_str_t *name);
+
+#define NGX_MESH_RATE_LOGIN_USER     16
+#define NGX_MESH_RATE_LOGIN_ADDRESS  17
+#define NGX_MESH_RATE_NODE           18
+
+
+/* Refused agents, as the Server page shows them: a ring of the last 128. */
+
+typedef struct {
+    u_char            id[NGX_MESH_ID_LEN];      /* node, zeros: unknown */
+    u_char            group[NGX_MESH_ID_LEN];   /* asked for, or zeros */
+    u_char            hash[NGX_MESH_ID_LEN];    /* outer hash it saw */
+    u_char            address[64];    /* text, NUL-terminated */
+    u_char            name[64];       /* host name, NUL-terminated, or "" */
+    int64_t           domain_id;
+    time_t            first, last;
+    uint32_t          count;
+    uint32_t          reason;         /* NGX_MESH_REFUSED_* */
+    uint8_t           held;           /* still connected */
+    uint8_t           used;
+} ngx_mesh_refused_t;
+
+#define NGX_MESH_REFUSED_HASH       1  /* not a certificate of ours */
+#define NGX_MESH_REFUSED_SIGNATURE  2
+#define NGX_MESH_REFUSED_GROUP      3  /* unknown, deleted, other kind */
+#define NGX_MESH_REFUSED_LIMIT      4
+#define NGX_MESH_REFUSED_OFTEN      5  /* more than 6 logins in 2 minutes */
+#define NGX_MESH_REFUSED_TIMEOUT    6
+#define NGX_MESH_REFUSED_PROTOCOL   7
+#define NGX_MESH_REFUSED_KEY        8  /* weak or oversized */
+#define NGX_MESH_REFUSED_ZONE       9  /* presence: zone full */
+#define NGX_MESH_REFUSED_DUPLICATE  10 /* muted: another session is newer */
+
+const char *ngx_mesh_refused_text(ngx_uint_t reason);   /* a sentence */
+
+/* merges with the entry of the same node (or address) and reason */
+void ngx_mesh_refused_add(const ngx_mesh_refused_t *r);
+void ngx_mesh_refused_left(const u_char *id, const u_char *address,
+    ngx_uint_t reason);
+ngx_uint_t ngx_mesh_refused_list(ngx_mesh_refused_t *list, ngx_uint_t max);
+
+
+/*
+ * Outer hashes of the current generation, in the zone so that old workers
+ * name the right one (servertlshash): per server index, the FullHash of the
+ * certificate that an agent will choose.
+ */
+void ngx_mesh_outer_hash_set(ngx_uint_t server, const u_char *hash);
+ngx_int_t ngx_mesh_outer_hash_get(ngx_uint_t server, u_char *hash);
+
+
+/* Set-up and life (called by the modules only). */
+ngx_int_t ngx_mesh_shm_init_zone(ngx_shm_zone_t *zone, void *data);
+ngx_int_t ngx_mesh_slot_claim(ngx_cycle_t *cycle);
+void ngx_mesh_slot_release(void);
+void ngx_mesh_shm_tick(void);         /* purge of dead workers, expiry */
+
+
+#endif /* _NGX_MESH_SHM_H_INCLUDED_ */
