@@ -27,7 +27,7 @@ mesh_signer_parse_reply(mesh_signer_msg_t *msg, const uint8_t *buf,
         return MESH_AGAIN;
     }
 
-    if (buf[4] > MESH_SIGNER_BUSY || buf[5] != 0) {
+    if (buf[4] > MESH_SIGNER_FAILED || buf[5] != 0) {
         return MESH_ERROR;
     }
 

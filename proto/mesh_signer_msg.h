@@ -29,7 +29,6 @@
 #define MESH_SIGNER_BAD          1      /* no such op, or not its length */
 #define MESH_SIGNER_NO_KEY       2      /* no such identity */
 #define MESH_SIGNER_FAILED       3      /* the signer's log says why */
-#define MESH_SIGNER_BUSY         4      /* too many in flight; again later */
 
 /* key: which identity of the server; 0 is the agent server key */
 #define MESH_SIGNER_KEY_DEFAULT  0
@@ -47,7 +46,7 @@
 #define MESH_SIGNER_MAX_REPLY_FRAME                                           \
     (MESH_SIGNER_HEAD + MESH_SIGNER_MAX_REPLY)
 
-/* what one connection may have unanswered; the signer answers BUSY beyond */
+/* what one connection may have unanswered; beyond, the signer stops reading */
 #define MESH_SIGNER_MAX_INFLIGHT 1024
 
 

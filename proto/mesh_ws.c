@@ -165,7 +165,13 @@ mesh_ws_parse_head(mesh_ws_parse_t *st, const mesh_ws_limits_t *lim,
         return MESH_OK;
     }
 
-    return mesh_ws_begin_frame(st, lim, ev);
+    rc = mesh_ws_begin_frame(st, lim, ev);
+
+    if (rc == MESH_WS_HEAD) {
+        ev->data = *pos;
+    }
+
+    return rc;
 }
 
 

@@ -85,6 +85,7 @@ typedef struct {
                                    DATA, DISCARD: of these still to come;
                                    END: bytes of the message */
     uint8_t    *data;           /* DATA: in the caller's buffer, unmasked;
+                                   HEAD: where its payload begins, there;
                                    CONTROL: in *st, until the next call */
     size_t      size;           /* bytes at data; DISCARD: bytes dropped */
     uint16_t    code;           /* MESH_ERROR: close code to send;
