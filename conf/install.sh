@@ -1,0 +1,54 @@
+#!/bin/sh
+# Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
+#
+# The part of make install that makes configuration; see there.
+#
+#   install.sh DESTDIR MODDIR DATADIR ETCDIR
+#
+# A file that is there is kept: the new one goes beside it, as FILE.new.
+
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+dest=$1 modules=$2 share=$3 etc=$4
+keys=$etc/keys
+
+# put TEMPLATE FILE
+put() {
+    file=$dest$2
+    [ ! -e "$file" ] || file=$file.new
+
+    sh "$here/fill.sh" "$here/$1" "$file" \
+        "MODULES=$modules" FILES=65536 RUN=/run/ngx_mesh "CORE=$share/core" \
+        'DB=sqlite /var/lib/ngx_mesh/mesh.db' "HTML=$share/html" \
+        "AGENTS=$share/agents" LOGS=/var/log/ngx_mesh MESH_URL= \
+        'LISTEN_HTTP=listen 80; listen [::]:80;' \
+        'LISTEN_HTTPS=listen 443 ssl reuseport; listen [::]:443 ssl reuseport;' \
+        'REDIRECT=https://$host' \
+        "CERTIFICATES=ssl_certificate $keys/web-ec.crt; ssl_certificate_key \
+$keys/web-ec.key; ssl_certificate $keys/web.crt; ssl_certificate_key \
+$keys/web.key;"
+
+    if cmp -s "$file" "$dest$2"; then
+        rm -f "$dest$2.new"
+    fi
+}
+
+install -d "$dest$share/agents"
+put mesh-main.conf.in /usr/share/nginx/modules-available/mod-mesh.conf
+put mesh-site.conf.in /etc/nginx/sites-available/mesh
+ln -sf /usr/share/nginx/modules-available/mod-mesh.conf \
+    "$dest/etc/nginx/modules-enabled/60-mod-mesh.conf"
+
+cat <<END
+installed.  What is left for you, in this order:
+  systemd-sysusers; systemd-tmpfiles --create; systemctl daemon-reload
+  mesh-signer create --san THE.NAME.OF.THIS.HOST $keys
+  mesh-admin -c /etc/nginx/nginx.conf migrate
+  chown www-data: /var/lib/ngx_mesh/*
+  ln -s ../sites-available/mesh /etc/nginx/sites-enabled/
+  raise worker_connections in /etc/nginx/nginx.conf (768 is Debian's)
+  systemctl enable --now mesh-signer.socket
+  systemctl restart nginx
+  mesh-admin -c /etc/nginx/nginx.conf setup-link
+END

@@ -1,0 +1,95 @@
+#!/bin/sh
+# Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
+#
+# Installs the Debian packages of the named groups that are not there yet.
+#
+#   packages.sh GROUP...
+#
+# Services that come with a package are neither started now nor enabled for
+# the next start of the machine; one that was there before is left alone.
+
+set -eu
+
+build='build-essential pkg-config nginx nginx-dev libssl-dev libjson-c-dev
+       libpq-dev libsqlite3-dev libpcre2-dev libseccomp-dev'
+functional='libio-socket-ssl-perl libnet-ssleay-perl libcryptx-perl
+            libprotocol-websocket-perl libdbd-sqlite3-perl libdbd-pg-perl
+            postgresql openssl procps perl'
+browser='chromium'
+interop='libnginx-mod-stream duktape'
+fuzz='clang libclang-rt-14-dev'
+lint='clang clang-tidy cppcheck shellcheck'
+
+policy=/usr/sbin/policy-rc.d
+
+installed() {
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" \
+        = installed ]
+}
+
+missing=
+for group; do
+    case $group in
+    build)      names=$build ;;
+    functional) names=$functional ;;
+    browser)    names=$browser ;;
+    interop)    names=$interop ;;
+    fuzz)       names=$fuzz ;;
+    lint)       names=$lint ;;
+    node)
+        # a desk may have a Node of its own, which Debian's npm conflicts with
+        names=
+        command -v node >/dev/null || names='nodejs npm'
+        command -v npm >/dev/null || names='nodejs npm'
+        ;;
+    *)
+        echo "packages.sh: no group \"$group\"" >&2
+        exit 2
+        ;;
+    esac
+
+    for name in $names; do
+        installed "$name" || missing="$missing $name"
+    done
+done
+
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" != 0 ]; then
+    echo "these packages are missing, and only root can install them:" >&2
+    echo " $missing" >&2
+    exit 1
+fi
+
+echo "installing$missing"
+
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 1' INT TERM HUP
+    printf '#!/bin/sh\nexit 101\n' > "$policy"
+    chmod 755 "$policy"
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+
+log=$(mktemp)
+# shellcheck disable=SC2086  # a list of words
+if ! { apt-get -q update &&
+       apt-get -qy --no-install-recommends install $missing; } \
+     >"$log" 2>&1 </dev/null
+then
+    tail -n 20 "$log" >&2
+    echo "packages.sh: installing failed; all of apt's words: $log" >&2
+    exit 1
+fi
+rm -f "$log"
+
+for service in nginx postgresql; do
+    case "$missing " in
+    *" $service "*)
+        if command -v systemctl >/dev/null; then
+            systemctl -q disable "$service" 2>/dev/null || true
+        fi
+        ;;
+    esac
+done

@@ -1,0 +1,398 @@
+#!/usr/bin/perl
+# Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
+
+# Makes the data folder and starts what make has built, in the foreground,
+# until Ctrl-C.  Uses only what Debian's perl-base brings.  Environment:
+#
+#   HTTPS_PORT HTTP_PORT MPS_PORT  ports to listen on (443, 80, 4433)
+#   URL        https://name[:port], the address from outside if it is another
+#   DB         postgres:CONNINFO or sqlite:FILE; default: a file in the data
+#   MESH_DATA  folder of keys, database and logs; default: run/ in the clone
+#   NGINX      the nginx to start (/usr/sbin/nginx)
+#   MODULES    its modules (build/modules); empty: they are linked in
+
+use strict;
+use warnings;
+
+use Cwd qw(abs_path);
+use IO::Socket::INET;
+use POSIX qw(:sys_wait_h);
+use Time::HiRes qw(sleep time);
+
+use constant {
+    USER => 'www-data',             # of the workers
+    SIGNER_USER => 'mesh-signer',
+    WAIT => 15,                     # seconds, for a program to be ready
+    MAX_FILES => 65536,
+    MAX_DATA => 70,                 # bytes; mesh_ipc_path may have 90
+};
+
+my $root = abs_path(__FILE__) =~ s{/conf/run\.pl$}{}r;
+my $build = "$root/build";
+my $nginx = $ENV{NGINX} || '/usr/sbin/nginx';
+
+my %child;                          # pid -> name
+my $stopping = 0;
+
+$| = 1;
+umask 022;
+
+main();
+
+
+sub main {
+    $< == 0 or fail("must be root: workers and keys get users of their own");
+
+    my %port = ports();
+    my $data = data_folder();
+    my $old = -e "$data/nginx.conf";
+    my $url = address($port{HTTPS_PORT});
+
+    print "data folder: $data\n";
+    make_folders($data);
+    make_config($data, \%port, $url);
+    make_keys($data, $url);
+    make_config($data, \%port, $url);       # now with the keys' names
+
+    print $old ? "checking" : "making", " the database\n";
+    run('the database is not usable', admin($data), 'migrate');
+    chown_tree("$data/db");
+
+    # also a signal between two programs must find both
+    $SIG{$_} = sub { $stopping = 1 } for qw(INT TERM HUP);
+
+    print "starting mesh-signer\n";
+    unlink "$data/run/signer.sock", "$data/run/nginx.pid";
+    start('mesh-signer', "$data/logs/signer.log", "$build/mesh-signer",
+          '-k', "$data/keys", '-s', "$data/run/signer.sock",
+          '-u', SIGNER_USER, '-w', USER);
+    await("$data/logs/signer.log", sub { -S "$data/run/signer.sock" });
+
+    run('not started', admin($data), 'check');
+
+    print "starting nginx\n";
+    start('nginx', undef, $nginx, '-p', $data, '-c', "$data/nginx.conf",
+          '-g', 'daemon off;');
+    await("$data/logs/error.log", sub { -s "$data/run/nginx.pid" });
+
+    print "\nngx_mesh is at  $url/\n";
+    setup_link($data, $url);
+    print "press Ctrl-C to stop\n";
+
+    supervise();
+}
+
+
+# --- before the start
+
+sub ports {
+    my %port = (HTTPS_PORT => 443, HTTP_PORT => 80, MPS_PORT => 4433);
+
+    for (sort keys %port) {
+        $port{$_} = $ENV{$_} if ($ENV{$_} // '') ne '';
+        $port{$_} =~ /^[0-9]{1,5}$/ && $port{$_} > 0 && $port{$_} < 65536
+            or fail("$_=\"$port{$_}\" is not a port");
+
+        # opened by nothing yet; checked as a number only
+        next if $_ eq 'MPS_PORT';
+
+        # as nginx binds, but not sharing the port with another nginx
+        IO::Socket::INET->new(Listen => 1, ReuseAddr => 1,
+                              LocalAddr => '0.0.0.0', LocalPort => $port{$_})
+            or fail("port $port{$_} cannot be opened: $!; stop what "
+                    . "listens there, or choose another: make run $_=...");
+    }
+
+    return %port;
+}
+
+# the workers' user must be able to enter it, once it is made
+sub data_folder {
+    my $asked = $ENV{MESH_DATA} // '';
+    my $data = $asked eq '' ? "$root/run"
+               : $asked =~ m{^/} ? $asked : "$root/$asked";
+
+    return $data if reachable($data);
+
+    $asked eq ''
+        or fail("MESH_DATA=$asked: the user " . USER . " cannot enter that "
+                . "folder, or its name has more than " . MAX_DATA . " bytes");
+
+    print "the user ", USER, " cannot enter $data, so the data are kept in "
+        . "/var/lib/mesh\n";
+
+    return '/var/lib/mesh';
+}
+
+sub reachable {
+    my ($dir) = @_;
+
+    return 0 if length $dir > MAX_DATA || $dir =~ /[\s'"\\;{}\$#]/;
+
+    $dir =~ s{/[^/]+/*$}{} while !-d "$dir/";
+
+    return system('setpriv', '--reuid', USER, '--regid', USER,
+                  '--clear-groups', 'test', '-x', "$dir/") == 0;
+}
+
+sub address {
+    my ($port) = @_;
+    my $url = $ENV{URL} // '';
+
+    if ($url ne '') {
+        $url =~ m{^https://[\w.\-\[\]:]+(?:/[\w./-]*)?$}
+            or fail("URL=\"$url\" is not https://name[:port]");
+        return $url =~ s{/+$}{}r;
+    }
+
+    my $name = host_name();
+
+    return "https://$name" . ($port == 443 ? '' : ":$port");
+}
+
+sub host_name {
+    my $name = lc `hostname -f 2>/dev/null` || lc `hostname`;
+    chomp $name;
+
+    return defined gethostbyname($name) ? $name : 'localhost';
+}
+
+
+# --- the data folder
+
+sub make_folders {
+    my ($data) = @_;
+    my ($uid, $gid) = (getpwnam(USER))[2, 3];
+
+    defined $uid or fail("there is no user " . USER);
+
+    if (!defined getpwnam(SIGNER_USER)) {
+        print "making the user ", SIGNER_USER, "\n";
+        run('no user for mesh-signer', 'useradd', '--system',
+            '--no-create-home', '--home-dir', '/nonexistent',
+            '--shell', '/usr/sbin/nologin', SIGNER_USER);
+    }
+
+    run('no data folder', 'mkdir', '-p', $data);
+
+    for (['logs', 0750], ['tmp', 0700], ['db', 0700], ['run', 0755],
+         ['run/ipc', 0700], ['agents', 0755], ['core', 0755])
+    {
+        my ($name, $mode) = @$_;
+        my $dir = "$data/$name";
+
+        -d $dir || mkdir $dir or fail("$dir: $!");
+        chmod $mode, $dir;
+        chown $uid, $gid, $dir if $name =~ m{^(?:tmp|db|run/ipc)$};
+    }
+
+    # served from here: workers need not be able to enter the clone
+    run('cannot copy the pages', 'sh', '-euc',
+        'cp "$1/core.js" "$1/recovery.js" "$2/core/"
+         rm -rf "$2/html.new"; cp -r "$3" "$2/html.new"
+         rm -rf "$2/html"; mv "$2/html.new" "$2/html"',
+        'copy', $build, $data, "$root/html/dist");
+}
+
+sub make_config {
+    my ($data, $port, $url) = @_;
+    my $files = `sh -c 'ulimit -Hn'`;
+    my $v6 = -s '/proc/net/if_inet6';
+    my $db = database($data);
+    my %common;
+
+    chomp $files;
+    $files = MAX_FILES if $files eq 'unlimited' || $files > MAX_FILES;
+
+    chomp(my $cpus = `nproc`);
+
+    my $listen = sub {
+        my ($n, $opt) = @_;
+        return "listen $n$opt;" . ($v6 ? " listen [::]:$n$opt;" : '');
+    };
+
+    my $modules = $ENV{MODULES} // "$build/modules";
+
+    %common = (
+        MODULES => $modules,
+        FILES => $files,
+        DB => $db,
+        RUN => "$data/run",
+        CORE => "$data/core",
+        CONF => $data,
+        LOGS => "$data/logs",
+        TMP => "$data/tmp",
+        HTML => "$data/html",
+        AGENTS => "$data/agents",
+        WORKERS => $cpus < 4 ? 4 : 'auto',
+        CONNECTIONS => $files > 18000 ? 16384 : int($files * 9 / 10),
+        LISTEN_HTTP => $listen->($port->{HTTP_PORT}, ''),
+        LISTEN_HTTPS => $listen->($port->{HTTPS_PORT}, ' ssl reuseport'),
+        CERTIFICATES => certificates($data),
+        MESH_URL => ($ENV{URL} // '') ne '' ? "mesh_url $url;" : '',
+        REDIRECT => ($ENV{URL} // '') ne '' ? $url
+            : 'https://$host'
+              . ($port->{HTTPS_PORT} == 443 ? '' : ":$port->{HTTPS_PORT}"),
+    );
+
+    for my $name ('mesh-main.conf', 'mesh-site.conf', 'nginx.conf') {
+        run('no configuration', 'sh', "$root/conf/fill.sh",
+            "$root/conf/$name.in", "$data/$name",
+            map { "$_=$common{$_}" } sort keys %common);
+    }
+}
+
+# "mesh_db" from DB=, which is sqlite:FILE or postgres:CONNINFO
+sub database {
+    my ($data) = @_;
+    my $db = $ENV{DB} // '';
+
+    return "sqlite $data/db/mesh.db" if $db eq '';
+
+    $db =~ /^(sqlite|postgres):([^"\\\n]+)$/
+        or fail("DB=\"$db\" is not sqlite:FILE or postgres:CONNINFO");
+
+    return qq($1 "$2");
+}
+
+sub certificates {
+    my ($data) = @_;
+    my $text = '';
+
+    # P-256 for all clients that can, which costs a fifth of RSA 3072
+    for my $name ('web-ec', 'web') {
+        next if !-e "$data/keys/$name.crt";
+        $text .= "ssl_certificate $data/keys/$name.crt; "
+            . "ssl_certificate_key $data/keys/$name.key; ";
+    }
+
+    return $text =~ s/ $//r;
+}
+
+sub make_keys {
+    my ($data, $url) = @_;
+
+    return if -d "$data/keys";
+
+    # a database with agents needs its old keys: "mesh-admin check" tells
+    return if -e "$data/db/mesh.db";
+
+    my @san = (host_name(), 'localhost', '127.0.0.1',
+               split ' ', `hostname -I 2>/dev/null` // '');
+    push @san, $1 if $url =~ m{^https://\[?([^\]/]+?)\]?(?::\d+)?(?:/|$)};
+
+    my %seen;
+    @san = grep { !$seen{$_}++ } @san;
+
+    print "making keys\n";
+    run('no keys', "$build/mesh-signer", 'create', '--name', $san[0],
+        (map { ('--san', $_) } @san), "$data/keys");
+}
+
+
+# --- programs
+
+sub admin {
+    my ($data) = @_;
+    return ("$build/mesh-admin", '-c', "$data/nginx.conf");
+}
+
+sub setup_link {
+    my ($data, $url) = @_;
+
+    open my $out, '-|', admin($data), 'setup-link' or return;
+    my $token = join '', <$out>;
+    close $out or return;       # there is an administrator
+
+    print "to make the first account, open  $url/#/setup/$1\n"
+        if $token =~ /([\w-]{43})\s*$/;
+}
+
+sub start {
+    my ($name, $log, @command) = @_;
+    my $pid = fork // fail("fork: $!");
+
+    if ($pid == 0) {
+        if ($log) {
+            open STDERR, '>>', $log or die "$log: $!\n";
+        }
+        exec @command or die "$command[0]: $!\n";
+    }
+
+    $child{$pid} = $name;
+}
+
+# waits until a program that was just started is ready
+sub await {
+    my ($log, $ready) = @_;
+    my $end = time + WAIT;
+
+    until ($ready->()) {
+        my $dead = gone();
+
+        stop(0) if $stopping;
+
+        if ($dead || time > $end) {
+            print STDERR `tail -n 5 '$log' 2>/dev/null`;
+            fail($dead ? "$dead did not start" : "no answer within "
+                         . WAIT . " seconds");
+        }
+
+        sleep 0.02;
+    }
+}
+
+sub gone {
+    while ((my $pid = waitpid(-1, WNOHANG)) > 0) {
+        my $name = delete $child{$pid};
+        return $name if $name;
+    }
+    return undef;
+}
+
+sub supervise {
+    until ($stopping) {
+        my $name = gone();
+        fail("$name has ended; see the folder logs") if $name;
+        sleep 0.2;
+    }
+    stop(0);
+}
+
+# nginx first, so that no worker misses its signer; TERM, as QUIT would wait
+# for sessions that may last for days
+sub stop {
+    my ($rc) = @_;
+
+    $SIG{$_} = 'IGNORE' for qw(INT TERM HUP);
+    print "\nstopping\n" if !$rc;
+
+    for my $name ('nginx', 'mesh-signer') {
+        for my $pid (grep { $child{$_} eq $name } keys %child) {
+            kill 'TERM', $pid;
+            my $end = time + WAIT;
+            my $rv;
+            sleep 0.02 while ($rv = waitpid($pid, WNOHANG)) == 0
+                             && time < $end;
+            kill 'KILL', $pid if $rv == 0;
+        }
+    }
+
+    exit $rc;
+}
+
+sub run {
+    my ($failed, @command) = @_;
+    system(@command) == 0 or fail($failed);
+}
+
+sub chown_tree {
+    my ($dir) = @_;
+    run('cannot give the database to ' . USER, 'chown', '-R',
+        USER . ':' . USER, $dir);
+}
+
+sub fail {
+    print STDERR "make run: @_\n";
+    stop(1);
+}

@@ -1,0 +1,148 @@
+#!/usr/bin/perl
+# Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
+
+# Runs tests of the named kinds, all of them TAP, and counts them once.
+#
+#   all.pl [-v] KIND...
+#
+#   unit        build/unit/*_test
+#   fuzz        corpora through the parsers, build/fuzz/*_replay
+#   sqlite      t/*.t with MESH_DB=sqlite
+#   postgres    t/*.t that use a database, with MESH_DB=postgres, on a
+#               cluster of their own
+#   html        html/test, Vitest
+#   core        t/core, core.js under Duktape
+#   interop     t/interop, stock peers
+#   ui          t/ui, a browser
+#
+# TESTS=WORD runs only files whose name has WORD in it.  Started by make,
+# which says in the environment what to test (see the Makefile).
+
+use strict;
+use warnings;
+
+use Cwd qw(abs_path);
+use TAP::Harness;
+use Time::HiRes qw(time);
+
+my $root = abs_path(__FILE__) =~ s{/t/all\.pl$}{}r;
+my $verbose = @ARGV && $ARGV[0] eq '-v' ? shift : 0;
+my $only = $ENV{TESTS} // '';
+
+my %kinds = (
+    unit => sub { map { [$_] } glob $ENV{MESH_UNIT} || 'build/unit/*_test' },
+    fuzz => \&fuzz,
+    sqlite => sub { functional('sqlite') },
+    postgres => sub { functional('postgres') },
+    html => sub {
+        -d 'html/test'
+            ? ['npm', '--prefix', 'html', '--silent', 'test', '--',
+               '--reporter=tap-flat'] : ();
+    },
+    core => sub { scripts('core') },
+    interop => sub { scripts('interop') },
+    ui => sub { scripts('ui') },
+);
+
+chdir $root or die "$root: $!\n";
+exit main(@ARGV);
+
+
+sub main {
+    my @kinds = @_;
+    my (%command, @tests);
+    my $start = time;
+
+    for my $kind (@kinds) {
+        my $list = $kinds{$kind} or die "all.pl: no kind \"$kind\"\n";
+        my @commands = grep { index("@$_", $only) >= 0 } $list->();
+
+        # a kind that lost its files must not pass
+        die "all.pl: no test of kind \"$kind\"\n"
+            if !@commands && $only eq '';
+
+        for my $command (@commands) {
+            my ($name) = grep { m{/} } reverse @$command;
+            my $alias = "$kind: " . ($name // $kind);
+            $alias =~ s{\Q$root/\E}{};
+            $command{$alias} = $command;
+            push @tests, [$alias, $alias];
+        }
+    }
+
+    my $harness = TAP::Harness->new({
+        verbosity => $verbose ? 1 : 0,
+        timer => 1,
+        merge => 0,
+        exec => sub { $command{$_[1]} },
+    });
+
+    my $postgres = grep { $_ eq 'postgres' } @kinds;
+    if ($postgres) {
+        $ENV{MESH_PG} ||= "$root/build/pg";
+        system('sh', 't/postgres.sh', 'start', $ENV{MESH_PG}) == 0
+            or die "all.pl: no PostgreSQL\n";
+    }
+
+    my $sum = $harness->runtests(@tests);
+
+    if ($postgres) {
+        system('sh', 't/postgres.sh', 'stop', $ENV{MESH_PG});
+    }
+
+    return finish($sum, time - $start);
+}
+
+sub finish {
+    my ($sum, $seconds) = @_;
+    my $failed = $sum->failed;
+
+    # a file that died, or ran other than it planned, is a failure too
+    for my $parser ($sum->parsers) {
+        my $bad = $parser->exit || $parser->wait || $parser->parse_errors;
+        $failed++ if $bad && !$parser->failed;
+    }
+
+    printf "%d s\n", $seconds;
+    printf "%d passed, %d failed", scalar $sum->passed - $sum->todo, $failed;
+    printf ", %d skipped", scalar $sum->skipped if $sum->skipped;
+    print "\n";
+
+    return $failed || !$sum->all_passed ? 1 : 0;
+}
+
+sub functional {
+    my ($db) = @_;
+    my @files = sort glob 't/*.t';
+
+    if ($db eq 'postgres') {
+
+        # where no database is met, a second run would show nothing new
+        @files = grep { !/\bt\/(?:run)\.t$/ } @files;
+    }
+
+    return map { ['env', "MESH_DB=$db", $^X, '-It/lib', $_] } @files;
+}
+
+sub fuzz {
+    return map {
+        my ($name) = m{([^/]+)_fuzz_replay$};
+        [$_, glob "t/fuzz/corpus/$name/*"];
+    } glob 'build/fuzz/*_fuzz_replay';
+}
+
+# a script is a test unless another one requires it
+sub scripts {
+    my ($folder) = @_;
+    my @files = sort glob "t/$folder/*.js t/$folder/*.mjs";
+
+    return map { ['node', '--test-reporter=tap', $_] }
+           grep { is_test($_) } @files;
+}
+
+sub is_test {
+    my ($file) = @_;
+    open my $in, '<', $file or die "$file: $!\n";
+    my $text = do { local $/; <$in> };
+    return $text !~ /^(?:module\.exports|export )/m;
+}
