@@ -1,0 +1,463 @@
+/* Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Relay sessions: from the server's command to the start of a protocol.
+ *
+ *   CONNECTING   no WebSocket yet
+ *   WAITING      only the start message, "c" or "cr", means anything
+ *   CHOOSING     options and control messages, then the protocol's number
+ *   ASKING       the person at the device is asked; what is typed is dropped
+ *   OPEN         the protocol runs
+ *   CLOSED
+ */
+
+var TUNNEL_CONNECTING = 0;
+var TUNNEL_WAITING = 1;
+var TUNNEL_CHOOSING = 2;
+var TUNNEL_ASKING = 3;
+var TUNNEL_OPEN = 4;
+var TUNNEL_CLOSED = 5;
+
+var CONTROL = '102938';
+
+var MAX_TUNNELS = 64;
+var CONNECT_TIMEOUT = 30000;
+var CHOOSE_TIMEOUT = 120000;
+
+/*
+ * One row for each protocol that a viewer can choose.  open is null where
+ * this core has none: the viewer is told, and the tunnel ends.
+ */
+var PROTOCOLS = {
+    1: { kind: 'terminal', open: terminalOpen },
+    6: { kind: 'terminal', open: terminalOpen },
+    8: { kind: 'terminal', open: terminalOpen },
+    9: { kind: 'terminal', open: terminalOpen },
+    2: { kind: 'kvm', open: null },
+    5: { kind: 'files', open: null },
+    7: { kind: 'plugin', open: null },
+    10: { kind: 'files', open: null }
+};
+
+var tunnels = {};
+
+
+function tunnelList() {
+    return Object.keys(tunnels).map(function (id) {
+        return tunnels[id];
+    });
+}
+
+
+/* {action:'msg', type:'tunnel', value:'*' + '/path', ...} */
+function openTunnel(message) {
+    var url = tunnelUrl(message.value);
+    var tunnel;
+
+    if (url === null || tunnelList().length >= MAX_TUNNELS) {
+        return;
+    }
+
+    tunnel = createTunnel(message);
+    tunnels[tunnel.id] = tunnel;
+
+    try {
+        connectTunnel(tunnel, url);
+
+    } catch (e) {
+        fault(e);
+        tunnel.close();
+    }
+}
+
+
+/*
+ * Only a path of the own server, of printable characters: the host puts the
+ * text into its request line as it is.
+ */
+function tunnelUrl(value) {
+    var base;
+
+    if (!isText(value, 8000) || !/^\*\/[\x21-\x7e]+$/.test(value)) {
+        return null;
+    }
+
+    base = serverBase();
+
+    return base === null ? null
+           : base + value.slice(2).replace(/\$/g, '%24').replace(/@/g, '%40');
+}
+
+
+/* "wss://host:port/" of the control channel, or null */
+function serverBase() {
+    var match = /^(wss?):\/\/([^\/?#]+)/.exec(String(agent.ServerUrl));
+    var host;
+
+    if (match === null) {
+        return null;
+    }
+
+    host = match[2];
+
+    if (!/:[0-9]+$/.test(host)) {
+        host += match[1] === 'wss' ? ':443' : ':80';
+    }
+
+    return match[1] + '://' + host + '/';
+}
+
+
+/*
+ * Throws unless the peer's certificate is that of the control channel, or
+ * the one whose hash the server has named.  Stricter than stock cores: a
+ * command without a hash opens no door to other certificates.
+ */
+function checkPeer(certs, hash) {
+    var leaf = certs && certs[0];
+    var own = (agent.ServerInfo || {}).ControlChannelCertificate;
+
+    if (isObject(leaf)) {
+        if (isObject(own)
+            && (sameHash(leaf.digest, own.digest)
+                || sameHash(leaf.fingerprint, own.fingerprint)))
+        {
+            return;
+        }
+
+        if (isHash(hash) && sameHash(leaf.digest, hash)) {
+            return;
+        }
+    }
+
+    throw new Error('certificate of the server does not match');
+}
+
+
+function sameHash(a, b) {
+    a = bareHash(a);
+
+    return isHash(a) && a === bareHash(b);
+}
+
+
+function bareHash(text) {
+    return String(text).replace(/:/g, '').toLowerCase();
+}
+
+
+function connectTunnel(tunnel, url) {
+    var http = require('http');
+    var options = http.parseUri(url);
+    var hash = tunnel.request.servertlshash;
+
+    options.rejectUnauthorized = 0;
+    options.checkServerIdentity = function (certs) {
+        checkPeer(certs, hash);
+    };
+    options.perMessageDeflate = false;
+
+    tunnel.http = http.request(options);
+    tunnel.timer = after(CONNECT_TIMEOUT, tunnel.close);
+
+    tunnel.http.on('upgrade', function (response, socket) {
+        tunnel.attach(socket);
+    });
+
+    tunnel.http.on('error', tunnel.close);
+
+    tunnel.http.on('response', function () {
+        tunnel.close();                         /* anything but a 101 */
+    });
+
+    tunnel.http.end();
+}
+
+
+function createTunnel(request) {
+    var tunnel = {
+        id: ++keep.serial,
+        request: request,
+        soptions: isObject(request.soptions) ? request.soptions : {},
+        options: {},
+        state: TUNNEL_CONNECTING,
+        kind: 'none',
+        opened: Date.now(),
+        sent: 0,
+        received: 0,
+        blocked: false,
+        http: null,
+        socket: null,
+        timer: null,
+        onData: null,                           /* of the running protocol */
+        onSize: null
+    };
+    var cleanups = [];
+
+    tunnel.attach = function (socket) {
+        if (tunnel.state === TUNNEL_CLOSED) {
+            socket.end();
+            return;
+        }
+
+        tunnel.socket = socket;
+        tunnel.state = TUNNEL_WAITING;
+        cancel(tunnel.timer);
+        tunnel.timer = after(CHOOSE_TIMEOUT, tunnel.close);
+
+        socket.on('data', function (data) {
+            guarded(function () {
+                tunnelInput(tunnel, data);
+            });
+        });
+        socket.on('end', tunnel.close);
+        socket.on('close', tunnel.close);
+        socket.on('error', tunnel.close);
+    };
+
+    tunnel.control = function (type, members) {
+        var object = { ctrlChannel: CONTROL, type: type };
+
+        Object.keys(members).forEach(function (key) {
+            object[key] = members[key];
+        });
+
+        if (tunnel.socket !== null && tunnel.state !== TUNNEL_CLOSED) {
+            tunnel.socket.write(asciiJson(object));
+        }
+    };
+
+    tunnel.console = function (text, msgid) {
+        tunnel.control('console', { msg: text, msgid: msgid });
+    };
+
+    /* Tells the viewer why, then ends the session. */
+    tunnel.refuse = function (text, msgid) {
+        tunnel.console(text, msgid || 0);
+        tunnel.close();
+    };
+
+    tunnel.onClose = function (cleanup) {
+        cleanups.push(cleanup);
+    };
+
+    tunnel.close = function () {
+        if (tunnel.state === TUNNEL_CLOSED) {
+            return;
+        }
+
+        tunnel.state = TUNNEL_CLOSED;
+        cancel(tunnel.timer);
+        delete tunnels[tunnel.id];
+
+        cleanups.forEach(guarded);
+        cleanups = [];
+        tunnel.onData = null;
+        tunnel.onSize = null;
+
+        attempt(function () {
+            if (tunnel.socket !== null) {
+                tunnel.socket.end();
+            } else if (tunnel.http !== null) {
+                tunnel.http.abort();
+            }
+        }, null);
+
+        /* until its last frame is out */
+        after(5000, hold(tunnel));
+    };
+
+    /* the server's flags, the viewer's, which can only add, and our own */
+    tunnel.consent = function () {
+        var local = attempt(function () {
+            return parseInt(_MSH().LocalConsent, 10);
+        }, 0);
+
+        return (isInt(request.consent, 0, 65535) ? request.consent : 0)
+               | (isInt(tunnel.options.consent, 0, 65535)
+                  ? tunnel.options.consent : 0)
+               | (isInt(local, 0, 65535) ? local : 0);
+    };
+
+    /* the name under which sessions are counted */
+    tunnel.user = function () {
+        var user = isText(request.guestuserid, 512) ? request.guestuserid
+                   : isText(request.userid, 512) ? request.userid : 'unknown';
+
+        if (isText(request.guestname, 256)) {
+            user += '/guest:' + Buffer.from(request.guestname)
+                                .toString('base64');
+        }
+
+        return user;
+    };
+
+    return tunnel;
+}
+
+
+function tunnelInput(tunnel, data) {
+    if (tunnel.state === TUNNEL_CLOSED) {
+        return;
+    }
+
+    tunnel.received += data.length;
+
+    if (tunnel.state === TUNNEL_WAITING) {
+        if (data === 'c' || data === 'cr') {
+            tunnel.state = TUNNEL_CHOOSING;
+            refuseTargets(tunnel);
+        }
+        return;
+    }
+
+    if (typeof data !== 'string') {
+        if (tunnel.state === TUNNEL_OPEN && tunnel.onData !== null) {
+            tunnel.onData(data);
+        }
+        return;
+    }
+
+    if (data.length > 3 && data.charAt(0) === '{') {
+        tunnelControl(tunnel, data);
+        return;
+    }
+
+    if (tunnel.state === TUNNEL_CHOOSING && /^[0-9]{1,5}$/.test(data)) {
+        tunnelChoose(tunnel, parseInt(data, 10));
+    }
+}
+
+
+/* TCP and UDP relays have no protocol number, and no part in this core yet */
+function refuseTargets(tunnel) {
+    if (tunnel.request.tcpport !== undefined
+        || tunnel.request.udpport !== undefined)
+    {
+        tunnel.refuse('Relays to ports are not supported by this core.');
+    }
+}
+
+
+function tunnelChoose(tunnel, number) {
+    var usages = tunnel.soptions.usages;
+    var protocol = has(PROTOCOLS, number) ? PROTOCOLS[number] : null;
+
+    if (number === 0) {
+        return;
+    }
+
+    if (usages !== undefined
+        && (!Array.isArray(usages) || usages.indexOf(number) < 0))
+    {
+        tunnel.refuse('This session does not permit protocol ' + number
+                      + '.');
+        return;
+    }
+
+    if (protocol === null || protocol.open === null) {
+        tunnel.refuse((protocol === null ? 'Protocol ' + number
+                       : { kvm: 'Remote desktop', files: 'File transfer',
+                           plugin: 'Plugin exchange' }[protocol.kind])
+                      + ' is not supported by this core.');
+        return;
+    }
+
+    cancel(tunnel.timer);
+    tunnel.kind = protocol.kind;
+    protocol.open(tunnel, number);
+}
+
+
+function tunnelControl(tunnel, text) {
+    var message = text.length <= MAX_CONTROL ? parseJson(text) : null;
+
+    if (!isObject(message)) {
+        return;
+    }
+
+    switch (message.type) {
+
+    case 'options':
+        if (tunnel.state === TUNNEL_CHOOSING) {
+            tunnel.options = message;
+        }
+        break;
+
+    case 'ping':
+        tunnel.control('pong', {});
+        break;
+
+    case 'rtt':
+        if (typeof message.time === 'number') {
+            tunnel.control('rtt', { time: message.time });
+        }
+        break;
+
+    case 'close':
+        tunnel.close();
+        break;
+
+    case 'termsize':
+        if (isInt(message.cols, 1, 4096) && isInt(message.rows, 1, 4096)) {
+            tunnelResize(tunnel, message.cols, message.rows);
+        }
+        break;
+
+    default:
+        break;
+    }
+}
+
+
+/* A size that comes before the terminal runs is the one it starts with. */
+function tunnelResize(tunnel, cols, rows) {
+    if (tunnel.onSize !== null) {
+        tunnel.onSize(cols, rows);
+        return;
+    }
+
+    tunnel.options.cols = cols;
+    tunnel.options.rows = rows;
+}
+
+
+/* {type:'endtunnel', xuserid, guestname, protocol} */
+function endTunnels(message) {
+    var texts = {
+        kvm: [134, 'desktop'],
+        terminal: [135, 'terminal'],
+        files: [136, 'files'],
+        tcp: [137, 'relay'],
+        udp: [137, 'relay']
+    };
+    var text = isText(message.protocol, 16) && has(texts, message.protocol)
+               ? texts[message.protocol] : null;
+
+    if (text === null || !isText(message.xuserid, 512)
+        || (!isFull(message) && message.xuserid !== message.userid))
+    {
+        return;
+    }
+
+    tunnelList().forEach(function (tunnel) {
+        var request = tunnel.request;
+        var user = request.guestuserid || request.userid;
+
+        if (tunnel.kind === message.protocol && user === message.xuserid
+            && (request.guestname || null) === (message.guestname || null))
+        {
+            tunnel.close();
+            log(message, text[0], 'Forcibly disconnected ' + text[1]
+                + ' session of user: ' + message.xuserid.split('/').pop(),
+                [message.xuserid.split('/').pop()]);
+        }
+    });
+}
+
+
+function closeTunnels() {
+    tunnelList().forEach(function (tunnel) {
+        tunnel.close();
+    });
+}
