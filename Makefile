@@ -21,7 +21,8 @@ UNITDIR ?= /lib/systemd/system
 
 CC      ?= cc
 CFLAGS  ?= -O2 -g
-WARN    := -std=gnu99 -Wall -Wextra -Wpointer-arith -Wno-unused-parameter \
+WARN    := -std=gnu99 -D_GNU_SOURCE -Wall -Wextra -Wpointer-arith -Wno-unused-parameter \
+           -Wno-format-truncation \
            -Werror
 HARDEN  := -fstack-protector-strong -fstack-clash-protection -fcf-protection \
            -D_FORTIFY_SOURCE=2 -fPIE
@@ -52,11 +53,15 @@ ASAN_VERSIONS := 1.22.1 1.26.3
 SUITE_1.22.1  := bookworm
 SUITE_1.26.3  := trixie
 
+# processes of one build
+JOBS ?= 2
+
 # survives clean: fetched sources
 CACHE   ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ngx_mesh
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
+.SECONDARY:
 
 .PHONY: all run test lint check-asan bench fuzz nginx signer admin core html \
         unit install clean help packages nginx-asan test-build replay \
@@ -116,12 +121,9 @@ $(B)/module/Makefile: config $(MODSRC) $(PROTO_C) | packages-build $(B)
 # nginx's rules know few of our headers: a newer one rebuilds all
 $(MODULE): $(B)/module/Makefile $(MODSRC) $(PROTO_C) $(PROTO_H) $(SQL) \
            | $(B)/modules
-	@if [ -n "$$(find $(filter %.h %.sql,$^) -newer $@ 2>/dev/null \
-	    || echo first)" ]; then rm -rf $(B)/module/addon; fi
+	@if [ -n "$$(find $(filter %.h %.sql,$^) -newer $@ 2>/dev/null)" ]; then \
+	    find $(B)/module/addon -name '*.o' -delete; fi
 	@echo "building $(notdir $@)"
-	@mkdir -p $(addprefix $(B)/module/,$(shell sed -n \
-	    's|^build/module/\(addon/[^ ]*\)/[^/ ]*\.o:.*|\1|p' \
-	    $(B)/module/Makefile 2>/dev/null | sort -u))
 	@$(MAKE) -s --no-print-directory -C $(NGX) -f $(ROOT)/$(B)/module/Makefile \
 	    $(ROOT)/$(B)/module/$(notdir $@)
 	@cp $(B)/module/$(notdir $@) $@
@@ -210,12 +212,11 @@ t/node_modules/.stamp: t/package-lock.json | packages-node
 
 unit: $(UNIT)                           ## parsers alone: programs that print TAP
 
-# signer_test brings the signer in, which needs what the signer needs
-$(B)/unit/%: t/unit/%.c $(wildcard t/unit/*.h) $(PROTO_C) $(PROTO_H) $(SIGNER) \
+$(B)/unit/%: t/unit/%.c $(wildcard t/unit/*.h) $(PROTO_C) $(PROTO_H) \
              | packages-build $(B)/unit
 	@echo "building $(notdir $@)"
 	@$(CC) $(CFLAGS) $(WARN) $(HARDEN) -o $@ $< $(PROTO_C) $(LDHARD) \
-	    $(SIGNER_LIBS)
+	    -lcrypto
 
 replay: $(FUZZ:%=$(B)/fuzz/%_replay)
 
@@ -259,11 +260,12 @@ ASAN_CONF   := --with-debug --with-compat --with-threads --with-pcre-jit \
                --with-http_v2_module --with-http_gzip_static_module \
                --with-http_realip_module --with-http_auth_request_module \
                --with-http_stub_status_module
+ASAN_CC     := $(SAN) -fno-sanitize=nonnull-attribute -DNGX_DEBUG_PALLOC=1
 ASAN_UNIT   := $(UNIT:$(B)/unit/%=$(B)/asan/%)
 
 nginx-asan: $(ASAN_NGINX)               ## the sanitizer builds alone
 
-$(B)/nginx-asan-%/configure: | packages-build
+$(B)/nginx-asan-%/configure: | packages-build $(B)
 	@echo "fetching nginx $*"
 	@CACHE=$(CACHE) sh t/sources.sh $(SUITE_$*) $* $(B)/nginx-asan-$*
 
@@ -271,8 +273,7 @@ $(B)/nginx-asan-%/objs/Makefile: config $(B)/nginx-asan-%/configure
 	@echo "configuring nginx $* with sanitizers"
 	@cd $(B)/nginx-asan-$* && ./configure --prefix=$(ROOT)/$(B)/nginx-asan-$* \
 	    $(ASAN_CONF) --add-module=$(ROOT) --with-ld-opt='$(SAN)' \
-	    --with-cc-opt='$(SAN) -fno-sanitize=nonnull-attribute \
-	    -DNGX_DEBUG_PALLOC=1' > ../asan-$*.log 2>&1 \
+	    --with-cc-opt='$(ASAN_CC)' > ../asan-$*.log 2>&1 \
 	    || { tail -n 20 ../asan-$*.log >&2; exit 1; }
 	@mkdir -p $(B)/nginx-asan-$*/logs
 
@@ -281,12 +282,12 @@ $(B)/nginx-asan-%/objs/nginx: $(B)/nginx-asan-%/objs/Makefile $(MODSRC) \
 	@if [ -n "$$(find $(filter %.h %.sql,$^) -newer $@ 2>/dev/null)" ]; then \
 	    find $(B)/nginx-asan-$*/objs/addon -name '*.o' -delete; fi
 	@echo "building nginx $* with sanitizers"
-	@$(MAKE) -s --no-print-directory -C $(B)/nginx-asan-$*
+	@$(MAKE) -s --no-print-directory -j $(JOBS) -C $(B)/nginx-asan-$*
 	@touch $@
 
 $(B)/asan/%_test: t/unit/%_test.c $(wildcard t/unit/*.h) $(PROTO_C) \
-                  $(PROTO_H) $(SIGNER) | packages-build $(B)/asan
-	@$(CC) $(SAN) $(WARN) -o $@ $< $(PROTO_C) $(SIGNER_LIBS)
+                  $(PROTO_H) | packages-build $(B)/asan
+	@$(CC) $(SAN) $(WARN) -o $@ $< $(PROTO_C) -lcrypto
 
 $(B)/asan/mesh-admin: $(ADMIN) $(wildcard mesh-admin/*.h) $(PROTO_C) \
                       $(PROTO_H) $(SQL) | $(B)/asan

@@ -18,16 +18,18 @@ put() {
     file=$dest$2
     [ ! -e "$file" ] || file=$file.new
 
+    # shellcheck disable=SC2016  # a variable of nginx
     sh "$here/fill.sh" "$here/$1" "$file" \
         "MODULES=$modules" FILES=65536 RUN=/run/ngx_mesh "CORE=$share/core" \
         'DB=sqlite /var/lib/ngx_mesh/mesh.db' "HTML=$share/html" \
         "AGENTS=$share/agents" LOGS=/var/log/ngx_mesh MESH_URL= \
+        "LOCAL=$etc/site*.conf" \
         'LISTEN_HTTP=listen 80; listen [::]:80;' \
         'LISTEN_HTTPS=listen 443 ssl reuseport; listen [::]:443 ssl reuseport;' \
         'REDIRECT=https://$host' \
-        "CERTIFICATES=ssl_certificate $keys/web-ec.crt; ssl_certificate_key \
-$keys/web-ec.key; ssl_certificate $keys/web.crt; ssl_certificate_key \
-$keys/web.key;"
+        "CERTIFICATES=ssl_certificate $keys/web-ecdsa.pem; ssl_certificate_key \
+$keys/web-ecdsa.key; ssl_certificate $keys/web-rsa.pem; ssl_certificate_key \
+$keys/web-rsa.key;"
 
     if cmp -s "$file" "$dest$2"; then
         rm -f "$dest$2.new"

@@ -220,6 +220,7 @@ sub make_config {
         RUN => "$data/run",
         CORE => "$data/core",
         CONF => $data,
+        LOCAL => "$data/local*.conf",
         LOGS => "$data/logs",
         TMP => "$data/tmp",
         HTML => "$data/html",
@@ -260,9 +261,9 @@ sub certificates {
     my $text = '';
 
     # P-256 for all clients that can, which costs a fifth of RSA 3072
-    for my $name ('web-ec', 'web') {
-        next if !-e "$data/keys/$name.crt";
-        $text .= "ssl_certificate $data/keys/$name.crt; "
+    for my $name ('web-ecdsa', 'web-rsa') {
+        next if !-e "$data/keys/$name.pem";
+        $text .= "ssl_certificate $data/keys/$name.pem; "
             . "ssl_certificate_key $data/keys/$name.key; ";
     }
 

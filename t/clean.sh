@@ -14,34 +14,7 @@ set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)
 root=${CLEAN:-/var/tmp/ngx_mesh-clean}
-ports="HTTPS_PORT=${HTTPS_PORT:-27443} HTTP_PORT=${HTTP_PORT:-27080}"
-
-case ${1-} in
-'')
-    # starts, waits for a page, ends by Ctrl-C's signal; $1 s are allowed
-    once='once() {
-        : > /tmp/log
-        start=$(date +%s%N)
-        setsid make run '$ports' > /tmp/log 2>&1 & pid=$!
-        until grep -q "press Ctrl-C" /tmp/log; do
-            kill -0 $pid 2>/dev/null || { cat /tmp/log; exit 1; }
-            sleep 0.1
-        done
-        ms=$((($(date +%s%N) - start) / 1000000))
-        cat /tmp/log
-        perl t/get.pl '${HTTPS_PORT:-27443}' /health.ashx
-        perl t/get.pl '${HTTPS_PORT:-27443}' /
-        kill -INT -- -$pid
-        wait $pid || true
-        echo "make run: ready after $ms ms"
-        [ $ms -lt $1 ]
-    }'
-    command="$once; once 900000; once 5000; make test"
-    ;;
-*)
-    command=$1
-    ;;
-esac
+command=${1:-sh t/clean-steps.sh ${HTTPS_PORT:-27443} ${HTTP_PORT:-27080}}
 
 if [ ! -s "$root.tar" ]; then
     # shellcheck disable=SC2016  # words of apt's
@@ -69,5 +42,6 @@ exec unshare -mpf --kill-child sh -euc '
     mount --rbind /sys "$0/sys"
     mount --rbind /dev "$0/dev"
     exec chroot "$0" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
-        TERM=dumb LANG=C.UTF-8 ${NODE_EXTRA_CA_CERTS:+NODE_EXTRA_CA_CERTS="$NODE_EXTRA_CA_CERTS"} \
-        sh -euc "cd /srv/ngx_mesh; $1"' "$root" "$command"
+        TERM=dumb LANG=C.UTF-8 NODE_EXTRA_CA_CERTS="$2" \
+        sh -euc "cd /srv/ngx_mesh; $1"' \
+    "$root" "$command" "${NODE_EXTRA_CA_CERTS-}"
