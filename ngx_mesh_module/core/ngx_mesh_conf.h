@@ -59,6 +59,12 @@ typedef struct {
 } ngx_http_mesh_srv_conf_t;
 
 
+/* mesh_status */
+#define NGX_MESH_STATUS_JSON        1
+#define NGX_MESH_STATUS_PROMETHEUS  2
+#define NGX_MESH_STATUS_HEALTH      3
+
+
 #define NGX_MESH_ORIGIN_SAME  1
 #define NGX_MESH_ORIGIN_ANY   2
 #define NGX_MESH_ORIGIN_LIST  3
