@@ -253,8 +253,7 @@ function cmdSessions(args, reply) {
         return tunnel.id + ': ' + tunnel.kind + ', '
                + plain(tunnel.user(), 256) + ', '
                + Math.floor((Date.now() - tunnel.opened) / 1000) + ' s, '
-               + tunnel.received + ' bytes in, ' + tunnel.sent
-               + ' bytes out';
+               + tunnel.received + ' bytes from the viewer';
     });
 
     reply(lines.length > 0 ? lines.join('\n') : 'No sessions.');
@@ -323,11 +322,13 @@ function killProcess(message, pid, name, number) {
 
 function cmdLs(args, reply) {
     var path = args.length > 0 ? args[0] : '/';
+    /* the host answers an empty list for what is no folder */
     var names = attempt(function () {
-        return fs.readdirSync(path);
+        return path.charAt(0) === '/' && fs.statSync(path).isDirectory()
+               ? fs.readdirSync(path) : null;
     }, null);
 
-    if (names === null || path.charAt(0) !== '/') {
+    if (names === null) {
         reply('There is no folder ' + plain(path, 256)
               + ', or it cannot be read.');
         return;
@@ -538,10 +539,21 @@ function cmdCoreRestart(args, reply) {
 function cmdEval(args, reply, message) {
     /* the line as it came: splitting has eaten its quotes */
     var script = message.value.replace(/^\s*\S+\s*/, '');
-    var value = (0, eval)(script);
-    var text = isObject(value) ? attempt(function () {
-        return pretty(value);
-    }, String(value)) : String(value);
+    var value, text;
 
-    reply(text);
+    try {
+        value = (0, eval)(script);
+
+    } catch (e) {
+        reply('Error: ' + plain(String(e), 1024));      /* the user's, not ours */
+        return;
+    }
+
+    text = isObject(value) ? attempt(function () {
+        return pretty(value);
+    }, null) : null;
+
+    reply(typeof text === 'string' ? text : attempt(function () {
+        return String(value);
+    }, 'a value that has no text'));
 }

@@ -84,17 +84,21 @@ function takeServerInfo(message) {
 
 function answerOpenUrl(message) {
     openUrl(message, function (success) {
-        send({ action: 'openUrl', url: clip(String(message.url), 2048),
-               success: success });
+        send({ action: 'openUrl', url: urlText(message), success: success });
     });
 }
 
 
 function msgOpenUrl(message) {
     openUrl(message, function (success) {
-        answer(message, 'openUrl', { url: clip(String(message.url), 2048),
+        answer(message, 'openUrl', { url: urlText(message),
                                      success: success });
     });
+}
+
+
+function urlText(message) {
+    return isText(message.url, 2048) ? message.url : '';
 }
 
 
@@ -137,8 +141,10 @@ function tidyStatus(status) {
 
 /* value is a number, "pid" or "pid|name" */
 function doPsKill(message) {
-    var match = /^([0-9]{1,7})(?:\|([^]{0,256}))?$/
-                .exec(String(message.value));
+    var value = typeof message.value === 'number' ? String(message.value)
+                                                  : message.value;
+    var match = isText(value, 300)
+                ? /^([0-9]{1,7})(?:\|([^]{0,256}))?$/.exec(value) : null;
 
     if (match !== null) {
         killProcess(message, parseInt(match[1], 10),

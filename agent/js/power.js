@@ -90,7 +90,7 @@ function wakeOnLan(message) {
     }
 
     message.macs.slice(0, MAX_WAKE).forEach(function (mac) {
-        var hex = String(mac).replace(/[:-]/g, '');
+        var hex = isText(mac, 32) ? mac.replace(/[:-]/g, '') : '';
 
         if (/^[0-9A-Fa-f]{12}$/.test(hex) && !/^0+$/.test(hex)) {
             macs.push(hex);

@@ -4,13 +4,15 @@
  * Starting programs.  A child of the stock agent inherits every descriptor
  * of it, the database with the device's key and the server's sockets among
  * them: LAUNCH closes them before it becomes the program.  dash knows
- * one-digit descriptors only, hence the trial in a subshell.
+ * one-digit descriptors only, hence the trial in a subshell.  No redirection
+ * may stand around the loop: a shell keeps what it restores in a descriptor
+ * that the loop would close.
  */
 
 var LAUNCH = 'if (eval "exec 11>&-") 2>/dev/null; then '
-    + 'for f in /proc/self/fd/* /dev/fd/*; do n=${f##*/}; '
+    + 'for f in /proc/self/fd/*; do n=${f##*/}; '
     + 'case $n in 0|1|2|*[!0-9]*) ;; *) eval "exec $n>&-" ;; esac; done; '
-    + 'fi 2>/dev/null; ';
+    + 'fi; ';
 
 var SPAWN_DEFAULT = 0;
 var SPAWN_TERM = 3;

@@ -12,7 +12,7 @@ var DEFAULT_ROWS = 25;
 /* above the first the tunnel is not read on, below the second it is again */
 var INPUT_HIGH = 1024 * 1024;
 var INPUT_LOW = 65536;
-var INPUT_CHUNK = 4096;
+var INPUT_CHUNK = 256;
 
 var CONSENT_NOTIFY_TERMINAL = 2;
 var CONSENT_PROMPT_TERMINAL = 16;
@@ -191,17 +191,15 @@ function terminalAttach(tunnel, child) {
 
     countSession('terminal', user, 1);
 
-    child.stdout.on('data', function (data) {
-        terminalOutput(tunnel, child, data);
-    });
+    /* the host's own pipe holds the program back when the viewer is slow */
+    child.stdout.pipe(tunnel.socket, { end: false });
 
     child.on('exit', function () {
         exited = true;
+        input.close();
         release();
         tunnel.close();
     });
-
-    tunnel.onData = input.add;
 
     tunnel.onSize = function (cols, rows) {
         child.tcsetsize(rows, cols);
@@ -227,39 +225,29 @@ function terminalAttach(tunnel, child) {
     if (launchCommand !== '') {
         input.add(Buffer.from(launchCommand + '\n'));
     }
-}
 
-
-/* Holds the program back while the viewer does not keep up. */
-function terminalOutput(tunnel, child, data) {
-    if (tunnel.state !== TUNNEL_OPEN) {
-        return;
-    }
-
-    tunnel.sent += data.length;
-
-    if (tunnel.socket.write(data) === false && !tunnel.blocked) {
-        tunnel.blocked = true;
-        child.stdout.pause();
-        tunnel.socket.once('drain', function () {
-            tunnel.blocked = false;
-            child.stdout.resume();
-        });
-    }
+    tunnel.take(input.add);
 }
 
 
 /*
- * What is typed waits here until the terminal takes it.  The stock host's
- * own stream never goes on once the terminal was full; its fs.write() on the
- * terminal's descriptor does, if one write at a time is under way.
+ * What is typed waits here until the terminal takes it.  On the stock host a
+ * write that the terminal takes in part only is never finished, and nothing
+ * tells how much was taken.  So there each write waits for the descriptor to
+ * be writable, and is no longer than what Linux then takes whole: it gives a
+ * terminal's buffer out in blocks, the next one as long as the limit is not
+ * passed yet (drivers/tty/tty_buffer.c).
  */
 function terminalInput(tunnel, child) {
+    var events = typeof child.pty === 'number' ? module_('DescriptorEvents')
+                                               : null;
     var queue = [];
     var size = 0;
-    var busy = false;
     var paused = false;
     var closed = false;
+    var busy = false;               /* waiting for the terminal */
+    var chunk = null;               /* what is being written, held */
+    var release = null;
 
     function add(data) {
         if (closed || data.length === 0) {
@@ -277,67 +265,92 @@ function terminalInput(tunnel, child) {
         next();
     }
 
-    function next() {
-        var chunk;
+    function take() {
+        var chunk = queue[0];
 
-        while (!busy && !closed && queue.length > 0) {
-            chunk = queue[0];
+        if (chunk.length > INPUT_CHUNK) {
+            queue[0] = chunk.slice(INPUT_CHUNK);
+            chunk = chunk.slice(0, INPUT_CHUNK);
 
-            if (chunk.length > INPUT_CHUNK) {
-                queue[0] = chunk.slice(INPUT_CHUNK);
-                chunk = copyBytes(chunk.slice(0, INPUT_CHUNK));
-
-            } else {
-                queue.shift();
-            }
-
-            size -= chunk.length;
-            put(chunk);
+        } else {
+            queue.shift();
         }
+
+        size -= chunk.length;
 
         if (paused && size < INPUT_LOW) {
             paused = false;
             tunnel.socket.resume();
         }
+
+        return chunk;
     }
 
-    function put(chunk) {
-        var release;
-
-        if (typeof child.pty === 'number' && typeof fs.write === 'function') {
-            busy = true;
-            release = hold(chunk);
-
-            fs.write(child.pty, chunk, 0, chunk.length, function () {
-                release();
-                busy = false;
-                later();
-            });
+    function next() {
+        if (events !== null) {
+            watch();
             return;
         }
 
-        if (child.stdin.write(chunk) === false) {
-            busy = true;
-            child.stdin.once('drain', function () {
-                busy = false;
-                next();
-            });
+        while (!busy && !closed && queue.length > 0) {
+            if (child.stdin.write(take()) === false) {
+                busy = true;
+                child.stdin.once('drain', drained);
+            }
         }
     }
 
-    /* fs.write may call back before it returns: do not grow the stack */
-    function later() {
-        if (queue.length > 0 || paused) {
-            after(0, next);
+    function drained() {
+        busy = false;
+        next();
+    }
+
+    function watch() {
+        var descriptor;
+
+        if (busy || closed || queue.length === 0) {
+            return;
+        }
+
+        busy = true;
+        descriptor = events.addDescriptor(child.pty,
+            { writeset: true, metadata: 'terminal input' });
+        descriptor.on('writeset', function () {
+            guarded(writable);
+        });
+        release = hold(descriptor);
+    }
+
+    function writable() {
+        if (closed || queue.length === 0) {
+            unwatch();
+            return;
+        }
+
+        chunk = take();
+        fs.write(child.pty, chunk, 0, chunk.length, function (error) {
+            if (error) {
+                close();
+            }
+        });
+    }
+
+    function unwatch() {
+        if (events !== null && busy) {
+            busy = false;
+            events.removeDescriptor(child.pty);
+            release();
         }
     }
 
-    return {
-        add: add,
-        close: function () {
+    function close() {
+        if (!closed) {
             closed = true;
             queue = [];
             size = 0;
+            unwatch();
         }
-    };
+    }
+
+    return { add: add, close: close };
 }

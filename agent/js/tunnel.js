@@ -6,7 +6,7 @@
  *   CONNECTING   no WebSocket yet
  *   WAITING      only the start message, "c" or "cr", means anything
  *   CHOOSING     options and control messages, then the protocol's number
- *   ASKING       the person at the device is asked; what is typed is dropped
+ *   ASKING       the person at the device is asked; what is typed waits
  *   OPEN         the protocol runs
  *   CLOSED
  */
@@ -23,6 +23,7 @@ var CONTROL = '102938';
 var MAX_TUNNELS = 64;
 var CONNECT_TIMEOUT = 30000;
 var CHOOSE_TIMEOUT = 120000;
+var MAX_EARLY = 65536;          /* bytes held for a protocol not begun yet */
 
 /*
  * One row for each protocol that a viewer can choose.  open is null where
@@ -183,9 +184,7 @@ function createTunnel(request) {
         state: TUNNEL_CONNECTING,
         kind: 'none',
         opened: Date.now(),
-        sent: 0,
         received: 0,
-        blocked: false,
         http: null,
         socket: null,
         timer: null,
@@ -193,6 +192,26 @@ function createTunnel(request) {
         onSize: null
     };
     var cleanups = [];
+    var early = [];
+    var earlySize = 0;
+
+    /* BINARY from the viewer */
+    tunnel.data = function (data) {
+        if (tunnel.onData !== null) {
+            tunnel.onData(data);
+
+        } else if (earlySize + data.length <= MAX_EARLY) {
+            early.push(copyBytes(data));
+            earlySize += data.length;
+        }
+    };
+
+    /* The protocol runs: fn gets what has come, and what will. */
+    tunnel.take = function (fn) {
+        tunnel.onData = fn;
+        early.forEach(fn);
+        early = [];
+    };
 
     tunnel.attach = function (socket) {
         if (tunnel.state === TUNNEL_CLOSED) {
@@ -252,6 +271,7 @@ function createTunnel(request) {
 
         cleanups.forEach(guarded);
         cleanups = [];
+        early = [];
         tunnel.onData = null;
         tunnel.onSize = null;
 
@@ -312,8 +332,8 @@ function tunnelInput(tunnel, data) {
     }
 
     if (typeof data !== 'string') {
-        if (tunnel.state === TUNNEL_OPEN && tunnel.onData !== null) {
-            tunnel.onData(data);
+        if (tunnel.state !== TUNNEL_CHOOSING) {
+            tunnel.data(data);
         }
         return;
     }

@@ -166,13 +166,14 @@ class Tunnel extends EventEmitter {
         super();
         this.ws = ws;
         this.texts = [];
-        this.output = Buffer.alloc(0);
+        this.chunks = [];
+        this.received = 0;          /* bytes of output, dropped ones too */
         ws.on('message', (data) => {
             if (typeof data === 'string') {
                 this.texts.push(data);
-                this.emit('text', data);
             } else {
-                this.output = Buffer.concat([this.output, data]);
+                this.chunks.push(data);
+                this.received += data.length;
             }
             this.emit('change');
         });
@@ -183,8 +184,20 @@ class Tunnel extends EventEmitter {
         return this.ws.closed;
     }
 
+    /** All output that was not dropped. */
+    get output() {
+        if (this.chunks.length > 1) {
+            this.chunks = [Buffer.concat(this.chunks)];
+        }
+        return this.chunks[0] || Buffer.alloc(0);
+    }
+
     text() {
         return this.output.toString();
+    }
+
+    drop() {
+        this.chunks = [];
     }
 
     send(data) {
@@ -240,7 +253,10 @@ function waitFor(emitter, what, check, ms = 10000) {
 
 
 class MeshServer extends EventEmitter {
-    /** @param options {dir, port, core: Buffer with its four-byte prefix} */
+    /**
+     * @param options {dir, core: Buffer with its four-byte prefix,
+     *     port: 0 takes a free one}
+     */
     constructor(options) {
         super();
         this.dir = options.dir;
@@ -277,6 +293,7 @@ class MeshServer extends EventEmitter {
             this.https.on('error', reject);
             this.https.listen(this.port, '127.0.0.1', resolve);
         });
+        this.port = this.https.address().port;
     }
 
     read(name) {
