@@ -242,7 +242,7 @@ fuzz:                                   ## each parser, FUZZ_SECONDS=60 each
 	        || exit 1; \
 	done
 
-bench: test-build                       ## figures; see t/bench/README.md
+bench: test-build                       ## figures, against their bounds
 	@$(MAKE) -s --no-print-directory $(B)/meshload
 	@$(TEST_ENV) sh t/bench/all.sh
 

@@ -127,7 +127,7 @@ sub functional {
 sub fuzz {
     return map {
         my ($name) = m{([^/]+)_fuzz_replay$};
-        [$_, glob "t/fuzz/corpus/$name/*"];
+        [$_, "t/fuzz/corpus/$name"];
     } glob 'build/fuzz/*_fuzz_replay';
 }
 
