@@ -162,9 +162,10 @@ html/node_modules/.stamp: html/package-lock.json
 	@cd html && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-$(B)/html.stamp: html/node_modules/.stamp $(filter-out html/node_modules \
-                 html/dist html/test,$(wildcard html/*)) \
-                 $(shell find html/src html/public -type f 2>/dev/null) | $(B)
+HTML := $(shell find html \( -name node_modules -o -name dist -o -name test \) \
+          -prune -o -type f -print 2>/dev/null)
+
+$(B)/html.stamp: html/node_modules/.stamp $(HTML) | $(B)
 	@echo "building html/dist"
 	@cd html && npm run --silent build > ../$(B)/html.log 2>&1 \
 	    || { tail -n 30 ../$(B)/html.log >&2; exit 1; }

@@ -39,7 +39,7 @@ my %kinds = (
             ? ['npm', '--prefix', 'html', '--silent', 'test', '--',
                '--reporter=tap-flat'] : ();
     },
-    core => sub { scripts('core') },
+    core => sub { map { [$^X, $_] } sort glob 't/core/*.t' },
     interop => sub { scripts('interop') },
     ui => sub { scripts('ui') },
 );
@@ -131,13 +131,13 @@ sub fuzz {
     } glob 'build/fuzz/*_fuzz_replay';
 }
 
-# a script is a test unless another one requires it
+# a script is a test unless others take something from it
 sub scripts {
     my ($folder) = @_;
-    my @files = sort glob "t/$folder/*.js t/$folder/*.mjs";
 
-    return map { ['node', '--test-reporter=tap', $_] }
-           grep { is_test($_) } @files;
+    return (map { [$^X, '-It/lib', $_] } sort glob "t/$folder/*.t"),
+           map { ['node', '--test-reporter=tap', $_] }
+           grep { is_test($_) } sort glob "t/$folder/*.js t/$folder/*.mjs";
 }
 
 sub is_test {
