@@ -38,7 +38,7 @@
 #define MESH_SIGNER_MAX_NAME    253     /* RFC 1035 */
 #define MESH_SIGNER_MAX_CN      64      /* X.520, ub-common-name */
 
-/* wide: the clock of a device may be wrong (amt.md, 1.3) */
+/* wide: the clock of a device may be wrong, of Intel AMT's above all */
 #define MESH_SIGNER_FROM        "20180101000000Z"
 #define MESH_SIGNER_TO          "20491231235959Z"
 
@@ -486,7 +486,7 @@ mesh_signer_set_subject(const mesh_signer_create_t *ctx, int n, X509 *cert)
         text = ctx->cn;
 
         /* clients look at the names in the extension; this one only has to be
-           there (amt.md, 1.3, wants it where the name is short enough) */
+           there; Intel AMT compares it, where the name is short enough */
 
         if (strlen(text) > MESH_SIGNER_MAX_CN) {
             text = "ngx_mesh";

@@ -173,7 +173,7 @@ mesh_signer_full_hash(X509 *cert, uint8_t *hash)
 }
 
 
-/* agent.md, 0: over the contents of the BIT STRING, not over the whole SPKI */
+/* as agents take it: the contents of the BIT STRING, not the whole SPKI */
 
 int
 mesh_signer_key_hash(X509 *cert, uint8_t *hash)

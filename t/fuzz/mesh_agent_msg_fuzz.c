@@ -171,7 +171,9 @@ text(const uint8_t *data, size_t size)
 
         for (i = 0; i < size; i++) {
 
-            if (out[i] != data[i] && out[i] != (data[i] | 0x20)) {
+            if ((uint8_t) out[i] != data[i]
+                && (uint8_t) out[i] != (data[i] | 0x20))
+            {
                 abort();
             }
         }

@@ -44,7 +44,7 @@ cut(parse_pt read, const uint8_t *frame, size_t len, const char *name)
 
     ok(good, "%s: cut at every byte", name);
 
-    two = malloc(2 * len);
+    two = malloc(2 * len + 1);
 
     if (two == NULL) {
         abort();
