@@ -467,6 +467,9 @@ test_ops(void)
 
     fd = dial();
     r.len = 0;
+    cert = NULL;
+    cert_len = 0;
+    key_hash = NULL;
 
     n = mesh_signer_write_request(buf, 5, MESH_SIGNER_CERT, 0, 0);
     send_all(fd, buf, n);
