@@ -165,6 +165,9 @@ test_auth_verify(void)
     is((long long) mesh_agent_write_auth_verify(buf, 70000, big, 10, hash_a,
                                                 SIZE_MAX),
        0, "sizes do not wrap");
+    is((long long) mesh_agent_write_auth_verify(buf, 10, big, 100, hash_a,
+                                                1),
+       0, "nor where the certificate alone has no room");
 
     free(buf);
 }

@@ -309,6 +309,7 @@ test_json(void)
         CASE("\"\\uD83D\"", "\"\\ufffd\""),
         CASE("\"\\ude00\\ud83d\"", "\"\\ufffd\\ufffd\""),
         CASE("\"\\ud83d\\ud83d\\ude00\"", "\"\\ufffd\\ud83d\\ude00\""),
+        CASE("\"\\ude00\\ude00\"", "\"\\ufffd\\ufffd\""),
         CASE("\"\\ud83d\\u0041\"", "\"\\ufffd\\u0041\""),
         CASE("\"\\ud83d\\ude0", "\"\\ufffd\\\\ude0"),
 

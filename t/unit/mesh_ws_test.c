@@ -165,6 +165,11 @@ test_good(void)
     add(1, MESH_WS_CLOSE, "", 0);
     expect(lim, "C8.1005[] ", "a close without a code");
 
+    add(1, MESH_WS_PING, "\x03\xe8", 2);
+    add(1, MESH_WS_CLOSE, "\x03", 1);
+    expect(lim, "C9.0[\x03\xe8] X1002",
+           "half a code is not made whole by an earlier ping");
+
     memset(big, 'z', sizeof(big));
     add(1, MESH_WS_PING, NULL, 125);
     expect(lim, "C9.0[zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz"

@@ -73,13 +73,14 @@ is_bytes(const void *got, size_t got_len, const void *want, size_t want_len,
     const uint8_t  *p;
 
     good = got_len == want_len
-           && (got_len == 0 || memcmp(got, want, got_len) == 0);
+           && (got_len == 0
+               || (got && want && memcmp(got, want, got_len) == 0));
 
     ok(good, "%s", name);
 
     for (i = 0; i < 2 && !good; i++) {
         p = i ? want : got;
-        len = i ? want_len : got_len;
+        len = p ? (i ? want_len : got_len) : 0;
 
         printf("#   %s %zu bytes: ", i ? "want" : "got ", len);
 
