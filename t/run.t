@@ -1,0 +1,293 @@
+#!/usr/bin/perl
+# Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
+
+# make run: starts, stops, keeps its data, and says what is wrong in words.
+# Packages and builds are there already: make test has seen to them.
+
+use strict;
+use warnings;
+
+use Cwd qw(abs_path);
+use File::Temp qw(tempdir);
+use IO::Socket::INET;
+use IO::Socket::SSL;
+use POSIX qw(:sys_wait_h);
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+plan skip_all => 'needs root' if $<;
+
+my $root = abs_path(__FILE__) =~ s{/t/run\.t$}{}r;
+
+# not below /root, which the workers' user cannot enter
+my $dir = tempdir('/var/tmp/mesh-run.XXXXXX', CLEANUP => 1);
+my $data = "$dir/data";
+my $owner = $$;
+my %running;
+
+chmod 0755, $dir;
+delete @ENV{qw(URL DB MESH_DATA MAKEFLAGS MAKELEVEL MFLAGS)};
+
+my $https = free_port();
+my $http = free_port();
+
+# --- the first start
+
+my $run = start();
+my $text = ready($run);
+
+ok($text, 'the first run gets ready') or BAIL_OUT(output($run));
+like($text, qr{ngx_mesh is at  https://[^/\s]+:$https/}, 'it says where it is');
+like($text, qr{https://[^/\s]+:$https/\#/setup/[\w-]{43}\s},
+     'it prints a set-up link while there is no administrator');
+like($text, qr/making keys.*starting mesh-signer.*starting nginx/s,
+     'it shows its steps');
+
+my $page = get('/');
+like($page, qr{^HTTP/1\.1 200}, 'the page is served');
+like($page, qr/^content-security-policy: default-src 'none'; script-src 'self'/mi,
+     'the content policy is on the page');
+like(get('/health.ashx'), qr{^HTTP/1\.1 200.*^ok$}ms, 'its health is well');
+
+my $plain = plain("GET /x?y=z HTTP/1.1\r\nHost: localhost\r\n"
+                  . "Connection: close\r\n\r\n");
+like($plain, qr{^HTTP/1\.1 308.*^Location: https://localhost:$https/x\?y=z\r}ms,
+     'port 80 sends to HTTPS, with path and arguments');
+
+my $master = read_file("$data/run/nginx.pid");
+chomp $master;
+my @workers = split ' ', `pgrep -P $master -f 'worker process\$'`;
+cmp_ok(scalar @workers, '>=', 4, 'there are four workers at least');
+is((grep { owner($_) ne 'www-data' } @workers), 0,
+   'workers run as www-data');
+
+my ($signer) = grep { read_file("/proc/$_/cmdline") =~ /\Q$data\E/ }
+               split ' ', `pgrep -x mesh-signer`;
+ok($signer && owner($signer) eq 'mesh-signer',
+   'mesh-signer runs as a user of its own');
+
+my $open = 0;
+for my $file (glob "$data/keys/*.key") {
+    $open++ if (stat $file)[2] & 077;
+    $open++ if system('setpriv', '--reuid', 'www-data', '--regid', 'www-data',
+                      '--clear-groups', 'test', '-r', $file) == 0;
+}
+is($open, 0, 'S-08: no worker can read a key');
+
+# --- TLS as nginx.conf promises
+
+my @suites = map { ("ECDHE-ECDSA-$_", "ECDHE-RSA-$_") }
+             qw(AES128-GCM-SHA256 AES256-GCM-SHA384 AES128-SHA256
+                AES256-SHA384 AES128-SHA AES256-SHA);
+is((grep { !tls($_) } @suites), 0, 'the twelve suites of TLS 1.2 are taken');
+is((grep { tls($_) } qw(AES128-SHA AES256-GCM-SHA384
+                        ECDHE-RSA-CHACHA20-POLY1305
+                        ECDHE-ECDSA-CHACHA20-POLY1305
+                        DHE-RSA-AES128-GCM-SHA256)), 0,
+   'no other suite of TLS 1.2 is taken');
+ok(!tls('ALL:@SECLEVEL=0', 'TLSv1_1'), 'nothing older than TLS 1.2 is taken');
+
+# --- a secret in the address does not reach the access log
+
+get('/control.ashx?auth=SECRETCOOKIE');
+sleep 0.2;
+my $log = read_file("$data/logs/access.log");
+like($log, qr{/control\.ashx}, 'the request is in the access log');
+unlike($log, qr/SECRETCOOKIE/, 'S-05: its arguments are not');
+
+# --- a port in use is named
+
+my $second = start(MESH_DATA => "$dir/second");
+ended($second);
+like(output($second), qr/port $https .*HTTPS_PORT=/,
+     'a port in use is named, with the way to choose another');
+ok($second->{rc}, 'and that run fails');
+
+# --- Ctrl-C
+
+my $ids = ids();
+kill 'INT', -$run->{pid};
+ok(ended($run), 'Ctrl-C ends it');
+is((grep { kill 0, $_ } $master, @workers, $signer), 0,
+   'Ctrl-C leaves nothing running');
+ok(!IO::Socket::INET->new(PeerAddr => "127.0.0.1:$https"), 'the port is free');
+
+# --- the second start
+
+my $begun = time;
+$run = start();
+$text = ready($run);
+my $took = time - $begun;
+
+ok($text, 'the second run gets ready') or diag(output($run));
+cmp_ok($took, '<', 5, 'the second run is ready within 5 seconds');
+is(ids(), $ids, 'the second run keeps keys and database');
+unlike($text, qr/installing|making keys/, 'it installs and makes nothing anew');
+
+stop($run);
+
+# --- the address from outside
+
+$run = start(URL => 'https://mesh.example:8443');
+$text = ready($run);
+like($text, qr{at  https://mesh\.example:8443/}, 'URL= is the address told');
+like(plain("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+     qr{^Location: https://mesh\.example:8443/\r}m,
+     'URL= is where port 80 sends to');
+stop($run);
+
+# --- an unreadable place and nonsense
+
+for my $case (
+    [{ MESH_DATA => '/root/mesh' }, qr{/root/mesh.*cannot enter},
+     'a data folder that workers cannot enter is refused'],
+    [{ HTTPS_PORT => '44x' }, qr/HTTPS_PORT="44x" is not a port/,
+     'a port that is none is refused'],
+    [{ URL => 'http://x' }, qr/URL="http:\/\/x" is not/,
+     'a URL without TLS is refused'],
+    [{ DB => 'oracle:x' }, qr/DB="oracle:x" is not/,
+     'a database of another kind is refused'])
+{
+    my ($env, $expect, $name) = @$case;
+
+    SKIP: {
+        skip '/root is open here', 1
+            if $env->{MESH_DATA} && ((stat '/root')[2] & 001);
+        $run = start(%$env);
+        ended($run);
+        like(output($run), $expect, $name);
+    }
+}
+
+# --- keys are made only where there is no database yet
+
+{
+    rename "$data/keys", "$dir/keys" or die "$data/keys: $!";
+    $run = start();
+    ended($run);
+    ok($run->{rc}, 'without its keys, a server that has a database stays down');
+    ok(!-e "$data/keys/agentserver.key", 'and makes no new ones');
+    rename "$dir/keys", "$data/keys" if !-e "$data/keys";
+}
+
+done_testing();
+
+
+sub start {
+    my (%env) = @_;
+    my $out = "$dir/out" . keys %running;
+    my %all = (MESH_DATA => $data, HTTPS_PORT => $https, HTTP_PORT => $http,
+               %env);
+    my $pid = fork // die "fork: $!";
+
+    if ($pid == 0) {
+        setpgrp;
+        $SIG{INT} = 'DEFAULT';
+        open STDIN, '<', '/dev/null';
+        open STDOUT, '>', $out or die "$out: $!";
+        open STDERR, '>&', \*STDOUT;
+        exec 'make', '-C', $root, '--no-print-directory', 'run',
+            map { "$_=$all{$_}" } sort keys %all;
+    }
+
+    return $running{$pid} = { pid => $pid, out => $out };
+}
+
+sub output { read_file($_[0]{out}) }
+
+# what it has printed when it is ready, or '' when it ended or hangs
+sub ready {
+    my ($run) = @_;
+    my $end = time + 120;
+
+    while (time < $end) {
+        my $text = output($run);
+        return $text if $text =~ /press Ctrl-C/;
+        return '' if gone($run);
+        sleep 0.05;
+    }
+    return '';
+}
+
+sub gone {
+    my ($run) = @_;
+    return 1 if defined $run->{rc};
+    return 0 if waitpid($run->{pid}, WNOHANG) == 0;
+    $run->{rc} = $?;
+    return 1;
+}
+
+sub ended {
+    my ($run) = @_;
+    my $end = time + 40;
+    sleep 0.05 while !gone($run) && time < $end;
+    return gone($run);
+}
+
+sub stop {
+    my ($run) = @_;
+    kill 'INT', -$run->{pid};
+    ended($run) or diag('Ctrl-C did not end it');
+}
+
+sub ids {
+    return join ' ', map { -e $_ ? `sha256sum $_` : "no $_" }
+           map { "$data/keys/$_.pem" } qw(root agentserver web-rsa mps);
+}
+
+sub owner {
+    my ($pid) = @_;
+    return getpwuid((stat "/proc/$pid")[4]) // '';
+}
+
+sub get {
+    my ($path) = @_;
+    my $s = IO::Socket::SSL->new(PeerAddr => '127.0.0.1', PeerPort => $https,
+                                 SSL_verify_mode => 0, Timeout => 10)
+        or return "no connection: $SSL_ERROR";
+    print $s "GET $path HTTP/1.1\r\nHost: localhost:$https\r\n"
+        . "Connection: close\r\n\r\n";
+    local $/;
+    return <$s> // '';
+}
+
+sub plain {
+    my ($request) = @_;
+    my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $http)
+        or return "no connection: $!";
+    print $s $request;
+    local $/;
+    return <$s> // '';
+}
+
+sub tls {
+    my ($ciphers, $version) = @_;
+    my $s = IO::Socket::SSL->new(PeerAddr => '127.0.0.1', PeerPort => $https,
+                                 SSL_verify_mode => 0, Timeout => 10,
+                                 SSL_version => $version // 'TLSv1_2',
+                                 SSL_cipher_list => $ciphers) or return 0;
+    return 1;
+}
+
+sub free_port {
+    my $s = IO::Socket::INET->new(Listen => 1, LocalAddr => '0.0.0.0')
+        or die "socket: $!";
+    return $s->sockport;
+}
+
+sub read_file {
+    open my $in, '<', $_[0] or return '';
+    local $/;
+    return <$in> // '';
+}
+
+END {
+    if ($$ == $owner) {
+        my $rc = $?;
+        for my $run (grep { !gone($_) } values %running) {
+            kill 'INT', -$run->{pid};
+            kill 'KILL', -$run->{pid} if !ended($run);
+        }
+        $? = $rc;
+    }
+}
