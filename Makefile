@@ -322,6 +322,7 @@ lint:                                   ## layers, C, shell, TypeScript
 lint-layers:
 	@echo "layers"
 	@perl t/lint/layers.pl
+	@perl t/lint/security.pl
 
 lint-shell:
 	@echo "shellcheck"

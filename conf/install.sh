@@ -20,7 +20,8 @@ put() {
 
     # shellcheck disable=SC2016  # a variable of nginx
     sh "$here/fill.sh" "$here/$1" "$file" \
-        "MODULES=$modules" FILES=65536 RUN=/run/ngx_mesh "CORE=$share/core" \
+        "LOAD_MODULE=load_module $modules/ngx_http_mesh_module.so;" \
+        FILES=65536 RUN=/run/ngx_mesh "CORE=$share/core" \
         'DB=sqlite /var/lib/ngx_mesh/mesh.db' "HTML=$share/html" \
         "AGENTS=$share/agents" LOGS=/var/log/ngx_mesh MESH_URL= \
         "LOCAL=$etc/site*.conf" \

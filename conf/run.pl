@@ -214,7 +214,8 @@ sub make_config {
     my $modules = $ENV{MODULES} // "$build/modules";
 
     %common = (
-        MODULES => $modules,
+        LOAD_MODULE => $modules eq '' ? ''
+                       : "load_module $modules/ngx_http_mesh_module.so;",
         FILES => $files,
         DB => $db,
         RUN => "$data/run",

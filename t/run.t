@@ -27,6 +27,8 @@ my %running;
 
 chmod 0755, $dir;
 delete @ENV{qw(URL DB MESH_DATA MAKEFLAGS MAKELEVEL MFLAGS)};
+$ENV{NGINX} = $ENV{MESH_NGINX} if $ENV{MESH_NGINX};
+$ENV{MODULES} = $ENV{MESH_MODULES} if defined $ENV{MESH_MODULES};
 
 my $https = free_port();
 my $http = free_port();
