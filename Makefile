@@ -198,7 +198,13 @@ test: test-build                        ## every test, on both databases
 
 # one kind alone, and of it the files named like WORD: make test-sqlite TESTS=WORD
 .PHONY: $(addprefix test-,unit fuzz html core sqlite postgres interop ui)
-$(addprefix test-,unit fuzz html core sqlite postgres interop ui): test-build
+test-unit: packages-test signer unit
+test-fuzz: packages-test replay
+test-core: packages-test
+test-html: packages-test html/node_modules/.stamp
+test-sqlite test-postgres test-interop test-ui: test-build
+
+$(addprefix test-,unit fuzz html core sqlite postgres interop ui):
 	@$(TEST_ENV) TESTS='$(TESTS)' perl t/all.pl $(if $(V),-v) $(@:test-%=%)
 
 # one after the other: packages before what is built with them
