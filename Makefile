@@ -342,7 +342,7 @@ lint-c: $(B)/module/Makefile | $(B)/lint
 	    --enable=warning,portability --max-configs=1 --error-exitcode=1 \
 	    --suppressions-list=t/lint/cppcheck.supp -j 2
 	@echo "clang-tidy"
-	@printf '%s\n' $(LINT_C) | xargs -P 2 -n 4 \
+	@printf '%s\n' $(LINT_C) | xargs -P 2 -n 1 \
 	    clang-tidy -p $(B)/lint --quiet --config-file=t/lint/clang-tidy \
 	    2>$(B)/lint/clang-tidy.log
 
