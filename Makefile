@@ -193,8 +193,12 @@ TEST_FILES = MESH_STOCK_AGENT=$(STOCK)/agents/meshagent_x86-64 \
              MESH_HTML=$(ROOT)/html/dist MESH_BUILD=$(ROOT)/$(B)
 STOCK := $(ROOT)/t/node_modules/meshcentral
 
-test: test-build                        ## every test, on both databases
-	@$(TEST_ENV) perl t/all.pl unit fuzz html core sqlite postgres interop ui
+# what this tree holds; the modules, the database and the pages bring theirs:
+# unit fuzz html core sqlite postgres interop ui
+KINDS := unit fuzz interop
+
+test: test-build                        ## every test
+	@$(TEST_ENV) perl t/all.pl $(KINDS)
 
 # one kind alone, and of it the files named like WORD: make test-sqlite TESTS=WORD
 .PHONY: $(addprefix test-,unit fuzz html core sqlite postgres interop ui)
@@ -210,7 +214,8 @@ $(addprefix test-,unit fuzz html core sqlite postgres interop ui):
 # one after the other: packages before what is built with them
 test-build:
 	@$(MAKE) -s --no-print-directory packages-test
-	@$(MAKE) -s --no-print-directory all unit replay t/node_modules/.stamp
+	@$(MAKE) -s --no-print-directory signer core unit replay \
+	    t/node_modules/.stamp
 
 t/node_modules/.stamp: t/package-lock.json | packages-node
 	@echo "installing the packages of t/"
@@ -301,29 +306,21 @@ $(B)/asan/mesh-admin: $(ADMIN) $(wildcard mesh-admin/*.h) $(PROTO_C) \
 	@$(CC) $(SAN) $(WARN) $(PQ_CFLAGS) -Iconf/sql -o $@ $(filter %.c,$^) \
 	    $(ADMIN_LIBS)
 
-# the harness sets ASAN_OPTIONS, and fails a test with a report
-check-asan: test-build                  ## the same under ASan and UBSan
-	@$(MAKE) -s --no-print-directory $(ASAN_NGINX) $(ASAN_UNIT) \
-	    $(B)/asan/mesh-admin
-	@MESH_UNIT='$(B)/asan/*_test' perl t/all.pl unit
-	@for v in $(ASAN_VERSIONS); do \
-	    echo "nginx $$v with sanitizers"; \
-	    MESH_NGINX=$(ROOT)/$(B)/nginx-asan-$$v/objs/nginx MESH_MODULES= \
-	    MESH_SIGNER_BIN=$(ROOT)/$(B)/mesh-signer MESH_ASAN=1 \
-	    MESH_ADMIN_BIN=$(ROOT)/$(B)/asan/mesh-admin $(TEST_FILES) \
-	    perl t/all.pl sqlite postgres interop || exit 1; \
-	done
+# nginx with sanitizers joins when there are modules to link into it
+check-asan: packages-test               ## unit tests under ASan and UBSan
+	@$(MAKE) -s --no-print-directory signer $(ASAN_UNIT)
+	@$(TEST_ENV) MESH_UNIT='$(B)/asan/*_test' perl t/all.pl unit
 
 
 # --- lint
 
-LINT_C = $(filter %.c,$(MODSRC)) $(PROTO_C) $(SIGNER) $(ADMIN) \
-         $(wildcard t/unit/*.c t/fuzz/*.c)
+# the modules join when there is a config to compile them by
+LINT_C = $(PROTO_C) $(SIGNER) $(wildcard t/unit/*.c t/fuzz/*.c)
 SHELLS = .ci/run $(shell find conf t -name '*.sh' -not -path '*/node_modules/*')
 
 lint:                                   ## layers, C, shell, TypeScript
 	@$(MAKE) -s --no-print-directory packages-lint
-	@$(MAKE) -s --no-print-directory lint-layers lint-shell lint-c lint-html
+	@$(MAKE) -s --no-print-directory lint-layers lint-shell lint-c
 
 lint-layers:
 	@echo "layers"
@@ -334,7 +331,7 @@ lint-shell:
 	@echo "shellcheck"
 	@shellcheck $(SHELLS)
 
-lint-c: $(B)/module/Makefile | $(B)/lint
+lint-c: | $(B)/lint
 	@perl t/lint/commands.pl $(B)/module/Makefile $(LINT_C) \
 	    > $(B)/lint/compile_commands.json
 	@echo "cppcheck"

@@ -14,13 +14,17 @@ my ($makefile, @files) = @ARGV;
 my $root = getcwd();
 my $src = '/usr/share/nginx/src';
 
-open my $in, '<', $makefile or die "$makefile: $!\n";
-my $text = do { local $/; <$in> } =~ s/\\\n\s*/ /gr;
+my ($cflags, $incs);
 
-my ($cflags) = $text =~ /^CFLAGS\s*=\s*(.*)$/m;
-my ($incs) = $text =~ /^ALL_INCS\s*=\s*(.*)$/m;
+if (grep { /^ngx_/ } @files) {
+    open my $in, '<', $makefile or die "$makefile: $!\n";
+    my $text = do { local $/; <$in> } =~ s/\\\n\s*/ /gr;
 
-die "$makefile: no CFLAGS or ALL_INCS\n" if !$cflags || !$incs;
+    ($cflags) = $text =~ /^CFLAGS\s*=\s*(.*)$/m;
+    ($incs) = $text =~ /^ALL_INCS\s*=\s*(.*)$/m;
+
+    die "$makefile: no CFLAGS or ALL_INCS\n" if !$cflags || !$incs;
+}
 
 my $own = '-std=gnu99 -D_GNU_SOURCE -Wall -Wextra -Iconf/sql '
           . '-I/usr/include/postgresql';
