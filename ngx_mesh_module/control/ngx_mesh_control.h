@@ -1,18 +1,280 @@
 /* Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0 */
 
+/*
+ * The control channel: one dispatch table (ngx_mesh_control_table.h), one
+ * dispatcher that resolves what a command names and checks what it needs, and
+ * one file of handlers per family.  A handler never looks at an id.
+ */
+
 #ifndef _NGX_MESH_CONTROL_H_INCLUDED_
 #define _NGX_MESH_CONTROL_H_INCLUDED_
 
 
 #include "../ngx_mesh.h"
 #include "../core/ngx_mesh_auth.h"
+#include "../core/ngx_mesh_deliver.h"
 
 
-/* control.ashx */
+#define NGX_MESH_CTL_IDS       1000   /* ids in one command */
+#define NGX_MESH_CTL_RATE      50     /* commands a second and session */
+#define NGX_MESH_CTL_OPEN      64     /* commands at once and session */
+#define NGX_MESH_CTL_PART      65536  /* bytes of a fragment */
+
+
+typedef struct ngx_mesh_ctl_s  ngx_mesh_ctl_t;
+
+
+/* Arguments: a table per action, ended by a name of NULL. */
+
+typedef enum {
+    NGX_MESH_CTL_STR = 1,             /* text of min..max bytes */
+    NGX_MESH_CTL_TEXT,                /* the same, line ends allowed */
+    NGX_MESH_CTL_INT,                 /* min..max */
+    NGX_MESH_CTL_BOOL,                /* true, false, 0, 1 */
+    NGX_MESH_CTL_LIST,                /* of min..max texts */
+    NGX_MESH_CTL_OBJ,
+    NGX_MESH_CTL_ANY
+} ngx_mesh_ctl_type_e;
+
+#define NGX_MESH_CTL_NEEDED  1        /* must be there */
+#define NGX_MESH_CTL_LOOSE   2        /* of another type: as if absent */
+
+typedef struct {
+    const char   *name;
+    uint8_t       type;
+    uint8_t       flags;
+    int64_t       min, max;
+    const char   *error;              /* the result when it is wrong */
+} ngx_mesh_ctl_arg_t;
+
+#define NGX_MESH_CTL_ARGS  16
+
+typedef struct {
+    ngx_uint_t        set;
+    int64_t           n;              /* INT, BOOL */
+    ngx_str_t         s;              /* STR, TEXT */
+    ngx_mesh_json_t  *json;           /* LIST, OBJ, ANY */
+} ngx_mesh_ctl_value_t;
+
+
+/* What a command is about, and so what is resolved before its handler. */
+
+typedef enum {
+    NGX_MESH_CTL_NONE = 0,
+    NGX_MESH_CTL_GROUP,               /* meshid, or meshname / meshidname */
+    NGX_MESH_CTL_DEVICE,              /* nodeid */
+    NGX_MESH_CTL_DEVICES,             /* nodeids: each has its answer */
+    NGX_MESH_CTL_MOVE,                /* nodeids into meshid or meshname */
+    NGX_MESH_CTL_NOTE,                /* id of a device, a group, oneself */
+    NGX_MESH_CTL_EVENTS               /* nodeid, if it is there */
+} ngx_mesh_ctl_object_e;
+
+typedef struct {
+    const char                *action;
+    const ngx_mesh_ctl_arg_t  *args;
+    ngx_mesh_ctl_object_e      object;
+    uint32_t                   right;     /* any of these on it; 0: visible */
+    uint32_t                   site;      /* any of these; 0: none needed */
+    const char                *unknown;   /* result: not there or not seen */
+    const char                *denied;    /* result: seen, right lacking */
+    void                     (*handler)(ngx_mesh_ctl_t *ctl);
+    uint32_t                   flags;
+} ngx_mesh_ctl_action_t;
+
+#define NGX_MESH_CTL_NOINFO   1       /* refusals name nodeid and noinfo */
+#define NGX_MESH_CTL_OWN      2       /* not when settings are locked (1024) */
+#define NGX_MESH_CTL_DB       4       /* needs the database */
+#define NGX_MESH_CTL_EXACT    8       /* full rights on the object, no less */
+
+
+typedef struct {
+    int64_t               device_id;
+    int64_t               group_id;
+    u_char                raw[NGX_MESH_ID_LEN];
+    ngx_str_t             id;         /* node/D/… as asked for when unseen */
+    ngx_str_t            *row;        /* columns of CTL_DEVICES, or NULL */
+    uint32_t              rights;
+    unsigned              visible:1;
+    unsigned              allowed:1;  /* has the right of the action */
+    unsigned              online:1;
+    ngx_mesh_presence_t   presence;
+} ngx_mesh_device_t;
+
+/* columns of CTL_DEVICES and CTL_NODES */
+enum {
+    NGX_MESH_DEV_ID = 0, NGX_MESH_DEV_GROUP, NGX_MESH_DEV_WIRE,
+    NGX_MESH_DEV_KIND, NGX_MESH_DEV_ICON, NGX_MESH_DEV_NAME,
+    NGX_MESH_DEV_REPORTED, NGX_MESH_DEV_DESC, NGX_MESH_DEV_SYSTEM,
+    NGX_MESH_DEV_AGENT, NGX_MESH_DEV_CAPS, NGX_MESH_DEV_VERSION,
+    NGX_MESH_DEV_HOST, NGX_MESH_DEV_CONSENT, NGX_MESH_DEV_FIRST,
+    NGX_MESH_DEV_DOC, NGX_MESH_DEV_SEEN, NGX_MESH_DEV_CAUSE,
+    NGX_MESH_DEV_ADDRESS, NGX_MESH_DEV_TAGS, NGX_MESH_DEV_STATUS,
+    NGX_MESH_DEV_COLS
+};
+
+
+/* A session. */
+
+typedef struct {
+    ngx_mesh_session_t   *s;
+    ngx_mesh_auth_t       who;
+    ngx_queue_t           commands;   /* ngx_mesh_ctl_t.queue */
+    ngx_uint_t            open;       /* commands in the queue */
+    ngx_uint_t            tokens;     /* thousandths of a command */
+    ngx_msec_t            filled;
+    ngx_event_t           later;      /* reads on when tokens are back */
+    ngx_str_t             id;         /* user/D/name/<40 hex> */
+    ngx_str_t             host;       /* as the client called us */
+    ngx_str_t             address;
+    unsigned              limited:1;  /* counted in mesh_limit */
+    unsigned              refresh:1;  /* events were dropped */
+    unsigned              ended:1;    /* told to go */
+} ngx_mesh_browser_t;
+
+
+/* A command; lives in its own pool until its last reply. */
+
+struct ngx_mesh_ctl_s {
+    ngx_pool_t                   *pool;
+    ngx_mesh_browser_t           *b;  /* NULL: the session is gone */
+    ngx_queue_t                   queue;
+    const ngx_mesh_ctl_action_t  *row;
+    ngx_mesh_json_t              *json;
+    ngx_mesh_json_t              *responseid;
+    ngx_mesh_json_t              *tag;
+    ngx_mesh_ctl_value_t          value[NGX_MESH_CTL_ARGS];
+
+    ngx_mesh_auth_t               who;    /* copies: outlive the session */
+    ngx_str_t                     session;
+    ngx_str_t                     address;
+    ngx_str_t                     user;       /* user/D/login */
+    ngx_str_t                     username;
+    ngx_str_t                     realname;
+    ngx_str_t                     domain;
+
+    ngx_mesh_device_t            *device;
+    ngx_uint_t                    ndevices;
+    int64_t                       group_id;   /* of GROUP and MOVE */
+    uint32_t                      rights;     /* on the group or device */
+
+    void                         *data;       /* the handler's */
+    ngx_uint_t                    waiting;    /* of several acts */
+    ngx_log_t                    *log;
+};
+
+
+/* The dispatcher's side (ngx_mesh_control.c). */
+
+/* arguments by name, as the table of the action has them */
+ngx_mesh_ctl_value_t *ngx_mesh_ctl_value(ngx_mesh_ctl_t *ctl,
+    const char *name);
+
+/* account and group of the command now, or NULL: gone meanwhile */
+ngx_mesh_account_t *ngx_mesh_ctl_account(ngx_mesh_ctl_t *ctl);
+ngx_mesh_group_t *ngx_mesh_ctl_group(ngx_mesh_ctl_t *ctl);
+
+/* {"action":…; the writer stands inside of the object; NULL: no memory, and
+   ctl is gone */
+ngx_mesh_jw_t *ngx_mesh_ctl_open(ngx_mesh_ctl_t *ctl);
+/* adds responseid and tag, closes, sends */
+void ngx_mesh_ctl_send(ngx_mesh_ctl_t *ctl, ngx_mesh_jw_t *w);
+/* the same and the command ends: ctl is gone */
+void ngx_mesh_ctl_reply(ngx_mesh_ctl_t *ctl, ngx_mesh_jw_t *w);
+/* {action, responseid, tag, result}; ctl is gone */
+void ngx_mesh_ctl_result(ngx_mesh_ctl_t *ctl, const char *result);
+/* a result for one object of several; ctl goes on */
+void ngx_mesh_ctl_partial(ngx_mesh_ctl_t *ctl, const char *result);
+/* ends without another word */
+void ngx_mesh_ctl_end(ngx_mesh_ctl_t *ctl);
+
+/* a request of the database on behalf of ctl; NULL: replied, ctl is gone */
+ngx_mesh_db_req_t *ngx_mesh_ctl_db(ngx_mesh_ctl_t *ctl,
+    ngx_mesh_db_done_pt done);
+/* sends it; NGX_ERROR: replied, ctl is gone */
+ngx_int_t ngx_mesh_ctl_db_send(ngx_mesh_ctl_t *ctl, ngx_mesh_db_req_t *q);
+/* the result text for an rc of the database that is not NGX_OK */
+const char *ngx_mesh_ctl_db_text(ngx_int_t rc);
+
+/* text into ctl's pool */
+ngx_str_t *ngx_mesh_ctl_sprintf(ngx_mesh_ctl_t *ctl, ngx_str_t *out,
+    size_t size, const char *fmt, ...);
+
+/* visible groups and singly granted devices of the account, JSON arrays */
+ngx_int_t ngx_mesh_ctl_scope(ngx_mesh_ctl_t *ctl, ngx_str_t *groups,
+    ngx_str_t *devices);
+
+/* fetches rows of wire ids, rights and presence into ctl->device */
+void ngx_mesh_ctl_resolved(ngx_mesh_db_req_t *q, ngx_int_t rc);
+
+/* rights and presence of a fetched row */
+void ngx_mesh_ctl_device(ngx_mesh_ctl_t *ctl, ngx_mesh_device_t *device,
+    ngx_str_t *row);
+
+
+/* Events (ngx_mesh_control_event.c). */
+
+typedef struct {
+    ngx_mesh_event_t   row;
+    ngx_mesh_jw_t      w;             /* members beside the common ones */
+    ngx_mesh_jw_t      args;          /* msgArgs */
+    unsigned           has_args:1;
+    unsigned           failed:1;
+} ngx_mesh_ctl_event_t;
+
+/*
+ * Begins an event of the command's account; the caller adds scope, args and
+ * members to ev->w, then stores it in an act and publishes it when it is done.
+ */
+void ngx_mesh_ctl_event(ngx_mesh_ctl_t *ctl, ngx_mesh_ctl_event_t *ev,
+    const char *kind, const char *action, ngx_uint_t msgid,
+    const ngx_str_t *text);
+/* the event of a device: scope, nodeid, meshid */
+void ngx_mesh_ctl_event_device(ngx_mesh_ctl_event_t *ev,
+    ngx_mesh_device_t *device);
+void ngx_mesh_ctl_event_group(ngx_mesh_ctl_event_t *ev,
+    ngx_mesh_group_t *group);
+/* appends the row to an act; closes the writers; returns the JSON to publish */
+void ngx_mesh_ctl_event_store(ngx_mesh_db_req_t *q, ngx_mesh_ctl_t *ctl,
+    ngx_mesh_ctl_event_t *ev, ngx_str_t *json);
+
+void ngx_mesh_ctl_event_init(void);
+/* the queue of a session fell: tells what was dropped */
+void ngx_mesh_ctl_event_drained(ngx_mesh_browser_t *b);
+
+
+/* Writers that several families need. */
+
+/* the account as others may see it: control.md 4.3, without secrets */
+void ngx_mesh_ctl_write_account(ngx_mesh_jw_t *w, const char *name,
+    ngx_mesh_account_t *account, ngx_uint_t full);
+void ngx_mesh_ctl_write_group(ngx_mesh_ctl_t *ctl, ngx_mesh_jw_t *w,
+    const char *name, ngx_mesh_group_t *group);
+void ngx_mesh_ctl_write_links(ngx_mesh_jw_t *w, ngx_mesh_group_t *group);
+/* a device in stock form; group: whether meshid is among its members */
+void ngx_mesh_ctl_write_node(ngx_mesh_ctl_t *ctl, ngx_mesh_jw_t *w,
+    const char *name, ngx_mesh_device_t *device, ngx_uint_t group);
+void ngx_mesh_ctl_userid(ngx_pool_t *pool, ngx_mesh_account_t *account,
+    ngx_str_t *id);
+
+/* first messages of a session; serverinfo and userinfo again on demand */
+void ngx_mesh_ctl_greet(ngx_mesh_browser_t *b);
+
+/* user/D/name or a short name; NULL: nobody of this domain */
+ngx_mesh_account_t *ngx_mesh_ctl_find(int64_t domain_id,
+    const ngx_str_t *domain, const ngx_str_t *id);
+
+/* valid UTF-8 without control characters (lines: \t \n \r allowed) */
+ngx_uint_t ngx_mesh_ctl_clean(const ngx_str_t *s, ngx_uint_t lines);
+
+
+/* Endpoint. */
+
 ngx_int_t ngx_http_mesh_control_handler(ngx_http_request_t *r);
 
 /* init_process: the receiving side of events and changes */
 ngx_int_t ngx_mesh_control_init(ngx_cycle_t *cycle);
+
+extern const ngx_mesh_ctl_action_t  ngx_mesh_ctl_actions[];
 
 
 #endif /* _NGX_MESH_CONTROL_H_INCLUDED_ */

@@ -1,0 +1,1523 @@
+/* Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The relay: pairs the two halves of a session, in any two workers, and cuts
+ * frames through.  Who may take which half: session.md 1.15.
+ *
+ * A half packs what it reads into frames ready for the other client and hands
+ * them to its peer: a session of this worker, or a pipe to another worker.
+ * Bytes for a peer that is not there yet, or a pipe that is full, are kept in
+ * one bounded buffer, and reading stops until it is empty.
+ */
+
+#include "../ngx_mesh_module/ngx_mesh.h"
+#include "../ngx_mesh_module/core/ngx_mesh_auth.h"
+#include "../ngx_mesh_module/core/ngx_mesh_deliver.h"
+
+
+#define NGX_MESH_RELAY_ID_MAX   64
+#define NGX_MESH_RELAY_READ     65536     /* bytes read from a pipe at once */
+#define NGX_MESH_RELAY_TURNS    16        /* reads before others have a turn */
+
+
+typedef enum {
+    NGX_MESH_RELAY_OPENING = 0,       /* not yet detached */
+    NGX_MESH_RELAY_WAITING,           /* the first half, in the zone */
+    NGX_MESH_RELAY_JOINED,
+    NGX_MESH_RELAY_CLOSED
+} ngx_mesh_relay_state_e;
+
+
+typedef struct ngx_mesh_relay_s  ngx_mesh_relay_t;
+
+/* bytes toward a pipe, or from a half that waits; owns data */
+typedef struct {
+    u_char                  *data;
+    size_t                   pos, len, size;
+} ngx_mesh_relay_buf_t;
+
+/* a socket to the worker of the other half */
+typedef struct {
+    ngx_connection_t        *c;
+    ngx_mesh_relay_t        *half;    /* NULL: only pend is left to write */
+    mesh_ws_parse_t          parse;   /* of what it brings: frame borders */
+    ngx_mesh_relay_buf_t     pend;
+    unsigned                 stopped:1;   /* the client's queue is full */
+} ngx_mesh_relay_pipe_t;
+
+struct ngx_mesh_relay_s {
+    ngx_mesh_session_t      *s;
+    ngx_mesh_relay_state_e   state;
+
+    u_char                   key[32]; /* SHA-256 of domain, account, id */
+    u_char                   node[NGX_MESH_ID_LEN];   /* zeros: not named */
+    uint32_t                 p;       /* 0: not named */
+    uint8_t                  role;
+    int64_t                  domain_id;
+    int64_t                  account_id;
+    int64_t                  device_id;
+    int64_t                  password_at;
+    u_char                   session[32];   /* web session, zeros: none */
+
+    ngx_mesh_relay_t        *peer;    /* in this worker, or */
+    ngx_mesh_relay_pipe_t   *pipe;    /* in another one */
+    ngx_mesh_addr_t          agent;   /* control session of the device */
+
+    u_char                  *out;     /* packed frames of this read turn */
+    u_char                  *out_last;
+    mesh_utf8_t              utf8;
+    ngx_mesh_relay_buf_t     early;   /* read before the peer came */
+
+    uint64_t                 to_viewer;     /* bytes, counted by the viewer */
+    uint64_t                 to_device;
+    size_t                   turn_bytes;    /* in this second, mesh_relay_rate */
+    time_t                   turn;
+    time_t                   joined_at;
+    ngx_str_t                address;       /* limits and log; in data[] */
+
+    unsigned                 between:1;     /* output is between two frames */
+    unsigned                 text:1;        /* the open message is text */
+    unsigned                 counted:1;     /* in mesh_limit */
+    unsigned                 owns_key:1;    /* in the table of pairs */
+    unsigned                 slowed:1;      /* mesh_relay_rate */
+
+    u_char                   data[64];
+};
+
+
+/* what a handler keeps while the account is looked up */
+typedef struct {
+    ngx_http_request_t      *r;
+    ngx_mesh_relay_t        *half;
+} ngx_mesh_relay_ctx_t;
+
+
+static ngx_int_t ngx_mesh_relay_args(ngx_http_request_t *r,
+    ngx_mesh_relay_t *half, ngx_str_t *id);
+static ngx_int_t ngx_mesh_relay_arg(ngx_http_request_t *r, const char *name,
+    ngx_str_t *value);
+static ngx_int_t ngx_mesh_relay_device(ngx_http_request_t *r,
+    ngx_mesh_relay_t *half, ngx_str_t *id, ngx_str_t *rauth);
+static void ngx_mesh_relay_viewer(void *data, ngx_mesh_auth_t *who,
+    const char *cause, const char *msg);
+static void ngx_mesh_relay_key(ngx_mesh_relay_t *half, ngx_str_t *id);
+static ngx_int_t ngx_mesh_relay_allowed(ngx_mesh_relay_t *half);
+static ngx_int_t ngx_mesh_relay_accept(ngx_http_request_t *r,
+    ngx_mesh_relay_t *half);
+static ngx_int_t ngx_mesh_relay_enter(ngx_http_request_t *r,
+    ngx_mesh_relay_t *half);
+static void ngx_mesh_relay_free(ngx_mesh_relay_t *half);
+
+static ngx_int_t ngx_mesh_relay_open(ngx_mesh_session_t *s);
+static ngx_int_t ngx_mesh_relay_meet(ngx_mesh_relay_t *half,
+    ngx_mesh_meet_t *first);
+static ngx_int_t ngx_mesh_relay_pair(ngx_mesh_relay_t *half,
+    ngx_mesh_meet_t *first);
+static ngx_int_t ngx_mesh_relay_connect(ngx_mesh_relay_t *half,
+    ngx_mesh_meet_t *first);
+static ngx_int_t ngx_mesh_relay_accepted(ngx_connection_t *c,
+    const ngx_mesh_hello_t *hello);
+static void ngx_mesh_relay_joined(ngx_mesh_relay_t *half);
+static void ngx_mesh_relay_log(ngx_mesh_relay_t *half, ngx_uint_t end);
+static void ngx_mesh_relay_tell_agent(ngx_mesh_relay_t *half,
+    ngx_uint_t opened);
+
+static ngx_int_t ngx_mesh_relay_frame(ngx_mesh_session_t *s,
+    mesh_ws_event_t *ev);
+static ngx_int_t ngx_mesh_relay_flush(ngx_mesh_session_t *s);
+static ngx_int_t ngx_mesh_relay_forward(ngx_mesh_relay_t *half, u_char *data,
+    size_t len);
+static ngx_int_t ngx_mesh_relay_keep(ngx_mesh_relay_buf_t *b, u_char *data,
+    size_t len, ngx_log_t *log);
+static ngx_int_t ngx_mesh_relay_rate(ngx_mesh_relay_t *half, size_t len);
+
+static ngx_mesh_relay_pipe_t *ngx_mesh_relay_pipe_create(
+    ngx_mesh_relay_t *half, ngx_connection_t *c);
+static void ngx_mesh_relay_pipe_read(ngx_event_t *ev);
+static void ngx_mesh_relay_pipe_write(ngx_event_t *ev);
+static ngx_int_t ngx_mesh_relay_pipe_send(ngx_mesh_relay_pipe_t *pipe,
+    u_char *data, size_t len);
+static ngx_int_t ngx_mesh_relay_pipe_flush(ngx_mesh_relay_pipe_t *pipe);
+static void ngx_mesh_relay_pipe_end(ngx_mesh_relay_pipe_t *pipe);
+static void ngx_mesh_relay_pipe_free(ngx_mesh_relay_pipe_t *pipe);
+
+static void ngx_mesh_relay_drained(ngx_mesh_session_t *s);
+static void ngx_mesh_relay_deadline(ngx_mesh_session_t *s);
+static void ngx_mesh_relay_timer(ngx_mesh_relay_t *half);
+static void ngx_mesh_relay_close(ngx_mesh_session_t *s);
+
+static void ngx_mesh_relay_changed(ngx_uint_t kind, int64_t id);
+static void ngx_mesh_relay_recheck(ngx_mesh_session_t *s, void *data);
+
+
+static const ngx_mesh_class_t  ngx_mesh_relay_class = {
+    .name = "relay",
+    .gauge = NGX_MESH_G_RELAYS,
+    .cut_through = 1,
+    .open = ngx_mesh_relay_open,
+    .frame = ngx_mesh_relay_frame,
+    .flush = ngx_mesh_relay_flush,
+    .deadline = ngx_mesh_relay_deadline,
+    .drained = ngx_mesh_relay_drained,
+    .close = ngx_mesh_relay_close
+};
+
+
+/* kinds of sessions, control.md 5.5 and session.md 1.7 */
+
+typedef struct {
+    uint32_t      p;
+    uint32_t      need;               /* any of these */
+    uint32_t      deny;               /* none of these */
+    const char   *name;
+    ngx_uint_t    started, ended;     /* msgid */
+} ngx_mesh_relay_kind_t;
+
+static const ngx_mesh_relay_kind_t  ngx_mesh_relay_kinds[] = {
+    { 1, NGX_MESH_D_REMOTECONTROL, NGX_MESH_D_NOTERMINAL, "terminal", 14, 10 },
+    { 6, NGX_MESH_D_REMOTECONTROL, NGX_MESH_D_NOTERMINAL, "terminal", 14, 10 },
+    { 8, NGX_MESH_D_REMOTECONTROL, NGX_MESH_D_NOTERMINAL, "terminal", 14, 10 },
+    { 9, NGX_MESH_D_REMOTECONTROL, NGX_MESH_D_NOTERMINAL, "terminal", 14, 10 },
+    /* input is not filtered here: who may not give any has no desktop */
+    { 2, NGX_MESH_D_REMOTECONTROL,
+      NGX_MESH_D_NODESKTOP|NGX_MESH_D_REMOTEVIEWONLY
+      |NGX_MESH_D_DESKLIMITEDINPUT, "desktop", 15, 11 },
+    { 5, NGX_MESH_D_REMOTECONTROL, NGX_MESH_D_NOFILES, "files", 16, 12 },
+    { 10, NGX_MESH_D_REMOTECONTROL, NGX_MESH_D_NOFILES, "files", 16, 12 },
+    /* what is not named carries what the device's core allows */
+    { 0, NGX_MESH_D_REMOTECONTROL, 0, "relay", 13, 9 }
+};
+
+
+static u_char  ngx_mesh_relay_scratch[16 + NGX_MESH_RELAY_READ];
+
+
+static const ngx_mesh_relay_kind_t *
+ngx_mesh_relay_kind(uint32_t p)
+{
+    const ngx_mesh_relay_kind_t  *kind;
+
+    for (kind = ngx_mesh_relay_kinds; kind->p; kind++) {
+        if (kind->p == p) {
+            break;
+        }
+    }
+
+    return kind;
+}
+
+
+/*
+ * GET meshrelay.ashx.  A valid rauth makes the device's half; all others must
+ * be somebody with an account.
+ */
+ngx_int_t
+ngx_http_mesh_relay_handler(ngx_http_request_t *r)
+{
+    ngx_int_t              rc;
+    ngx_str_t              id, rauth;
+    ngx_mesh_relay_t      *half;
+    ngx_mesh_relay_ctx_t  *ctx;
+
+    if (!ngx_mesh_model_ready()) {
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    half = ngx_calloc(sizeof(ngx_mesh_relay_t), r->connection->log);
+    if (half == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    half->between = 1;
+
+    if (ngx_mesh_relay_args(r, half, &id) != NGX_OK) {
+        ngx_mesh_relay_free(half);
+        return NGX_HTTP_BAD_REQUEST;
+    }
+
+    if (ngx_mesh_relay_arg(r, "rauth", &rauth) == NGX_OK) {
+        rc = ngx_mesh_relay_device(r, half, &id, &rauth);
+
+        if (rc == NGX_OK) {
+            rc = ngx_mesh_relay_accept(r, half);
+        }
+
+        if (rc != NGX_DONE) {
+            ngx_mesh_relay_free(half);
+        }
+
+        return rc;
+    }
+
+    ctx = ngx_palloc(r->pool, sizeof(ngx_mesh_relay_ctx_t));
+    if (ctx == NULL) {
+        ngx_mesh_relay_free(half);
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->r = r;
+    ctx->half = half;
+
+    rc = ngx_mesh_auth(r, ngx_mesh_relay_viewer, ctx);
+
+    if (rc != NGX_DONE) {
+        ngx_mesh_relay_free(half);
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_mesh_relay_args(ngx_http_request_t *r, ngx_mesh_relay_t *half,
+    ngx_str_t *id)
+{
+    size_t     i;
+    u_char     ch;
+    ngx_int_t  p;
+    ngx_str_t  value;
+
+    if (ngx_mesh_relay_arg(r, "id", id) != NGX_OK
+        || id->len == 0 || id->len > NGX_MESH_RELAY_ID_MAX)
+    {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < id->len; i++) {
+        ch = id->data[i];
+
+        if (!(ch >= '0' && ch <= '9') && !(ch >= 'A' && ch <= 'Z')
+            && !(ch >= 'a' && ch <= 'z')
+            && ch != '@' && ch != '$' && ch != '_' && ch != '-')
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    if (ngx_mesh_relay_arg(r, "p", &value) == NGX_OK) {
+        p = ngx_atoi(value.data, value.len);
+
+        if (p == NGX_ERROR || p > 255) {
+            return NGX_ERROR;
+        }
+
+        half->p = p;
+    }
+
+    return NGX_OK;
+}
+
+
+/* an argument of the request, unescaped; some clients glue "?key=" behind */
+static ngx_int_t
+ngx_mesh_relay_arg(ngx_http_request_t *r, const char *name, ngx_str_t *value)
+{
+    u_char     *p, *src, *dst;
+    ngx_str_t   raw;
+
+    if (ngx_http_arg(r, (u_char *) name, ngx_strlen(name), &raw) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    p = ngx_strlchr(raw.data, raw.data + raw.len, '?');
+    if (p) {
+        raw.len = p - raw.data;
+    }
+
+    value->data = ngx_pnalloc(r->pool, raw.len + 1);
+    if (value->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    src = raw.data;
+    dst = value->data;
+    ngx_unescape_uri(&dst, &src, raw.len, 0);
+    value->len = dst - value->data;
+
+    return NGX_OK;
+}
+
+
+/* the device's half: all that it may is in the ticket, nothing in the URL */
+static ngx_int_t
+ngx_mesh_relay_device(ngx_http_request_t *r, ngx_mesh_relay_t *half,
+    ngx_str_t *id, ngx_str_t *rauth)
+{
+    ngx_mesh_ticket_t    ticket;
+    ngx_mesh_presence_t  presence;
+
+    if (ngx_mesh_ticket_read(&ticket, NGX_MESH_TICKET_RELAY, rauth, r->pool)
+        != NGX_OK
+        || ticket.id.len != id->len
+        || ngx_memcmp(ticket.id.data, id->data, id->len) != 0)
+    {
+        ngx_mesh_count(NGX_MESH_C_RELAY_REFUSED);
+        return NGX_HTTP_FORBIDDEN;
+    }
+
+    half->role = NGX_MESH_DEVICE;
+    half->p = ticket.p;
+    half->domain_id = ticket.domain_id;
+    half->account_id = ticket.account_id;
+    half->device_id = ticket.device_id;
+    half->password_at = ticket.password_at;
+    ngx_memcpy(half->node, ticket.node, NGX_MESH_ID_LEN);
+    ngx_memcpy(half->session, ticket.session, 32);
+
+    if (ngx_mesh_presence_lookup(NGX_MESH_AGENT, half->domain_id, half->node,
+                                 &presence)
+        == NGX_OK)
+    {
+        half->agent = presence.owner;
+    }
+
+    ngx_mesh_relay_key(half, id);
+
+    if (ngx_mesh_relay_allowed(half) != NGX_OK) {
+        ngx_mesh_count(NGX_MESH_C_RELAY_REFUSED);
+        return NGX_HTTP_FORBIDDEN;
+    }
+
+    return NGX_OK;
+}
+
+
+/* the viewer's half: who is known, or is told why not and closed */
+static void
+ngx_mesh_relay_viewer(void *data, ngx_mesh_auth_t *who, const char *cause,
+    const char *msg)
+{
+    ngx_mesh_relay_ctx_t *ctx = data;
+
+    ngx_int_t            rc;
+    ngx_str_t            id, nodeid;
+    ngx_mesh_relay_t    *half;
+    ngx_http_request_t  *r;
+
+    r = ctx->r;
+    half = ctx->half;
+
+    if (who == NULL) {
+        ngx_mesh_count(NGX_MESH_C_RELAY_REFUSED);
+        ngx_mesh_relay_free(half);
+        ngx_http_finalize_request(r, ngx_mesh_auth_refuse(r, cause, msg));
+        return;
+    }
+
+    half->role = NGX_MESH_VIEWER;
+    half->domain_id = who->domain_id;
+    half->account_id = who->account_id;
+    half->password_at = who->password_at;
+    ngx_memcpy(half->session, who->session, 32);
+
+    rc = NGX_OK;
+
+    if (ngx_mesh_relay_arg(r, "nodeid", &nodeid) == NGX_OK) {
+        rc = ngx_mesh_node_parse(half->domain_id, &nodeid, half->node);
+    }
+
+    if (rc == NGX_OK) {
+        (void) ngx_mesh_relay_arg(r, "id", &id);
+        ngx_mesh_relay_key(half, &id);
+        rc = ngx_mesh_relay_allowed(half);
+    }
+
+    if (rc != NGX_OK) {
+        ngx_mesh_count(NGX_MESH_C_RELAY_REFUSED);
+        ngx_mesh_relay_free(half);
+        ngx_http_finalize_request(r, NGX_HTTP_FORBIDDEN);
+        return;
+    }
+
+    rc = ngx_mesh_relay_accept(r, half);
+
+    if (rc != NGX_DONE) {
+        ngx_mesh_relay_free(half);
+    }
+
+    ngx_http_finalize_request(r, rc);
+}
+
+
+/*
+ * The id is a name, not a secret: the key holds whose it is, so that two
+ * users with one id neither meet nor block each other.
+ */
+static void
+ngx_mesh_relay_key(ngx_mesh_relay_t *half, ngx_str_t *id)
+{
+    u_char  *p, buf[16 + NGX_MESH_RELAY_ID_MAX];
+
+    p = mesh_put64(buf, (uint64_t) half->domain_id);
+    p = mesh_put64(p, (uint64_t) half->account_id);
+    p = ngx_cpymem(p, id->data, id->len);
+
+    ngx_mesh_sha256(buf, p - buf, half->key);
+}
+
+
+/*
+ * May the account use this session now?  Asked when a half comes, when two
+ * pair, and when anything about the account or its grants has changed.
+ */
+static ngx_int_t
+ngx_mesh_relay_allowed(ngx_mesh_relay_t *half)
+{
+    uint32_t                      rights;
+    ngx_uint_t                    visible;
+    ngx_mesh_account_t           *account;
+    ngx_mesh_presence_t           presence;
+    const ngx_mesh_relay_kind_t  *kind;
+
+    static u_char  zeros[NGX_MESH_ID_LEN];
+
+    account = ngx_mesh_account(half->account_id);
+
+    if (account == NULL || ngx_mesh_account_locked(account)
+        || account->domain_id != half->domain_id
+        || account->password_at != half->password_at)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_memcmp(half->node, zeros, NGX_MESH_ID_LEN) == 0) {
+        /* the device's half names it */
+        return NGX_OK;
+    }
+
+    /* a device that is not here cannot take the other half either */
+    if (ngx_mesh_presence_lookup(NGX_MESH_AGENT, half->domain_id, half->node,
+                                 &presence)
+        != NGX_OK)
+    {
+        /* a session that runs outlives the loss of the control channel */
+        return half->state == NGX_MESH_RELAY_JOINED ? NGX_OK : NGX_DECLINED;
+    }
+
+    half->device_id = presence.device_id;
+
+    rights = ngx_mesh_rights(half->account_id, presence.group_id,
+                             presence.device_id, &visible);
+    kind = ngx_mesh_relay_kind(half->p);
+
+    if (!visible || !ngx_mesh_right(rights, kind->need)
+        || ngx_mesh_restricted(rights, kind->deny))
+    {
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mesh_relay_accept(ngx_http_request_t *r, ngx_mesh_relay_t *half)
+{
+    ngx_int_t  rc;
+
+    half->address.len = ngx_min(r->connection->addr_text.len,
+                                sizeof(half->data));
+    half->address.data = half->data;
+    ngx_memcpy(half->data, r->connection->addr_text.data, half->address.len);
+
+    rc = ngx_mesh_relay_enter(r, half);
+
+    if (rc != NGX_OK) {
+        ngx_mesh_count(NGX_MESH_C_LIMITED);
+        return rc;
+    }
+
+    return ngx_mesh_ws_accept(r, &ngx_mesh_relay_class, half);
+}
+
+
+/* a relay counts once, by its viewer's half */
+static ngx_int_t
+ngx_mesh_relay_enter(ngx_http_request_t *r, ngx_mesh_relay_t *half)
+{
+    u_char                     buf[NGX_INT64_LEN + 5];
+    ngx_str_t                  user;
+    ngx_http_mesh_srv_conf_t  *srv;
+
+    if (half->role != NGX_MESH_VIEWER) {
+        return NGX_OK;
+    }
+
+    srv = ngx_http_get_module_srv_conf(r, ngx_http_mesh_module);
+
+    user.data = buf;
+    user.len = ngx_sprintf(buf, "user:%L", half->account_id) - buf;
+
+    if (ngx_mesh_limit_enter(NGX_MESH_LIMIT_RELAY, &half->address,
+                             srv->limit_address[NGX_MESH_LIMIT_RELAY])
+        != NGX_OK)
+    {
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    if (ngx_mesh_limit_enter(NGX_MESH_LIMIT_RELAY, &user,
+                             srv->limit_user[NGX_MESH_LIMIT_RELAY])
+        != NGX_OK)
+    {
+        ngx_mesh_limit_leave(NGX_MESH_LIMIT_RELAY, &half->address);
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    half->counted = 1;
+
+    return NGX_OK;
+}
+
+
+/* takes everything back but the session, which ws owns */
+static void
+ngx_mesh_relay_free(ngx_mesh_relay_t *half)
+{
+    u_char     buf[NGX_INT64_LEN + 5];
+    ngx_str_t  user;
+
+    if (half->counted) {
+        user.data = buf;
+        user.len = ngx_sprintf(buf, "user:%L", half->account_id) - buf;
+
+        ngx_mesh_limit_leave(NGX_MESH_LIMIT_RELAY, &user);
+        ngx_mesh_limit_leave(NGX_MESH_LIMIT_RELAY, &half->address);
+    }
+
+    if (half->early.data) {
+        ngx_free(half->early.data);
+    }
+
+    ngx_free(half);
+}
+
+
+static ngx_int_t
+ngx_mesh_relay_open(ngx_mesh_session_t *s)
+{
+    ngx_int_t          rc;
+    ngx_mesh_meet_t    first;
+    ngx_mesh_relay_t  *half;
+
+    half = s->data;
+    half->s = s;
+
+    /* rights may have gone since the upgrade began */
+    rc = ngx_mesh_relay_allowed(half);
+
+    if (rc == NGX_OK) {
+        rc = ngx_mesh_relay_meet(half, &first);
+    }
+
+    if (rc == NGX_OK) {
+        return ngx_mesh_relay_pair(half, &first);
+    }
+
+    if (rc != NGX_AGAIN) {
+        ngx_mesh_count(NGX_MESH_C_RELAY_REFUSED);
+        ngx_mesh_ws_close(s, MESH_WS_CODE_POLICY);
+        return NGX_OK;
+    }
+
+    half->state = NGX_MESH_RELAY_WAITING;
+    ngx_mesh_ws_deadline(s, (s->conf->relay_wait + 999) / 1000);
+
+    return NGX_OK;
+}
+
+
+/*
+ * The first half holds the key among the pairs until it ends, so a third one,
+ * which finds nobody waiting, is seen here.
+ */
+static ngx_int_t
+ngx_mesh_relay_meet(ngx_mesh_relay_t *half, ngx_mesh_meet_t *first)
+{
+    ngx_int_t        rc;
+    ngx_mesh_meet_t  m;
+
+    ngx_memzero(&m, sizeof(ngx_mesh_meet_t));
+    ngx_memcpy(m.key, half->key, sizeof(m.key));
+    ngx_memcpy(m.device, half->node, NGX_MESH_ID_LEN);
+    ngx_mesh_session_addr(half->s, &m.owner);
+    m.p = half->p;
+    m.role = half->role;
+    m.expires = ngx_time() + half->s->conf->relay_wait / 1000 + 1;
+
+    rc = ngx_mesh_meet(&m, first);
+
+    if (rc != NGX_AGAIN) {
+        return rc;
+    }
+
+    if (ngx_mesh_pair_insert(half->key, half->s->serial) != NGX_OK) {
+        ngx_mesh_meet_cancel(half->key, half->s->serial);
+        return NGX_BUSY;
+    }
+
+    half->owns_key = 1;
+
+    return NGX_AGAIN;
+}
+
+
+static ngx_int_t
+ngx_mesh_relay_pair(ngx_mesh_relay_t *half, ngx_mesh_meet_t *first)
+{
+    ngx_mesh_relay_t    *other;
+    ngx_mesh_session_t  *s;
+
+    if (half->role == NGX_MESH_VIEWER) {
+        ngx_memcpy(half->node, first->device, NGX_MESH_ID_LEN);
+
+        if (half->p == 0) {
+            half->p = first->p;
+        }
+
+        if (ngx_mesh_relay_allowed(half) != NGX_OK) {
+            /* the one who waited is told by EOF; its client asks again */
+            ngx_mesh_count(NGX_MESH_C_RELAY_REFUSED);
+            ngx_mesh_ws_close(half->s, MESH_WS_CODE_POLICY);
+            (void) ngx_mesh_close_session(&first->owner, MESH_WS_CODE_POLICY);
+            return NGX_OK;
+        }
+    }
+
+    if (first->owner.slot != ngx_mesh_slot_n) {
+        return ngx_mesh_relay_connect(half, first);
+    }
+
+    s = ngx_mesh_session_find(first->owner.serial);
+
+    if (s == NULL || s->class != &ngx_mesh_relay_class) {
+        ngx_mesh_ws_close(half->s, MESH_WS_CODE_NORMAL);
+        return NGX_OK;
+    }
+
+    other = s->data;
+
+    if (other->state != NGX_MESH_RELAY_WAITING) {
+        ngx_mesh_ws_close(half->s, MESH_WS_CODE_NORMAL);
+        return NGX_OK;
+    }
+
+    half->peer = other;
+    other->peer = half;
+
+    if (other->role == NGX_MESH_VIEWER) {
+        ngx_memcpy(other->node, half->node, NGX_MESH_ID_LEN);
+        other->device_id = half->device_id;
+        other->p = half->p;
+    }
+
+    ngx_mesh_count(NGX_MESH_C_RELAYS_TOTAL);
+    ngx_mesh_count(NGX_MESH_C_RELAYS_LOCAL);
+
+    /* the later one first; either may end in here, and take both along */
+    half->state = NGX_MESH_RELAY_JOINED;
+    other->state = NGX_MESH_RELAY_JOINED;
+
+    ngx_mesh_relay_joined(half);
+
+    if (other->peer == half) {
+        ngx_mesh_relay_joined(other);
+    }
+
+    return NGX_OK;
+}
+
+
+/* the first half waits in another worker */
+static ngx_int_t
+ngx_mesh_relay_connect(ngx_mesh_relay_t *half, ngx_mesh_meet_t *first)
+{
+    ngx_connection_t  *c;
+
+    c = ngx_mesh_pipe_connect(&first->owner, NGX_MESH_PIPE_RELAY, half->p,
+                              half->node, NGX_MESH_ID_LEN);
+
+    if (c == NULL) {
+        ngx_mesh_ws_close(half->s, MESH_WS_CODE_AWAY);
+        return NGX_OK;
+    }
+
+    half->pipe = ngx_mesh_relay_pipe_create(half, c);
+
+    if (half->pipe == NULL) {
+        ngx_mesh_pipe_close(c);
+        return NGX_ERROR;
+    }
+
+    ngx_mesh_count(NGX_MESH_C_RELAYS_TOTAL);
+    ngx_mesh_count(NGX_MESH_C_RELAYS_CROSS);
+
+    half->state = NGX_MESH_RELAY_JOINED;
+    ngx_mesh_relay_joined(half);
+
+    return NGX_OK;
+}
+
+
+/* a worker brings the second half of a relay whose first waits here */
+static ngx_int_t
+ngx_mesh_relay_accepted(ngx_connection_t *c, const ngx_mesh_hello_t *hello)
+{
+    ngx_mesh_relay_t    *half;
+    ngx_mesh_session_t  *s;
+
+    s = ngx_mesh_session_find(hello->serial);
+
+    if (s == NULL || s->class != &ngx_mesh_relay_class) {
+        return NGX_ERROR;
+    }
+
+    half = s->data;
+
+    if (half->state != NGX_MESH_RELAY_WAITING) {
+        return NGX_ERROR;
+    }
+
+    if (half->role == NGX_MESH_VIEWER) {
+        ngx_memcpy(half->node, hello->key, NGX_MESH_ID_LEN);
+        half->p = hello->arg;
+    }
+
+    if (ngx_mesh_relay_allowed(half) != NGX_OK) {
+        ngx_mesh_count(NGX_MESH_C_RELAY_REFUSED);
+        ngx_mesh_ws_close(s, MESH_WS_CODE_POLICY);
+        return NGX_ERROR;
+    }
+
+    half->pipe = ngx_mesh_relay_pipe_create(half, c);
+
+    if (half->pipe == NULL) {
+        return NGX_ERROR;
+    }
+
+    half->state = NGX_MESH_RELAY_JOINED;
+    ngx_mesh_relay_joined(half);
+
+    return NGX_OK;
+}
+
+
+/* both sides are here: tell the client, then let bytes flow */
+static void
+ngx_mesh_relay_joined(ngx_mesh_relay_t *half)
+{
+    ngx_mesh_session_t  *s;
+
+    s = half->s;
+    half->joined_at = ngx_time();
+
+    ngx_mesh_relay_timer(half);
+
+    if (half->role == NGX_MESH_VIEWER) {
+        ngx_mesh_relay_log(half, 0);
+
+    } else {
+        ngx_mesh_relay_tell_agent(half, 1);
+    }
+
+    if (ngx_mesh_ws_send(s, NGX_MESH_WS_TEXT, (u_char *) "c", 1) != NGX_OK) {
+        ngx_mesh_ws_abort(s);
+        return;
+    }
+
+    if (half->pipe) {
+        ngx_post_event(half->pipe->c->read, &ngx_posted_events);
+    }
+
+    if (half->early.len) {
+        if (ngx_mesh_relay_forward(half, half->early.data, half->early.len)
+            == NGX_ERROR)
+        {
+            return;
+        }
+
+        half->early.len = 0;
+    }
+
+    if (half->early.data) {
+        ngx_free(half->early.data);
+        ngx_memzero(&half->early, sizeof(ngx_mesh_relay_buf_t));
+    }
+
+    ngx_mesh_ws_resume(s);
+}
+
+
+/* the viewer's half writes it, where the person and the device are known */
+static void
+ngx_mesh_relay_log(ngx_mesh_relay_t *half, ngx_uint_t end)
+{
+    u_char                       *p, args[160], text[256], doc[128];
+    u_char                        name[128], id[17];
+    time_t                        seconds;
+    ngx_uint_t                    i, c;
+    ngx_mesh_event_t              e;
+    ngx_mesh_account_t           *account;
+    ngx_mesh_presence_t           presence;
+    const ngx_mesh_relay_kind_t  *kind;
+
+    account = ngx_mesh_account(half->account_id);
+    kind = ngx_mesh_relay_kind(half->p);
+    seconds = ngx_time() - half->joined_at;
+
+    ngx_memzero(&e, sizeof(ngx_mesh_event_t));
+
+    e.scope.domain_id = half->domain_id;
+    e.scope.account_id = half->account_id;
+    e.scope.device_id = half->device_id;
+
+    if (ngx_mesh_presence_lookup(NGX_MESH_AGENT, half->domain_id, half->node,
+                                 &presence)
+        == NGX_OK)
+    {
+        e.scope.group_id = presence.group_id;
+    }
+
+    e.kind = "relay";
+    e.action = "relaylog";
+    e.msgid = end ? kind->ended : kind->started;
+    e.address = half->address;
+
+    /* relay ids are hashed wherever they are kept */
+    id[16] = '\0';
+    ngx_hex_dump(id, half->key, 8);
+
+    p = ngx_sprintf(args, "[\"%s\",\"%V\",\"\"", id, &half->address);
+
+    if (end) {
+        p = ngx_sprintf(p, ",%T", seconds);
+    }
+
+    *p++ = ']';
+    e.args.data = args;
+    e.args.len = p - args;
+
+    /* an account's name as text in an English sentence, control-free */
+    p = name;
+
+    if (account) {
+        for (i = 0; i < account->name.len && i < sizeof(name); i++) {
+            c = account->name.data[i];
+            *p++ = c < 0x20 ? '?' : c;
+        }
+    }
+
+    if (end) {
+        p = ngx_snprintf(text, sizeof(text),
+                         "%*s ended a %s session of %T seconds from %V",
+                         (size_t) (p - name), name, kind->name, seconds,
+                         &half->address);
+    } else {
+        p = ngx_snprintf(text, sizeof(text), "%*s started a %s session from %V",
+                         (size_t) (p - name), name, kind->name,
+                         &half->address);
+    }
+
+    e.text.data = text;
+    e.text.len = p - text;
+
+    if (end) {
+        p = ngx_sprintf(doc, "{\"protocol\":%uD,\"bytesin\":%uL,"
+                        "\"bytesout\":%uL}",
+                        half->p, half->to_viewer, half->to_device);
+    } else {
+        p = ngx_sprintf(doc, "{\"protocol\":%uD}", half->p);
+    }
+
+    e.doc.data = doc;
+    e.doc.len = p - doc;
+
+    ngx_mesh_event_log(&e);
+}
+
+
+/*
+ * A device with open tunnels gets no new core: its control session counts
+ * them.
+ */
+static void
+ngx_mesh_relay_tell_agent(ngx_mesh_relay_t *half, ngx_uint_t opened)
+{
+    ngx_mesh_presence_t  presence;
+
+    /* it may have come back meanwhile, in another worker */
+    if (ngx_mesh_presence_lookup(NGX_MESH_AGENT, half->domain_id, half->node,
+                                 &presence)
+        == NGX_OK)
+    {
+        (void) ngx_mesh_agent_tunnel(&presence, half->account_id, half->p,
+                                     opened);
+    }
+}
+
+
+/* packs the other client's frames over what was read, see the comment above */
+static ngx_int_t
+ngx_mesh_relay_frame(ngx_mesh_session_t *s, mesh_ws_event_t *ev)
+{
+    size_t             n;
+    u_char             head[MESH_WS_MAX_HEAD];
+    ngx_mesh_relay_t  *half;
+
+    half = s->data;
+
+    switch (ev->what) {
+
+    case MESH_WS_HEAD:
+
+        if (ev->first) {
+            half->text = (ev->opcode == MESH_WS_TEXT);
+        }
+
+        n = mesh_ws_head(head, ev->first ? ev->opcode : MESH_WS_CONT,
+                         ev->fin, ev->len);
+
+        if (half->out == NULL) {
+            /* 16 bytes of room where the header began in an earlier read */
+            half->out = ev->data - n;
+            half->out_last = half->out;
+        }
+
+        half->out_last = ngx_cpymem(half->out_last, head, n);
+        half->between = 0;
+        break;
+
+    case MESH_WS_DATA:
+
+        /* a device's text need not be UTF-8; a browser would close for it */
+        if (half->text && half->role == NGX_MESH_DEVICE) {
+            mesh_utf8_repair(&half->utf8, ev->data, ev->size, ev->len);
+        }
+
+        if (half->out == NULL) {
+            half->out = ev->data;
+            half->out_last = ev->data;
+        }
+
+        half->out_last = ngx_movemem(half->out_last, ev->data, ev->size);
+        break;
+
+    case MESH_WS_FRAME_END:
+
+        half->between = 1;
+        break;
+
+    default:    /* MESH_WS_END: the border was the frame's */
+        break;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mesh_relay_flush(ngx_mesh_session_t *s)
+{
+    size_t             n;
+    u_char            *out;
+    ngx_int_t          rc;
+    ngx_mesh_relay_t  *half;
+
+    half = s->data;
+    out = half->out;
+
+    if (out == NULL) {
+        return NGX_OK;
+    }
+
+    n = half->out_last - out;
+    half->out = NULL;
+
+    if (half->role == NGX_MESH_DEVICE) {
+        half->to_viewer += n;
+    } else {
+        half->to_device += n;
+    }
+
+    if (half->state == NGX_MESH_RELAY_WAITING
+        || half->state == NGX_MESH_RELAY_OPENING)
+    {
+        /* what comes before the peer is delivered right behind its "c" */
+        if (ngx_mesh_relay_keep(&half->early, out, n, s->c->log) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        return half->early.len >= s->conf->relay_buffer ? NGX_AGAIN : NGX_OK;
+    }
+
+    rc = ngx_mesh_relay_forward(half, out, n);
+
+    if (rc == NGX_OK && s->conf->relay_rate) {
+        rc = ngx_mesh_relay_rate(half, n);
+    }
+
+    return rc;
+}
+
+
+/* NGX_AGAIN: taken, but read no more until the peer has room */
+static ngx_int_t
+ngx_mesh_relay_forward(ngx_mesh_relay_t *half, u_char *data, size_t len)
+{
+    ngx_int_t            rc;
+    ngx_mesh_session_t  *s;
+
+    if (half->pipe) {
+        return ngx_mesh_relay_pipe_send(half->pipe, data, len);
+    }
+
+    if (half->peer == NULL) {
+        return NGX_OK;      /* it is closing: the bytes have no reader */
+    }
+
+    s = half->peer->s;
+
+    ngx_mesh_ws_raw_boundary(s, half->between);
+
+    rc = ngx_mesh_ws_send_raw(s, data, len);
+
+    if (half->role == NGX_MESH_DEVICE) {
+        half->peer->to_viewer += len;
+    } else {
+        half->peer->to_device += len;
+    }
+
+    if (rc == NGX_ERROR) {
+        ngx_mesh_ws_abort(s);
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_mesh_relay_keep(ngx_mesh_relay_buf_t *b, u_char *data, size_t len,
+    ngx_log_t *log)
+{
+    size_t   size;
+    u_char  *p;
+
+    if (len > b->size - b->len) {
+        size = b->len + len;
+
+        p = ngx_alloc(size, log);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (b->data) {
+            ngx_memcpy(p, b->data, b->len);
+            ngx_free(b->data);
+        }
+
+        b->data = p;
+        b->size = size;
+    }
+
+    ngx_memcpy(b->data + b->len, data, len);
+    b->len += len;
+
+    return NGX_OK;
+}
+
+
+/* over mesh_relay_rate in this second: read on in the next one */
+static ngx_int_t
+ngx_mesh_relay_rate(ngx_mesh_relay_t *half, size_t len)
+{
+    if (half->turn != ngx_time()) {
+        half->turn = ngx_time();
+        half->turn_bytes = 0;
+    }
+
+    half->turn_bytes += len;
+
+    if (half->turn_bytes < half->s->conf->relay_rate) {
+        return NGX_OK;
+    }
+
+    half->slowed = 1;
+    ngx_mesh_ws_deadline(half->s, 1);
+
+    return NGX_AGAIN;
+}
+
+
+static ngx_mesh_relay_pipe_t *
+ngx_mesh_relay_pipe_create(ngx_mesh_relay_t *half, ngx_connection_t *c)
+{
+    ngx_mesh_relay_pipe_t  *pipe;
+
+    pipe = ngx_calloc(sizeof(ngx_mesh_relay_pipe_t), c->log);
+    if (pipe == NULL) {
+        return NULL;
+    }
+
+    pipe->c = c;
+    pipe->half = half;
+
+    c->data = pipe;
+    c->read->handler = ngx_mesh_relay_pipe_read;
+    c->write->handler = ngx_mesh_relay_pipe_write;
+
+    return pipe;
+}
+
+
+static void
+ngx_mesh_relay_pipe_read(ngx_event_t *ev)
+{
+    u_char                 *buf, *pos, *last;
+    ssize_t                 n;
+    ngx_int_t               rc, turns;
+    mesh_ws_event_t         found;
+    mesh_ws_limits_t        limits;
+    ngx_connection_t       *c;
+    ngx_mesh_relay_t       *half;
+    ngx_mesh_session_t     *s;
+    ngx_mesh_relay_pipe_t  *pipe;
+
+    c = ev->data;
+    pipe = c->data;
+    half = pipe->half;
+    buf = ngx_mesh_relay_scratch + 16;
+
+    if (half == NULL) {
+        /* only written to: what still comes has no reader */
+        while ((n = c->recv(c, buf, NGX_MESH_RELAY_READ)) > 0) { /* void */ }
+
+        if (n != NGX_AGAIN) {
+            ngx_mesh_relay_pipe_free(pipe);
+        }
+
+        return;
+    }
+
+    s = half->s;
+    ngx_memzero(&limits, sizeof(mesh_ws_limits_t));
+
+    for (turns = 0; !pipe->stopped; turns++) {
+
+        if (turns == NGX_MESH_RELAY_TURNS) {
+            ngx_post_event(ev, &ngx_posted_next_events);
+            return;
+        }
+
+        n = c->recv(c, buf, NGX_MESH_RELAY_READ);
+
+        if (n == NGX_AGAIN) {
+            return;
+        }
+
+        if (n <= 0) {
+            /* the other half is gone; what it sent has been passed on */
+            half->pipe = NULL;
+            ngx_mesh_relay_pipe_free(pipe);
+            ngx_mesh_ws_close(s, MESH_WS_CODE_NORMAL);
+            return;
+        }
+
+        /* our own control frames fit between two frames only */
+        pos = buf;
+        last = buf + n;
+
+        do {
+            rc = mesh_ws_parse(&pipe->parse, &limits, &pos, last, &found);
+        } while (rc != MESH_AGAIN && rc != MESH_ERROR);
+
+        if (rc == MESH_ERROR) {
+            ngx_log_error(NGX_LOG_ALERT, c->log, 0,
+                          "mesh relay: broken frame from another worker");
+            ngx_mesh_ws_abort(s);
+            return;
+        }
+
+        ngx_mesh_ws_raw_boundary(s, !pipe->parse.payload
+                                    && pipe->parse.nhead == 0);
+
+        if (half->role == NGX_MESH_VIEWER) {
+            half->to_viewer += n;
+        }
+
+        rc = ngx_mesh_ws_send_raw(s, buf, n);
+
+        if (rc == NGX_ERROR) {
+            ngx_mesh_ws_abort(s);
+            return;
+        }
+
+        if (rc == NGX_AGAIN) {
+            pipe->stopped = 1;      /* until drained() */
+        }
+    }
+}
+
+
+static void
+ngx_mesh_relay_pipe_write(ngx_event_t *ev)
+{
+    ngx_int_t               rc;
+    ngx_connection_t       *c;
+    ngx_mesh_relay_pipe_t  *pipe;
+
+    c = ev->data;
+    pipe = c->data;
+
+    rc = ngx_mesh_relay_pipe_flush(pipe);
+
+    if (pipe->half == NULL) {
+        if (rc != NGX_AGAIN) {
+            ngx_mesh_relay_pipe_free(pipe);
+        }
+
+        return;
+    }
+
+    if (rc == NGX_ERROR) {
+        ngx_mesh_ws_close(pipe->half->s, MESH_WS_CODE_AWAY);
+        return;
+    }
+
+    if (rc == NGX_OK && !pipe->half->slowed) {
+        ngx_mesh_ws_resume(pipe->half->s);
+    }
+}
+
+
+static ngx_int_t
+ngx_mesh_relay_pipe_send(ngx_mesh_relay_pipe_t *pipe, u_char *data, size_t len)
+{
+    ssize_t            n;
+    ngx_connection_t  *c;
+
+    c = pipe->c;
+
+    if (pipe->pend.len == pipe->pend.pos) {
+
+        while (len) {
+            n = c->send(c, data, len);
+
+            if (n == NGX_AGAIN || n == 0) {
+                break;
+            }
+
+            if (n < 0) {
+                return NGX_ERROR;
+            }
+
+            data += n;
+            len -= n;
+        }
+
+        if (len == 0) {
+            return NGX_OK;
+        }
+
+        pipe->pend.pos = 0;
+        pipe->pend.len = 0;
+    }
+
+    if (ngx_mesh_relay_keep(&pipe->pend, data, len, c->log) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return NGX_AGAIN;
+}
+
+
+static ngx_int_t
+ngx_mesh_relay_pipe_flush(ngx_mesh_relay_pipe_t *pipe)
+{
+    ssize_t                n;
+    ngx_connection_t      *c;
+    ngx_mesh_relay_buf_t  *b;
+
+    c = pipe->c;
+    b = &pipe->pend;
+
+    while (b->pos < b->len) {
+        n = c->send(c, b->data + b->pos, b->len - b->pos);
+
+        if (n == NGX_AGAIN || n == 0) {
+            return ngx_handle_write_event(c->write, 0) == NGX_OK ? NGX_AGAIN
+                                                                 : NGX_ERROR;
+        }
+
+        if (n < 0) {
+            return NGX_ERROR;
+        }
+
+        b->pos += n;
+    }
+
+    /* an idle relay keeps no buffer */
+    if (b->data) {
+        ngx_free(b->data);
+        ngx_memzero(b, sizeof(ngx_mesh_relay_buf_t));
+    }
+
+    return NGX_OK;
+}
+
+
+/* the half is gone: what it sent last still has to arrive */
+static void
+ngx_mesh_relay_pipe_end(ngx_mesh_relay_pipe_t *pipe)
+{
+    pipe->half = NULL;
+
+    if (pipe->pend.pos == pipe->pend.len) {
+        ngx_mesh_relay_pipe_free(pipe);
+    }
+}
+
+
+static void
+ngx_mesh_relay_pipe_free(ngx_mesh_relay_pipe_t *pipe)
+{
+    if (pipe->pend.data) {
+        ngx_free(pipe->pend.data);
+    }
+
+    ngx_mesh_pipe_close(pipe->c);
+    ngx_free(pipe);
+}
+
+
+/* the client has taken what was queued: feed it again */
+static void
+ngx_mesh_relay_drained(ngx_mesh_session_t *s)
+{
+    ngx_mesh_relay_t  *half;
+
+    half = s->data;
+
+    if (half->pipe && half->pipe->stopped) {
+        half->pipe->stopped = 0;
+        ngx_post_event(half->pipe->c->read, &ngx_posted_events);
+    }
+
+    if (half->peer && !half->peer->slowed) {
+        ngx_mesh_ws_resume(half->peer->s);
+    }
+}
+
+
+static void
+ngx_mesh_relay_deadline(ngx_mesh_session_t *s)
+{
+    ngx_mesh_relay_t  *half;
+
+    half = s->data;
+
+    if (half->state == NGX_MESH_RELAY_WAITING) {
+        ngx_mesh_count(NGX_MESH_C_RELAY_EXPIRED);
+        ngx_mesh_ws_close(s, MESH_WS_CODE_NORMAL);
+        return;
+    }
+
+    if (half->slowed) {
+        half->slowed = 0;
+        ngx_mesh_relay_timer(half);
+        ngx_mesh_ws_resume(s);
+        return;
+    }
+
+    if (s->conf->relay_idle
+        && ngx_time() - s->seen >= (time_t) (s->conf->relay_idle / 1000))
+    {
+        ngx_mesh_ws_close(s, MESH_WS_CODE_NORMAL);
+        return;
+    }
+
+    ngx_mesh_relay_timer(half);
+}
+
+
+static void
+ngx_mesh_relay_timer(ngx_mesh_relay_t *half)
+{
+    ngx_mesh_ws_deadline(half->s, half->s->conf->relay_idle / 1000);
+}
+
+
+static void
+ngx_mesh_relay_close(ngx_mesh_session_t *s)
+{
+    ngx_mesh_relay_t       *half, *peer;
+    ngx_mesh_relay_pipe_t  *pipe;
+
+    half = s->data;
+
+    if (half->state == NGX_MESH_RELAY_WAITING) {
+        ngx_mesh_meet_cancel(half->key, s->serial);
+    }
+
+    if (half->owns_key) {
+        ngx_mesh_pair_delete(half->key, s->serial);
+    }
+
+    if (half->state == NGX_MESH_RELAY_JOINED) {
+
+        if (half->role == NGX_MESH_VIEWER) {
+            ngx_mesh_relay_log(half, 1);
+
+        } else {
+            ngx_mesh_relay_tell_agent(half, 0);
+        }
+    }
+
+    half->state = NGX_MESH_RELAY_CLOSED;
+
+    pipe = half->pipe;
+    half->pipe = NULL;
+
+    if (pipe) {
+        ngx_mesh_relay_pipe_end(pipe);
+    }
+
+    peer = half->peer;
+    half->peer = NULL;
+
+    if (peer) {
+        peer->peer = NULL;
+        ngx_mesh_ws_close(peer->s, MESH_WS_CODE_NORMAL);
+    }
+
+    ngx_mesh_relay_free(half);
+}
+
+
+/* an account, a grant, the tree or a device is not what it was */
+static void
+ngx_mesh_relay_changed(ngx_uint_t kind, int64_t id)
+{
+    ngx_mesh_session_each(&ngx_mesh_relay_class, ngx_mesh_relay_recheck, NULL);
+}
+
+
+static void
+ngx_mesh_relay_recheck(ngx_mesh_session_t *s, void *data)
+{
+    if (ngx_mesh_relay_allowed(s->data) != NGX_OK) {
+        ngx_mesh_ws_close(s, MESH_WS_CODE_POLICY);
+    }
+}
+
+
+ngx_int_t
+ngx_mesh_relay_init(ngx_cycle_t *cycle)
+{
+    ngx_mesh_pipe_handler(NGX_MESH_PIPE_RELAY, ngx_mesh_relay_accepted);
+    ngx_mesh_model_on_change(ngx_mesh_relay_changed);
+
+    return NGX_OK;
+}
