@@ -1,0 +1,112 @@
+// Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import type { Plugin } from 'vite';
+import { ICONS } from '../src/view/icons.ts';
+
+const require = createRequire(import.meta.url);
+
+/** One sprite of the icons named in src/view/icons.ts, served as icons.svg. */
+export function sprite(): Plugin {
+    const icons = join(dirname(require.resolve('lucide-static/package.json')), 'icons');
+
+    const build = (): string => {
+        const symbols = ICONS.map((name) => {
+            const svg = readFileSync(join(icons, `${name}.svg`), 'utf8');
+            const inner = svg.replace(/<!--[^]*?-->/g, '')
+                .replace(/^[^]*?<svg[^>]*>/, '')
+                .replace(/<\/svg>\s*$/, '')
+                .replace(/\s+/g, ' ');
+            return `<symbol id="${name}" viewBox="0 0 24 24" fill="none" stroke="currentColor" `
+                + 'stroke-width="1.75" stroke-linecap="round" stroke-linejoin="round">'
+                + `${inner}</symbol>`;
+        });
+        return `<svg xmlns="http://www.w3.org/2000/svg">${symbols.join('')}</svg>`;
+    };
+
+    return {
+        name: 'sprite',
+        configureServer(server) {
+            server.middlewares.use('/icons.svg', (_req, res) => {
+                res.setHeader('Content-Type', 'image/svg+xml');
+                res.end(build());
+            });
+        },
+        generateBundle() {
+            this.emitFile({ type: 'asset', fileName: 'icons.svg', source: build() });
+        },
+    };
+}
+
+/**
+ * xterm.js makes <style> elements and one style attribute; style-src 'self'
+ * blocks both.  The same through CSSOM is allowed.  A new version that does it
+ * in another way fails the build here.
+ */
+export function xtermUnderCsp(): Plugin {
+    const edits: [RegExp, string, number][] = [
+        [/([\w.$]+)\.createElement\("style"\)/g, '__cspStyle($1)', 3],
+        [
+            /(\w+)\.setAttribute\("style",`\$\{\1\.getAttribute\("style"\)\|\|""\}\$\{(\w+)\};`\)/g,
+            '$1.style.cssText+=$2+";"',
+            1,
+        ],
+    ];
+
+    return {
+        name: 'xterm-under-csp',
+        transform(code, id) {
+            if (!/@xterm\/xterm\/.*\.mjs$/.test(id.split('?')[0] ?? '')) {
+                return null;
+            }
+            for (const [pattern, to, times] of edits) {
+                const found = code.match(pattern)?.length ?? 0;
+                if (found !== times) {
+                    this.error(`${pattern} is there ${found} times, not ${times}`);
+                }
+                code = code.replace(pattern, to);
+            }
+            const from = fileURLToPath(new URL('../src/view/terminal/csp-style.ts', import.meta.url));
+            return {
+                code: `import { cspStyle as __cspStyle } from ${JSON.stringify(from)};\n${code}`,
+                map: null,
+            };
+        },
+    };
+}
+
+/** A .gz beside each file that is smaller compressed, for gzip_static. */
+export function gzipBeside(): Plugin {
+    const worth = /\.(?:js|css|html|svg|json|webmanifest)$/;
+
+    return {
+        name: 'gzip-beside',
+        apply: 'build',
+        enforce: 'post',
+        generateBundle: {
+            order: 'post',
+            handler(_options, bundle) {
+                for (const [name, file] of Object.entries(bundle)) {
+                    if (!worth.test(name)) {
+                        continue;
+                    }
+                    const data = file.type === 'chunk' ? file.code : file.source;
+                    const plain = typeof data === 'string' ? Buffer.from(data) : Buffer.from(data);
+                    const packed = gzipSync(plain, { level: 9 });
+                    if (packed.length < plain.length) {
+                        this.emitFile({ type: 'asset', fileName: `${name}.gz`, source: packed });
+                    }
+                }
+                for (const name of ['theme.js', 'icon.svg']) {
+                    const plain = readFileSync(new URL(`../public/${name}`, import.meta.url));
+                    this.emitFile({
+                        type: 'asset', fileName: `${name}.gz`, source: gzipSync(plain, { level: 9 }),
+                    });
+                }
+            },
+        },
+    };
+}

@@ -1,0 +1,46 @@
+// Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
+
+/** Architectures of agents, by their number in the protocol. */
+const WINDOWS = [1, 2, 3, 4, 21, 22, 34, 41, 42, 43];
+const MAC = [11, 16, 29, 10005];
+
+export type Platform = 'linux' | 'windows' | 'mac' | 'other';
+
+export const PLATFORMS: Record<Platform, { name: string; fits: (id: number) => boolean }> = {
+    linux: { name: 'Linux', fits: (id) => !WINDOWS.includes(id) && !MAC.includes(id) },
+    windows: { name: 'Windows', fits: (id) => WINDOWS.includes(id) },
+    mac: { name: 'macOS', fits: (id) => MAC.includes(id) },
+    other: { name: 'By hand', fits: () => true },
+};
+
+/** `uname -m` of Linux machines, and the agent's number for it. */
+const MACHINES: [string, number][] = [['x86_64', 6], ['aarch64', 26], ['armv7l', 25], ['armv6l', 25], ['i?86', 5], ['riscv64', 45]];
+
+export interface Install {
+    base: string;
+    group: string;
+    tool: 'curl' | 'wget';
+    /** Numbers of the agents that the server offers; none: all are tried. */
+    ids: readonly number[];
+}
+
+const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
+
+/**
+ * One line for sh: fetches agent and settings from this server into a folder of its
+ * own, installs and starts the agent.  The server's certificate may be self-signed
+ * (the agent itself checks the server by its key), so the transfer does not ask for
+ * a known issuer.
+ */
+export function installCommand({ base, group, tool, ids }: Install): string {
+    const get = tool === 'curl' ? 'curl -fsSk -o' : 'wget -q --no-check-certificate -O';
+    const known = MACHINES.filter(([, id]) => !ids.length || ids.includes(id));
+    const cases = (known.length ? known : MACHINES).map(([machine, id]) => `${machine}) a=${id};;`).join(' ');
+    const url = (path: string): string => new URL(path, base).href;
+    const single = known.length === 1 && known[0]?.[0] === 'x86_64';
+    const agent = single ? quote(url('meshagents?id=6')) : `"${url('meshagents?id=')}$a"`;
+    const pick = single ? '' : `case $(uname -m) in ${cases} *) echo "No agent for $(uname -m)"; exit 1;; esac; `;
+
+    return `sudo sh -c ${quote(`set -e; ${pick}d=$(mktemp -d); cd $d; ${get} meshagent ${agent.replaceAll("'", '"')}; `
+        + `${get} meshagent.msh "${url(`meshsettings?id=${encodeURIComponent(group)}`)}"; chmod 755 meshagent; ./meshagent -fullinstall`)}`;
+}

@@ -1,0 +1,246 @@
+// Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
+import type { Control } from '../wire/control.ts';
+import { randomHex } from '../wire/bytes.ts';
+import { Relay, type ConsoleText, type TerminalProtocol } from '../wire/relay.ts';
+import { Store } from './store.ts';
+
+export type SessionState = 'asking' | 'waiting' | 'open' | 'ended' | 'failed';
+
+/** No device answers after so long: say so. */
+const PATIENCE = 20_000;
+
+/** Texts of `console` messages by number. */
+const CONSOLE: Record<number, string> = {
+    1: 'Waiting for the person at the device to allow it.', 2: 'Refused at the device', 3: 'The terminal could not be started',
+    4: 'The device waited too long for an answer.', 5: 'The device could not read what it was sent.',
+};
+
+export function consoleWords(text: ConsoleText): string {
+    const known = CONSOLE[text.msgid];
+    if (!known) {
+        return text.msg ?? '';
+    }
+    if (text.msgid === 2 && text.msg) {
+        return `${known}: ${text.msg}`;
+    }
+    return text.msgid === 3 && text.args.length ? `${known}: ${text.args.join(' ')}` : known;
+}
+
+/**
+ * One terminal.  It lives until it is closed, wherever the person looks.
+ *
+ * Events: `change`, `data` (detail Uint8Array), `fresh` (a new shell behind the same screen).
+ */
+export class TerminalSession extends Store {
+    readonly key = randomHex(6);
+    readonly deviceId: string;
+    readonly protocol: TerminalProtocol;
+    state: SessionState = 'asking';
+    /** A line that is shown over the screen; empty for none. */
+    says = '';
+    began = 0;
+    recorded = false;
+    title = '';
+    cols = 80;
+    rows = 24;
+    #control: Control;
+    #nodeId: string;
+    #base: string;
+    #relay: Relay | null = null;
+    #patience: ReturnType<typeof setTimeout> | undefined;
+    #attempt = 0;
+
+    constructor(control: Control, deviceId: string, nodeId: string, protocol: TerminalProtocol, base: string) {
+        super();
+        this.#control = control;
+        this.deviceId = deviceId;
+        this.#nodeId = nodeId;
+        this.protocol = protocol;
+        this.#base = base;
+    }
+
+    get delay(): number | null {
+        return this.#relay?.delay ?? null;
+    }
+
+    get received(): number {
+        return this.#relay?.received ?? 0;
+    }
+
+    get sent(): number {
+        return this.#relay?.sent ?? 0;
+    }
+
+    get running(): boolean {
+        return this.state === 'asking' || this.state === 'waiting' || this.state === 'open';
+    }
+
+    /** Opens, or opens again in place. */
+    async connect(): Promise<void> {
+        const attempt = ++this.#attempt;
+        const id = randomHex(16);
+
+        this.#relay?.close();
+        this.#relay = null;
+        this.#turn('asking', '');
+        try {
+            const cookies = await this.#control.ask('authcookie');
+            if (attempt !== this.#attempt) {
+                return;
+            }
+            const auth = encodeURIComponent(String(cookies['cookie'] ?? ''));
+            const rauth = encodeURIComponent(String(cookies['rcookie'] ?? ''));
+            const node = encodeURIComponent(this.#nodeId);
+            const url = new URL(`meshrelay.ashx?browser=1&p=${this.protocol}&nodeid=${node}&id=${id}&auth=${auth}`, this.#base);
+            url.protocol = url.protocol === 'http:' ? 'ws:' : 'wss:';
+
+            this.#listen(new Relay({ url: url.href, protocol: this.protocol, cols: this.cols, rows: this.rows }), attempt);
+            await this.#control.ask('msg', {
+                type: 'tunnel', nodeid: this.#nodeId, usage: this.protocol,
+                value: `*/meshrelay.ashx?p=${this.protocol}&nodeid=${this.#nodeId}&id=${id}&rauth=${rauth}`,
+            });
+            if (attempt === this.#attempt && this.state === 'asking') {
+                this.#turn('waiting', '');
+                this.#patience = setTimeout(() => {
+                    this.#fail(attempt, 'The device did not answer in 20 seconds.');
+                }, PATIENCE);
+            }
+        } catch (error) {
+            const text = error instanceof Error ? error.message : String(error);
+            this.#fail(attempt, text === 'Unable to route'
+                ? 'The device cannot be reached now, or it may not be used for this.' : text);
+        }
+    }
+
+    type(text: string): void {
+        if (this.state === 'open') {
+            this.#relay?.type(text);
+        }
+    }
+
+    resize(cols: number, rows: number): void {
+        this.cols = cols;
+        this.rows = rows;
+        this.#relay?.resize(cols, rows);
+        this.changed();
+    }
+
+    /** Ends the shell; the screen stays to be read. */
+    disconnect(): void {
+        this.#attempt++;
+        this.#relay?.close();
+        this.#relay = null;
+        clearTimeout(this.#patience);
+        if (this.running) {
+            this.#turn('ended', 'Disconnected.');
+        }
+    }
+
+    #turn(state: SessionState, says: string): void {
+        this.state = state;
+        this.says = says;
+        this.changed();
+    }
+
+    #fail(attempt: number, why: string): void {
+        if (attempt !== this.#attempt || !this.running) {
+            return;
+        }
+        clearTimeout(this.#patience);
+        this.#attempt++;
+        this.#relay?.close();
+        this.#relay = null;
+        this.#turn('failed', why);
+    }
+
+    #listen(relay: Relay, attempt: number): void {
+        const mine = (): boolean => attempt === this.#attempt;
+        let said = '';
+
+        this.#relay = relay;
+        relay.addEventListener('open', () => {
+            if (mine()) {
+                clearTimeout(this.#patience);
+                this.began = Date.now();
+                this.recorded = false;
+                this.dispatchEvent(new Event('fresh'));
+                this.#turn('open', '');
+            }
+        });
+        relay.addEventListener('recording', () => {
+            this.recorded = true;
+            this.changed();
+        });
+        relay.addEventListener('data', (e) => {
+            if (mine()) {
+                this.dispatchEvent(new CustomEvent('data', { detail: (e as CustomEvent<Uint8Array>).detail }));
+            }
+        });
+        relay.addEventListener('console', (e) => {
+            if (mine()) {
+                const text = (e as CustomEvent<ConsoleText>).detail;
+                said = text.msgid === 1 ? '' : consoleWords(text);
+                this.says = consoleWords(text);
+                this.changed();
+            }
+        });
+        relay.addEventListener('delay', () => this.changed());
+        relay.addEventListener('close', () => {
+            if (!mine() || !this.running) {
+                return;
+            }
+            clearTimeout(this.#patience);
+            this.#relay = null;
+            if (this.state === 'open') {
+                this.#turn(said ? 'failed' : 'ended', said || 'The shell has ended, or the device went away.');
+            } else {
+                this.#turn('failed', said || 'The server closed the connection before the device was there.');
+            }
+        });
+    }
+}
+
+/** All terminals of this page, by device. */
+export class Sessions extends Store {
+    readonly list: TerminalSession[] = [];
+    #control: Control;
+    #base: string;
+
+    constructor(control: Control, base: string) {
+        super();
+        this.#control = control;
+        this.#base = base;
+    }
+
+    get running(): number {
+        return this.list.filter((session) => session.running).length;
+    }
+
+    of(deviceId: string): TerminalSession[] {
+        return this.list.filter((session) => session.deviceId === deviceId);
+    }
+
+    open(deviceId: string, nodeId: string, protocol: TerminalProtocol): TerminalSession {
+        const session = new TerminalSession(this.#control, deviceId, nodeId, protocol, this.#base);
+        session.addEventListener('change', () => this.changed());
+        this.list.push(session);
+        this.changed();
+        return session;
+    }
+
+    close(session: TerminalSession): void {
+        const i = this.list.indexOf(session);
+        if (i >= 0) {
+            session.disconnect();
+            this.list.splice(i, 1);
+            this.dispatchEvent(new CustomEvent('closed', { detail: session }));
+            this.changed();
+        }
+    }
+
+    closeAll(): void {
+        for (const session of [...this.list]) {
+            this.close(session);
+        }
+    }
+}
