@@ -14,21 +14,21 @@
 
 
 /* content handlers, by the last part of the path */
-ngx_int_t ngx_http_mesh_session_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_mesh_web_session_handler(ngx_http_request_t *r);
                                       /* session.ashx */
-ngx_int_t ngx_http_mesh_login_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_mesh_web_login_handler(ngx_http_request_t *r);
                                       /* login.ashx */
-ngx_int_t ngx_http_mesh_logout_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_mesh_web_logout_handler(ngx_http_request_t *r);
                                       /* logout.ashx */
-ngx_int_t ngx_http_mesh_setup_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_mesh_web_setup_handler(ngx_http_request_t *r);
                                       /* setup.ashx */
-ngx_int_t ngx_http_mesh_health_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_mesh_web_health_handler(ngx_http_request_t *r);
                                       /* health.ashx */
-ngx_int_t ngx_http_mesh_settings_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_mesh_web_settings_handler(ngx_http_request_t *r);
                                       /* meshsettings */
-ngx_int_t ngx_http_mesh_agents_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_mesh_web_agents_handler(ngx_http_request_t *r);
                                       /* meshagents */
-ngx_int_t ngx_http_mesh_root_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_mesh_web_root_handler(ngx_http_request_t *r);
                                       /* MeshServerRootCert.cer */
 
 /* the content handler of a location with mesh_status */

@@ -85,7 +85,7 @@ static const ngx_mesh_web_arch_t  ngx_mesh_web_archs[] = {
 
 
 ngx_int_t
-ngx_http_mesh_settings_handler(ngx_http_request_t *r)
+ngx_http_mesh_web_settings_handler(ngx_http_request_t *r)
 {
     ngx_int_t          rc;
     ngx_str_t          text;
@@ -258,7 +258,7 @@ ngx_mesh_web_line(u_char *p, const ngx_str_t *s)
 
 
 ngx_int_t
-ngx_http_mesh_agents_handler(ngx_http_request_t *r)
+ngx_http_mesh_web_agents_handler(ngx_http_request_t *r)
 {
     ngx_int_t               id;
     ngx_str_t               value;
@@ -608,7 +608,7 @@ ngx_mesh_web_file(ngx_http_request_t *r, ngx_mesh_web_binary_t *bin)
 
 /* the self-signed certificate at the end of the chain that TLS clients get */
 ngx_int_t
-ngx_http_mesh_root_handler(ngx_http_request_t *r)
+ngx_http_mesh_web_root_handler(ngx_http_request_t *r)
 {
 #if (NGX_HTTP_SSL)
     int              i, len;

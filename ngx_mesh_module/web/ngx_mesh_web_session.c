@@ -62,7 +62,7 @@ static ngx_int_t ngx_mesh_web_unavailable(ngx_http_request_t *r);
 
 
 ngx_int_t
-ngx_http_mesh_session_handler(ngx_http_request_t *r)
+ngx_http_mesh_web_session_handler(ngx_http_request_t *r)
 {
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
         return NGX_HTTP_NOT_ALLOWED;
@@ -222,21 +222,21 @@ ngx_mesh_web_session_send(ngx_http_request_t *r, int64_t account_id,
 
 
 ngx_int_t
-ngx_http_mesh_login_handler(ngx_http_request_t *r)
+ngx_http_mesh_web_login_handler(ngx_http_request_t *r)
 {
     return ngx_mesh_web_post(r, ngx_mesh_web_login);
 }
 
 
 ngx_int_t
-ngx_http_mesh_logout_handler(ngx_http_request_t *r)
+ngx_http_mesh_web_logout_handler(ngx_http_request_t *r)
 {
     return ngx_mesh_web_post(r, ngx_mesh_web_logout);
 }
 
 
 ngx_int_t
-ngx_http_mesh_setup_handler(ngx_http_request_t *r)
+ngx_http_mesh_web_setup_handler(ngx_http_request_t *r)
 {
     return ngx_mesh_web_post(r, ngx_mesh_web_setup);
 }

@@ -7,7 +7,7 @@
 
 
 ngx_int_t
-ngx_http_mesh_health_handler(ngx_http_request_t *r)
+ngx_http_mesh_web_health_handler(ngx_http_request_t *r)
 {
     ngx_str_t   text;
     ngx_uint_t  well;
@@ -44,7 +44,7 @@ ngx_http_mesh_status_handler(ngx_http_request_t *r)
     srv = ngx_http_get_module_srv_conf(r, ngx_http_mesh_module);
 
     if (mlcf->status == NGX_MESH_STATUS_HEALTH) {
-        return ngx_http_mesh_health_handler(r);
+        return ngx_http_mesh_web_health_handler(r);
     }
 
     if (ngx_http_discard_request_body(r) != NGX_OK) {
