@@ -42,11 +42,9 @@ typedef struct {
  */
 ngx_int_t ngx_mesh_ticket_write(const ngx_mesh_ticket_t *t, ngx_pool_t *pool,
     ngx_str_t *out);
-/* checks kind, age (max_age seconds), MAC; NGX_DECLINED: not valid */
+/* checks kind, age, MAC, form; NGX_DECLINED: not valid.  id is in pool */
 ngx_int_t ngx_mesh_ticket_read(ngx_mesh_ticket_t *t, u_char kind,
     const ngx_str_t *text, ngx_pool_t *pool);
-
-/* a stock login-key cookie {userid,domainid} or {u,a:3}: account or 0 */
 
 /* PBKDF2-SHA384, in the thread pool, two at a time per worker */
 typedef struct {
@@ -60,12 +58,18 @@ typedef struct {
     ngx_pool_t   *pool;               /* lives until done */
 } ngx_mesh_password_t;
 
-/* stored empty: a dummy of the same cost is computed and ok is 0 (S-44) */
+/*
+ * done() comes from the event loop.  NGX_BUSY: too many wait already,
+ * NGX_ERROR: no thread; done() does not come then.
+ *
+ * stored empty: a dummy of the same cost is computed and ok is 0 (S-44)
+ */
 ngx_int_t ngx_mesh_password_verify(ngx_mesh_password_t *p);
 ngx_int_t ngx_mesh_password_hash(ngx_mesh_password_t *p);
 
 ngx_int_t ngx_mesh_random(u_char *p, size_t n);
-ngx_uint_t ngx_mesh_equal(const void *a, const void *b, size_t n); /* const time */
+/* 1 if equal; takes as long if not */
+ngx_uint_t ngx_mesh_equal(const void *a, const void *b, size_t n);
 void ngx_mesh_sha256(const void *data, size_t len, u_char *hash);
 void ngx_mesh_sha384(const void *data, size_t len, u_char *hash);
 void ngx_mesh_hmac_sha256(const ngx_str_t *key, const void *data, size_t len,
@@ -73,6 +77,15 @@ void ngx_mesh_hmac_sha256(const ngx_str_t *key, const void *data, size_t len,
 
 /* server_key "login" etc., loaded at start; NULL: not yet */
 ngx_str_t *ngx_mesh_server_key(const char *name);
+
+/*
+ * Tickets are written under "ticket"; what was written under "ticket-old" is
+ * read for this long after "ticket" was made.
+ */
+#define NGX_MESH_TICKET_OVERLAP  86400000     /* ms */
+
+/* reads the keys (again): the model's, at start and when one changed */
+void ngx_mesh_server_keys_load(void);
 
 
 #endif /* _NGX_MESH_COOKIE_H_INCLUDED_ */
