@@ -19,6 +19,7 @@
 #define NGX_MESH_CTL_RATE      50     /* commands a second and session */
 #define NGX_MESH_CTL_OPEN      64     /* commands at once and session */
 #define NGX_MESH_CTL_PART      65536  /* bytes of a fragment */
+#define NGX_MESH_CTL_SESSION   300    /* bytes of a session id at most */
 
 
 typedef struct ngx_mesh_ctl_s  ngx_mesh_ctl_t;
@@ -126,9 +127,10 @@ typedef struct {
     ngx_str_t             id;         /* user/D/name/<40 hex> */
     ngx_str_t             host;       /* as the client called us */
     ngx_str_t             address;
-    unsigned              limited:1;  /* counted in mesh_limit */
+    unsigned              total:1;    /* counted in the limit of all */
     unsigned              refresh:1;  /* events were dropped */
     unsigned              ended:1;    /* told to go */
+    unsigned              paused:1;   /* reads later */
 } ngx_mesh_browser_t;
 
 
@@ -140,8 +142,10 @@ struct ngx_mesh_ctl_s {
     ngx_queue_t                   queue;
     const ngx_mesh_ctl_action_t  *row;
     ngx_mesh_json_t              *json;
-    ngx_mesh_json_t              *responseid;
+    ngx_mesh_json_t              *responseid;     /* of json, or NULL */
     ngx_mesh_json_t              *tag;
+    ngx_str_t                     action;
+    ngx_str_t                     asked;      /* the id as it was given */
     ngx_mesh_ctl_value_t          value[NGX_MESH_CTL_ARGS];
 
     ngx_mesh_auth_t               who;    /* copies: outlive the session */
@@ -159,11 +163,22 @@ struct ngx_mesh_ctl_s {
 
     void                         *data;       /* the handler's */
     ngx_uint_t                    waiting;    /* of several acts */
-    ngx_log_t                    *log;
+    unsigned                      self:1;     /* NOTE: the account itself */
 };
 
 
-/* The dispatcher's side (ngx_mesh_control.c). */
+/* Sessions (ngx_mesh_control.c). */
+
+extern const ngx_mesh_class_t  ngx_mesh_control_class;
+
+/* reads on if nothing speaks against it */
+void ngx_mesh_control_resume(ngx_mesh_browser_t *b);
+
+
+/* The dispatcher (ngx_mesh_control_dispatch.c). */
+
+/* one message; b may be closed by it, but is not freed */
+void ngx_mesh_ctl_dispatch(ngx_mesh_browser_t *b, u_char *data, size_t len);
 
 /* arguments by name, as the table of the action has them */
 ngx_mesh_ctl_value_t *ngx_mesh_ctl_value(ngx_mesh_ctl_t *ctl,
@@ -173,8 +188,8 @@ ngx_mesh_ctl_value_t *ngx_mesh_ctl_value(ngx_mesh_ctl_t *ctl,
 ngx_mesh_account_t *ngx_mesh_ctl_account(ngx_mesh_ctl_t *ctl);
 ngx_mesh_group_t *ngx_mesh_ctl_group(ngx_mesh_ctl_t *ctl);
 
-/* {"action":…; the writer stands inside of the object; NULL: no memory, and
-   ctl is gone */
+/* {"action":…; the writer, in ctl's pool, stands inside of the object; what
+   fails shows when it is sent */
 ngx_mesh_jw_t *ngx_mesh_ctl_open(ngx_mesh_ctl_t *ctl);
 /* adds responseid and tag, closes, sends */
 void ngx_mesh_ctl_send(ngx_mesh_ctl_t *ctl, ngx_mesh_jw_t *w);
@@ -182,8 +197,11 @@ void ngx_mesh_ctl_send(ngx_mesh_ctl_t *ctl, ngx_mesh_jw_t *w);
 void ngx_mesh_ctl_reply(ngx_mesh_ctl_t *ctl, ngx_mesh_jw_t *w);
 /* {action, responseid, tag, result}; ctl is gone */
 void ngx_mesh_ctl_result(ngx_mesh_ctl_t *ctl, const char *result);
-/* a result for one object of several; ctl goes on */
-void ngx_mesh_ctl_partial(ngx_mesh_ctl_t *ctl, const char *result);
+/* a result for one device of several; ctl goes on */
+void ngx_mesh_ctl_partial(ngx_mesh_ctl_t *ctl, ngx_mesh_device_t *device,
+    const char *result);
+/* the result, and nodeid and noinfo where queries have them; ctl is gone */
+void ngx_mesh_ctl_noinfo(ngx_mesh_ctl_t *ctl, const char *result);
 /* ends without another word */
 void ngx_mesh_ctl_end(ngx_mesh_ctl_t *ctl);
 
@@ -195,16 +213,14 @@ ngx_int_t ngx_mesh_ctl_db_send(ngx_mesh_ctl_t *ctl, ngx_mesh_db_req_t *q);
 /* the result text for an rc of the database that is not NGX_OK */
 const char *ngx_mesh_ctl_db_text(ngx_int_t rc);
 
-/* text into ctl's pool */
-ngx_str_t *ngx_mesh_ctl_sprintf(ngx_mesh_ctl_t *ctl, ngx_str_t *out,
-    size_t size, const char *fmt, ...);
+/* text of at most size bytes into ctl's pool, NUL-terminated; "" without
+   memory */
+void ngx_mesh_ctl_sprintf(ngx_mesh_ctl_t *ctl, ngx_str_t *out, size_t size,
+    const char *fmt, ...);
 
 /* visible groups and singly granted devices of the account, JSON arrays */
 ngx_int_t ngx_mesh_ctl_scope(ngx_mesh_ctl_t *ctl, ngx_str_t *groups,
     ngx_str_t *devices);
-
-/* fetches rows of wire ids, rights and presence into ctl->device */
-void ngx_mesh_ctl_resolved(ngx_mesh_db_req_t *q, ngx_int_t rc);
 
 /* rights and presence of a fetched row */
 void ngx_mesh_ctl_device(ngx_mesh_ctl_t *ctl, ngx_mesh_device_t *device,
@@ -274,7 +290,6 @@ ngx_int_t ngx_http_mesh_control_handler(ngx_http_request_t *r);
 /* init_process: the receiving side of events and changes */
 ngx_int_t ngx_mesh_control_init(ngx_cycle_t *cycle);
 
-extern const ngx_mesh_ctl_action_t  ngx_mesh_ctl_actions[];
 
 
 #endif /* _NGX_MESH_CONTROL_H_INCLUDED_ */
