@@ -231,27 +231,40 @@ void ngx_mesh_ctl_device(ngx_mesh_ctl_t *ctl, ngx_mesh_device_t *device,
 
 typedef struct {
     ngx_mesh_event_t   row;
-    ngx_mesh_jw_t      w;             /* members beside the common ones */
+    ngx_mesh_jw_t      w;             /* members that are stored and pushed */
     ngx_mesh_jw_t      args;          /* msgArgs */
+    const char        *push_name[2];  /* members that are only pushed */
+    ngx_str_t          push[2];       /* JSON */
     unsigned           has_args:1;
-    unsigned           failed:1;
 } ngx_mesh_ctl_event_t;
 
 /*
- * Begins an event of the command's account; the caller adds scope, args and
- * members to ev->w, then stores it in an act and publishes it when it is done.
+ * Begins an event of the command's account; the caller adds scope, arguments
+ * and members to ev->w, stores it in an act, and publishes the JSON when that
+ * is done.
  */
 void ngx_mesh_ctl_event(ngx_mesh_ctl_t *ctl, ngx_mesh_ctl_event_t *ev,
     const char *kind, const char *action, ngx_uint_t msgid,
     const ngx_str_t *text);
-/* the event of a device: scope, nodeid, meshid */
+void ngx_mesh_ctl_event_arg(ngx_mesh_ctl_t *ctl, ngx_mesh_ctl_event_t *ev,
+    const ngx_str_t *arg);
+/* scope and members of a device or a group */
 void ngx_mesh_ctl_event_device(ngx_mesh_ctl_event_t *ev,
     ngx_mesh_device_t *device);
 void ngx_mesh_ctl_event_group(ngx_mesh_ctl_event_t *ev,
     ngx_mesh_group_t *group);
-/* appends the row to an act; closes the writers; returns the JSON to publish */
-void ngx_mesh_ctl_event_store(ngx_mesh_db_req_t *q, ngx_mesh_ctl_t *ctl,
-    ngx_mesh_ctl_event_t *ev, ngx_str_t *json);
+/* a member that is pushed, not stored; JSON */
+void ngx_mesh_ctl_event_push(ngx_mesh_ctl_event_t *ev, const char *name,
+    const ngx_str_t *json);
+/*
+ * Appends the row to the act, closes the writers and makes the JSON to publish
+ * (empty without memory).  q NULL: it is not stored.
+ */
+void ngx_mesh_ctl_event_store(ngx_mesh_ctl_t *ctl, ngx_mesh_ctl_event_t *ev,
+    ngx_mesh_db_req_t *q, ngx_str_t *json);
+
+/* 2026-11-25T05:33:00.123Z, 24 characters */
+u_char *ngx_mesh_ctl_time(u_char *p, int64_t ms);
 
 void ngx_mesh_ctl_event_init(void);
 /* the queue of a session fell: tells what was dropped */
