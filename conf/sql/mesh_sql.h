@@ -14,6 +14,7 @@
  *                 again when the connection broke.  Reads are anyway.
  *     MUST        must change a row, else its request fails with NGX_DECLINED.
  *                 PostgreSQL's text, unless given, is made of the other one.
+ *     WAIT        waits while the database is away; others fail with NGX_ABORT
  *
  * Ids are integers, wire ids the full text ("node//<64>"), times ms UTC.
  */
@@ -31,6 +32,7 @@
 #define MESH_SQL_WRITE       1
 #define MESH_SQL_IDEMPOTENT  2
 #define MESH_SQL_MUST        4
+#define MESH_SQL_WAIT        8
 
 
 #define MESH_SQL_TABLE(MESH_SQL_ROW)                                          \
@@ -278,7 +280,7 @@ MESH_SQL_ROW(KEEP_WEB_SESSIONS, 2, MESH_SQL_WRITE|MESH_SQL_IDEMPOTENT,        \
     NULL)                                                                     \
                                                                               \
 /* connecting agents: domain, wire id */                                      \
-MESH_SQL_ROW(DEVICE_CONNECT, 2, 0,                                            \
+MESH_SQL_ROW(DEVICE_CONNECT, 2, MESH_SQL_WAIT,                                \
     "SELECT device_id, device_group_id, kind, icon, name, reported_name,"     \
     " description, system, agent_kind, agent_caps, agent_version, host,"      \
     " consent, first_seen_at, approved_at, revision FROM device"              \
