@@ -458,6 +458,191 @@ MESH_SQL_ROW(CTL_NODES, 3, 0,                                                 \
     " OR d.device_id IN (SELECT json_array_elements_text(?3::json)::bigint))" \
     " ORDER BY d.name_key, d.device_id")                                      \
                                                                               \
+/* account */                                                                 \
+MESH_SQL_ROW(CTL_ACCOUNT_SEEN, 1, 0,                                          \
+    "SELECT login_at, previous_at, access_at FROM account_seen"               \
+    " WHERE account_id = ?1",                                                 \
+    NULL)                                                                     \
+                                                                              \
+/* domain, JSON array of device ids */                                        \
+MESH_SQL_ROW(CTL_DEVICE_WIRES, 2, 0,                                          \
+    "SELECT device_id, wire_id, name FROM device WHERE domain_id = ?1"        \
+    " AND device_id IN (SELECT value FROM json_each(?2))",                    \
+    "SELECT device_id, wire_id, name FROM device WHERE domain_id = ?1"        \
+    " AND device_id IN"                                                       \
+    " (SELECT json_array_elements_text(?2::json)::bigint)")                   \
+                                                                              \
+/* account: its last logins, and the tries of others */                       \
+MESH_SQL_ROW(CTL_LOGINS, 1, 0,                                                \
+    "SELECT at, msgid, args FROM event WHERE subject_id = ?1"                 \
+    " AND action IN ('login', 'authfail')"                                    \
+    " ORDER BY at DESC, event_id DESC LIMIT 100",                             \
+    NULL)                                                                     \
+                                                                              \
+/* events, newest first: device or account, how many, an action or '' */      \
+MESH_SQL_ROW(CTL_EVENTS_DEVICE, 3, 0,                                         \
+    "SELECT at, kind, action, msgid, text, args, doc, event_id, account_id"   \
+    " FROM event WHERE device_id = ?1 AND (?3 = '' OR action = ?3)"           \
+    " ORDER BY at DESC, event_id DESC LIMIT CAST(?2 AS integer)",             \
+    "SELECT at, kind, action, msgid, text, args, doc, event_id, account_id"   \
+    " FROM event WHERE device_id = ?1"                                        \
+    " AND (?3::text = '' OR action = ?3::text)"                               \
+    " ORDER BY at DESC, event_id DESC LIMIT ?2::bigint")                      \
+                                                                              \
+MESH_SQL_ROW(CTL_EVENTS_ACCOUNT, 3, 0,                                        \
+    "SELECT at, kind, action, msgid, text, args, doc, event_id, account_id"   \
+    " FROM event WHERE event_id IN"                                           \
+    " (SELECT * FROM (SELECT event_id FROM event WHERE account_id = ?1"       \
+    " AND (?3 = '' OR action = ?3)"                                           \
+    " ORDER BY at DESC, event_id DESC LIMIT CAST(?2 AS integer))"             \
+    " UNION SELECT * FROM (SELECT event_id FROM event WHERE subject_id = ?1"  \
+    " AND (?3 = '' OR action = ?3)"                                           \
+    " ORDER BY at DESC, event_id DESC LIMIT CAST(?2 AS integer)))"            \
+    " ORDER BY at DESC, event_id DESC LIMIT CAST(?2 AS integer)",             \
+    "SELECT at, kind, action, msgid, text, args, doc, event_id, account_id"   \
+    " FROM ((SELECT * FROM event WHERE account_id = ?1"                       \
+    " AND (?3::text = '' OR action = ?3::text)"                               \
+    " ORDER BY at DESC, event_id DESC LIMIT ?2::bigint)"                      \
+    " UNION (SELECT * FROM event WHERE subject_id = ?1"                       \
+    " AND (?3::text = '' OR action = ?3::text)"                               \
+    " ORDER BY at DESC, event_id DESC LIMIT ?2::bigint)) e"                   \
+    " ORDER BY at DESC, event_id DESC LIMIT ?2::bigint")                      \
+                                                                              \
+/* domain, how many, an action or '' */                                       \
+MESH_SQL_ROW(CTL_EVENTS_DOMAIN, 3, 0,                                         \
+    "SELECT at, kind, action, msgid, text, args, doc, event_id, account_id"   \
+    " FROM event WHERE domain_id = ?1 AND (?3 = '' OR action = ?3)"           \
+    " ORDER BY at DESC, event_id DESC LIMIT CAST(?2 AS integer)",             \
+    "SELECT at, kind, action, msgid, text, args, doc, event_id, account_id"   \
+    " FROM event WHERE domain_id = ?1"                                        \
+    " AND (?3::text = '' OR action = ?3::text)"                               \
+    " ORDER BY at DESC, event_id DESC LIMIT ?2::bigint")                      \
+                                                                              \
+/* account, JSON arrays of groups and devices, how many, an action or '';  */ \
+/* one range of an index for each, merged (data.md 4)                      */ \
+MESH_SQL_ROW(CTL_EVENTS_SCOPE, 5, 0,                                          \
+    "SELECT at, kind, action, msgid, text, args, doc, event_id, account_id"   \
+    " FROM event WHERE event_id IN (SELECT i.value FROM json_each(?2) g,"     \
+    " json_each((SELECT json_group_array(event_id) FROM (SELECT event_id"     \
+    " FROM event WHERE device_group_id = g.value AND (?5 = '' OR action = ?5)"\
+    " ORDER BY at DESC, event_id DESC LIMIT CAST(?4 AS integer)))) i"         \
+    " UNION SELECT i.value FROM json_each(?3) g,"                             \
+    " json_each((SELECT json_group_array(event_id) FROM (SELECT event_id"     \
+    " FROM event WHERE device_id = g.value AND (?5 = '' OR action = ?5)"      \
+    " ORDER BY at DESC, event_id DESC LIMIT CAST(?4 AS integer)))) i"         \
+    " UNION SELECT * FROM (SELECT event_id FROM event WHERE account_id = ?1"  \
+    " AND (?5 = '' OR action = ?5)"                                           \
+    " ORDER BY at DESC, event_id DESC LIMIT CAST(?4 AS integer))"             \
+    " UNION SELECT * FROM (SELECT event_id FROM event WHERE subject_id = ?1"  \
+    " AND (?5 = '' OR action = ?5)"                                           \
+    " ORDER BY at DESC, event_id DESC LIMIT CAST(?4 AS integer)))"            \
+    " ORDER BY at DESC, event_id DESC LIMIT CAST(?4 AS integer)",             \
+    "SELECT at, kind, action, msgid, text, args, doc, event_id, account_id"   \
+    " FROM (SELECT x.* FROM json_array_elements_text(?2::json) g,"            \
+    " LATERAL (SELECT * FROM event WHERE device_group_id = g::bigint"         \
+    " AND (?5::text = '' OR action = ?5::text)"                               \
+    " ORDER BY at DESC, event_id DESC LIMIT ?4::bigint) x"                    \
+    " UNION SELECT x.* FROM json_array_elements_text(?3::json) g,"            \
+    " LATERAL (SELECT * FROM event WHERE device_id = g::bigint"               \
+    " AND (?5::text = '' OR action = ?5::text)"                               \
+    " ORDER BY at DESC, event_id DESC LIMIT ?4::bigint) x"                    \
+    " UNION (SELECT * FROM event WHERE account_id = ?1"                       \
+    " AND (?5::text = '' OR action = ?5::text)"                               \
+    " ORDER BY at DESC, event_id DESC LIMIT ?4::bigint)"                      \
+    " UNION (SELECT * FROM event WHERE subject_id = ?1"                       \
+    " AND (?5::text = '' OR action = ?5::text)"                               \
+    " ORDER BY at DESC, event_id DESC LIMIT ?4::bigint)) e"                   \
+    " ORDER BY at DESC, event_id DESC LIMIT ?4::bigint")                      \
+                                                                              \
+/* device, since */                                                           \
+MESH_SQL_ROW(CTL_POWER, 2, 0,                                                 \
+    "SELECT at, state FROM power WHERE device_id = ?1 AND at >= ?2"           \
+    " ORDER BY at LIMIT 4000",                                                \
+    NULL)                                                                     \
+                                                                              \
+MESH_SQL_ROW(CTL_POWER_BEFORE, 2, 0,                                          \
+    "SELECT at, state FROM power WHERE device_id = ?1 AND at < ?2"            \
+    " ORDER BY at DESC LIMIT 1",                                              \
+    NULL)                                                                     \
+                                                                              \
+/* domain, JSON arrays of groups and devices */                               \
+MESH_SQL_ROW(CTL_SEEN, 3, 0,                                                  \
+    "SELECT d.wire_id, s.at FROM device d"                                    \
+    " JOIN device_seen s ON s.device_id = d.device_id"                        \
+    " WHERE d.domain_id = ?1 AND (d.device_group_id IN"                       \
+    " (SELECT value FROM json_each(?2))"                                      \
+    " OR d.device_id IN (SELECT value FROM json_each(?3)))",                  \
+    "SELECT d.wire_id, s.at FROM device d"                                    \
+    " JOIN device_seen s ON s.device_id = d.device_id"                        \
+    " WHERE d.domain_id = ?1 AND (d.device_group_id IN"                       \
+    " (SELECT json_array_elements_text(?2::json)::bigint)"                    \
+    " OR d.device_id IN (SELECT json_array_elements_text(?3::json)::bigint))")\
+                                                                              \
+MESH_SQL_ROW(CTL_NOTE_DEVICE, 1, 0,                                           \
+    "SELECT text FROM note WHERE device_id = ?1",                             \
+    NULL)                                                                     \
+                                                                              \
+MESH_SQL_ROW(CTL_NOTE_GROUP, 1, 0,                                            \
+    "SELECT text FROM note WHERE device_group_id = ?1",                       \
+    NULL)                                                                     \
+                                                                              \
+/* key, device or group, text */                                              \
+MESH_SQL_ROW(CTL_NOTE_DEVICE_SET, 3, MESH_SQL_WRITE|MESH_SQL_IDEMPOTENT,      \
+    "INSERT INTO note (note_id, device_id, text) VALUES (?1, ?2, ?3)"         \
+    " ON CONFLICT (device_id) DO UPDATE SET text = excluded.text",            \
+    NULL)                                                                     \
+                                                                              \
+MESH_SQL_ROW(CTL_NOTE_GROUP_SET, 3, MESH_SQL_WRITE|MESH_SQL_IDEMPOTENT,       \
+    "INSERT INTO note (note_id, device_group_id, text) VALUES (?1, ?2, ?3)"   \
+    " ON CONFLICT (device_group_id) DO UPDATE SET text = excluded.text",      \
+    NULL)                                                                     \
+                                                                              \
+/* id; then what is to be changed, null: stays: name, its key, icon,       */ \
+/* description, consent                                                     */\
+MESH_SQL_ROW(CTL_DEVICE_EDIT, 6,                                              \
+    MESH_SQL_WRITE|MESH_SQL_IDEMPOTENT|MESH_SQL_MUST,                         \
+    "UPDATE device SET name = coalesce(?2, name),"                            \
+    " name_key = coalesce(?3, name_key), icon = coalesce(?4, icon),"          \
+    " description = coalesce(?5, description),"                               \
+    " consent = coalesce(?6, consent), revision = revision + 1"               \
+    " WHERE device_id = ?1",                                                  \
+    NULL)                                                                     \
+                                                                              \
+MESH_SQL_ROW(CTL_TAGS_CLEAR, 1, MESH_SQL_WRITE|MESH_SQL_IDEMPOTENT,           \
+    "DELETE FROM device_tag WHERE device_id = ?1",                            \
+    NULL)                                                                     \
+                                                                              \
+/* device, JSON array without doubles */                                      \
+MESH_SQL_ROW(CTL_TAGS_ADD, 2, MESH_SQL_WRITE,                                 \
+    "INSERT INTO device_tag (device_id, tag)"                                 \
+    " SELECT CAST(?1 AS integer), value FROM json_each(?2)",                  \
+    "INSERT INTO device_tag (device_id, tag)"                                 \
+    " SELECT ?1::bigint, json_array_elements_text(?2::json)")                 \
+                                                                              \
+/* JSON array of devices */                                                   \
+MESH_SQL_ROW(CTL_NETWORKS, 1, 0,                                              \
+    "SELECT device_id, doc FROM device_part WHERE part = 'network'"           \
+    " AND device_id IN (SELECT value FROM json_each(?1))",                    \
+    "SELECT device_id, doc FROM device_part WHERE part = 'network'"           \
+    " AND device_id IN (SELECT json_array_elements_text(?1::json)::bigint)")  \
+                                                                              \
+/* group: a hundred of its devices */                                         \
+MESH_SQL_ROW(CTL_GROUP_DEVICES, 1, 0,                                         \
+    "SELECT device_id, wire_id FROM device WHERE device_group_id = ?1"        \
+    " ORDER BY device_id LIMIT 100",                                          \
+    NULL)                                                                     \
+                                                                              \
+/* group, JSON array of devices */                                            \
+MESH_SQL_ROW(CTL_DEVICES_DELETE, 2, MESH_SQL_WRITE|MESH_SQL_IDEMPOTENT,       \
+    "DELETE FROM device WHERE device_group_id = ?1"                           \
+    " AND device_id IN (SELECT value FROM json_each(?2))",                    \
+    "DELETE FROM device WHERE device_group_id = ?1"                           \
+    " AND device_id IN (SELECT json_array_elements_text(?2::json)::bigint)")  \
+                                                                              \
+MESH_SQL_ROW(CTL_ACCESS_GROUP_END, 1, MESH_SQL_WRITE|MESH_SQL_IDEMPOTENT,     \
+    "DELETE FROM access WHERE device_group_id = ?1",                          \
+    NULL)                                                                     \
+                                                                              \
 /* mesh-admin */                                                              \
                                                                               \
 MESH_SQL_ROW(ADMIN_DOMAIN, 1, 0,                                              \
