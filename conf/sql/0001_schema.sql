@@ -6,6 +6,7 @@
 --   a line that ends in "-- sqlite" or "-- postgres" is for that one only;
 --   SQLite, which compares bytes anyway, does not get COLLATE "C".
 --
+-- What only PostgreSQL has and takes more lines is in 0001_schema.postgres.sql.
 -- Never edited once released: the next change is a file of its own.  An index
 -- names the statement of mesh_sql.h that needs it, or the referring key that
 -- would otherwise be searched for by a scan when what it points to goes.

@@ -279,6 +279,11 @@ MESH_SQL_ROW(KEEP_WEB_SESSIONS, 2, MESH_SQL_WRITE|MESH_SQL_IDEMPOTENT,        \
     "DELETE FROM web_session WHERE expires_at < ?1 OR used_at < ?2",          \
     NULL)                                                                     \
                                                                               \
+/* now: the partitions of this month and the next three */                    \
+MESH_SQL_ROW(KEEP_PARTITIONS, 1, MESH_SQL_WRITE|MESH_SQL_IDEMPOTENT,          \
+    "SELECT ?1",                                                              \
+    "SELECT mesh_partitions(?1)")                                             \
+                                                                              \
 /* connecting agents: domain, wire id */                                      \
 MESH_SQL_ROW(DEVICE_CONNECT, 2, MESH_SQL_WAIT,                                \
     "SELECT device_id, device_group_id, kind, icon, name, reported_name,"     \

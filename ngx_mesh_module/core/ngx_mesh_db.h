@@ -22,7 +22,8 @@ typedef struct ngx_mesh_db_req_s  ngx_mesh_db_req_t;
 
 /*
  * rc:  NGX_OK        done
- *      NGX_DECLINED  a statement that must change a row changed none
+ *      NGX_DECLINED  a statement that must change a row changed none, or what
+ *                    a row refers to is gone
  *      NGX_BUSY      a unique constraint refused it: read again
  *      NGX_ABORT     the database is away
  *      NGX_ERROR     anything else (logged)
@@ -35,6 +36,7 @@ typedef void (*ngx_mesh_db_done_pt)(ngx_mesh_db_req_t *q, ngx_int_t rc);
 typedef struct {
     ngx_uint_t            stmt;       /* MESH_SQL_* */
     ngx_uint_t            nargs;
+    uint32_t              ints;       /* bit n: arg[n] was an integer */
     ngx_str_t             arg[NGX_MESH_DB_ARGS];  /* data NULL: SQL NULL */
     ngx_uint_t            ncols;
     ngx_array_t           rows;       /* of ngx_str_t[ncols]; NULL: data NULL */
@@ -51,9 +53,21 @@ struct ngx_mesh_db_req_s {
     unsigned              write:1;
     unsigned              late:1;
     unsigned              dead:1;
-    void                 *backend;
+
+    /* the backend's */
+    unsigned              flight:1;   /* belongs to a thread or a server */
+    unsigned              wait:1;     /* waits while the database is away */
+    unsigned              again:1;    /* was sent again once */
+    unsigned              alone:1;    /* late, but not with others */
+    unsigned              head:1;     /* goes before all others */
+    unsigned              lead:1;     /* first of a group of late ones */
+    unsigned              sync:1;     /* last before a commit */
+    unsigned              tries:2;    /* after deadlocks */
+    ngx_int_t             rc;
+    ngx_str_t             error;      /* to be logged */
+    ngx_uint_t            got;        /* statements that were answered */
     ngx_queue_t           queue;
-    ngx_msec_t            sent;
+    ngx_msec_t            sent;       /* us, monotonic */
 };
 
 
@@ -75,7 +89,10 @@ ngx_int_t ngx_mesh_db_send(ngx_mesh_db_req_t *q);
  */
 void ngx_mesh_db_late(ngx_mesh_db_req_t *q, const char *kind, int64_t id);
 
-/* the session that waits is gone: done() will not be called */
+/*
+ * The session that waits is gone: done() will not be called.  A write is done
+ * all the same.
+ */
 void ngx_mesh_db_forget(ngx_mesh_db_req_t *q);
 
 /* results: row r of statement i */
@@ -94,6 +111,9 @@ int64_t ngx_mesh_now_ms(void);
 
 /* called when the database comes (back); caches load themselves then */
 void ngx_mesh_db_on_up(void (*fn)(void));
+
+/* requests that wait or are in flight */
+ngx_uint_t ngx_mesh_db_queued(void);
 
 ngx_int_t ngx_mesh_db_init(ngx_cycle_t *cycle);
 void ngx_mesh_db_exit(ngx_cycle_t *cycle);
