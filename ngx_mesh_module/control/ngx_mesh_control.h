@@ -274,14 +274,16 @@ void ngx_mesh_ctl_event_drained(ngx_mesh_browser_t *b);
 /* Writers that several families need. */
 
 /* the account as others may see it: control.md 4.3, without secrets */
-void ngx_mesh_ctl_write_account(ngx_mesh_jw_t *w, const char *name,
-    ngx_mesh_account_t *account, ngx_uint_t full);
-void ngx_mesh_ctl_write_group(ngx_mesh_ctl_t *ctl, ngx_mesh_jw_t *w,
-    const char *name, ngx_mesh_group_t *group);
-void ngx_mesh_ctl_write_links(ngx_mesh_jw_t *w, ngx_mesh_group_t *group);
+void ngx_mesh_ctl_write_account(ngx_mesh_jw_t *w,
+    ngx_mesh_account_t *account, ngx_mesh_db_req_t *q, ngx_uint_t stmt);
+                                      /* rows of CTL_DEVICE_WIRES, or NULL */
+/* each writes members into an object that is open */
+void ngx_mesh_ctl_write_group(ngx_mesh_jw_t *w, ngx_mesh_group_t *group);
+void ngx_mesh_ctl_write_links(ngx_mesh_jw_t *w, int64_t group_id,
+    int64_t device_id);
 /* a device in stock form; group: whether meshid is among its members */
 void ngx_mesh_ctl_write_node(ngx_mesh_ctl_t *ctl, ngx_mesh_jw_t *w,
-    const char *name, ngx_mesh_device_t *device, ngx_uint_t group);
+    ngx_mesh_device_t *device, ngx_uint_t group);
 void ngx_mesh_ctl_userid(ngx_pool_t *pool, ngx_mesh_account_t *account,
     ngx_str_t *id);
 
@@ -290,7 +292,7 @@ void ngx_mesh_ctl_greet(ngx_mesh_browser_t *b);
 
 /* user/D/name or a short name; NULL: nobody of this domain */
 ngx_mesh_account_t *ngx_mesh_ctl_find(int64_t domain_id,
-    const ngx_str_t *domain, const ngx_str_t *id);
+    const ngx_str_t *id);
 
 /* valid UTF-8 without control characters (lines: \t \n \r allowed) */
 ngx_uint_t ngx_mesh_ctl_clean(const ngx_str_t *s, ngx_uint_t lines);

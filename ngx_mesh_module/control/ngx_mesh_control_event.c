@@ -316,6 +316,10 @@ ngx_mesh_ctl_sees(ngx_mesh_account_t *account, const ngx_mesh_scope_t *scope)
         return 1;
     }
 
+    if (scope->flags & NGX_MESH_EVENT_OWN) {
+        return scope->subject_id == account->account_id;
+    }
+
     if (scope->account_id == account->account_id
         || scope->subject_id == account->account_id)
     {

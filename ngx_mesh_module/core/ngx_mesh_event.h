@@ -26,6 +26,7 @@ typedef struct {
 } ngx_mesh_scope_t;
 
 #define NGX_MESH_EVENT_ALL_USERS  1   /* every session of the domain */
+#define NGX_MESH_EVENT_OWN        4   /* sessions of subject_id only */
 #define NGX_MESH_EVENT_BARE       2   /* json is sent as it is, not in
                                          {action:"event",event:...} */
 
