@@ -222,6 +222,13 @@ void ngx_mesh_ctl_sprintf(ngx_mesh_ctl_t *ctl, ngx_str_t *out, size_t size,
 ngx_int_t ngx_mesh_ctl_scope(ngx_mesh_ctl_t *ctl, ngx_str_t *groups,
     ngx_str_t *devices);
 
+/*
+ * Groups of this name that the caller sees; group is set when it is one.  The
+ * caller checks rights.
+ */
+ngx_uint_t ngx_mesh_ctl_group_name(ngx_mesh_ctl_t *ctl,
+    const ngx_str_t *name, ngx_mesh_group_t **group);
+
 /* rights and presence of a fetched row */
 void ngx_mesh_ctl_device(ngx_mesh_ctl_t *ctl, ngx_mesh_device_t *device,
     ngx_str_t *row);

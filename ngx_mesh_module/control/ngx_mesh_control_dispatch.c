@@ -511,11 +511,10 @@ static ngx_int_t
 ngx_mesh_ctl_resolve_group(ngx_mesh_ctl_t *ctl)
 {
     u_char                 raw[NGX_MESH_ID_LEN];
-    ngx_uint_t             visible;
+    ngx_uint_t             visible, found;
     const char            *byname;
     ngx_mesh_group_t      *group;
     ngx_mesh_ctl_value_t  *id, *name;
-    ngx_mesh_ctl_named_t   named;
 
     /* editmesh has the new name where others have the name to look for */
     byname = ngx_strcmp(ctl->row->action, "editmesh") == 0 ? "meshidname"
@@ -535,27 +534,20 @@ ngx_mesh_ctl_resolve_group(ngx_mesh_ctl_t *ctl)
 
     } else if (name->set) {
 
-        ngx_memzero(&named, sizeof(named));
-        named.ctl = ctl;
-        named.name = name->s;
+        found = ngx_mesh_ctl_group_name(ctl, &name->s, &group);
 
-        (void) ngx_mesh_group_each(ctl->who.domain_id,
-                                   ngx_mesh_ctl_named_group, &named);
-
-        if (named.found > 1) {
+        if (found > 1) {
             ngx_mesh_ctl_result(ctl, "Duplicate device groups found");
             return NGX_DONE;
         }
 
-        if (named.found == 0) {
+        if (found == 0) {
             ngx_mesh_ctl_result(ctl, ngx_strcmp(byname, "meshidname") == 0
                                 || ctl->row->flags & NGX_MESH_CTL_EXACT
                                 ? "Invalid group identifier"
                                 : "Invalid groupid");
             return NGX_DONE;
         }
-
-        group = ngx_mesh_group(named.group_id);
 
     } else {
         ngx_mesh_ctl_result(ctl, ctl->row->unknown);
@@ -584,6 +576,25 @@ ngx_mesh_ctl_resolve_group(ngx_mesh_ctl_t *ctl)
     }
 
     return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_mesh_ctl_group_name(ngx_mesh_ctl_t *ctl, const ngx_str_t *name,
+    ngx_mesh_group_t **group)
+{
+    ngx_mesh_ctl_named_t  named;
+
+    ngx_memzero(&named, sizeof(ngx_mesh_ctl_named_t));
+    named.ctl = ctl;
+    named.name = *name;
+
+    (void) ngx_mesh_group_each(ctl->who.domain_id, ngx_mesh_ctl_named_group,
+                               &named);
+
+    *group = named.found == 1 ? ngx_mesh_group(named.group_id) : NULL;
+
+    return named.found;
 }
 
 

@@ -793,12 +793,6 @@ ngx_mesh_ctl_group_devices(ngx_mesh_db_req_t *q, ngx_int_t rc)
     }
 
     n = ngx_mesh_db_rows(q, 0);
-
-    act = ngx_mesh_ctl_db(ctl, ngx_mesh_ctl_group_emptied);
-    if (act == NULL) {
-        return;
-    }
-
     ids = ngx_palloc(ctl->pool, (n + 1) * sizeof(int64_t));
 
     if (ids == NULL || ngx_mesh_jw_init(&w, ctl->pool, 24 * n + 16)
@@ -825,6 +819,11 @@ ngx_mesh_ctl_group_devices(ngx_mesh_db_req_t *q, ngx_int_t rc)
 
     ctl->waiting = n;
     ctl->data = ids;
+
+    act = ngx_mesh_ctl_db(ctl, ngx_mesh_ctl_group_emptied);
+    if (act == NULL) {
+        return;
+    }
 
     if (n) {
         ngx_mesh_db_stmt(act, MESH_SQL_CTL_DEVICES_DELETE);
@@ -1038,6 +1037,7 @@ ngx_mesh_ctl_grant(ngx_mesh_ctl_t *ctl, ngx_mesh_ctl_grants_t *grants,
     const ngx_str_t *id, ngx_uint_t ids, ngx_uint_t remove, uint32_t rights)
 {
     u_char                *p;
+    int64_t                access_id;
     ngx_str_t              text, word, userid;
     ngx_mesh_db_req_t     *q;
     ngx_mesh_group_t      *group;
@@ -1108,26 +1108,28 @@ ngx_mesh_ctl_grant(ngx_mesh_ctl_t *ctl, ngx_mesh_ctl_grants_t *grants,
         return;
     }
 
+    if (had.access_id == 0) {
+        access_id = ngx_mesh_db_key();
+
+    } else {
+        access_id = had.access_id;
+    }
+
     grant = ngx_pcalloc(ctl->pool, sizeof(ngx_mesh_ctl_grant_t));
-    q = grant ? ngx_mesh_db_create(ngx_mesh_ctl_granted, grant) : NULL;
+    q = grant && access_id ? ngx_mesh_db_create(ngx_mesh_ctl_granted, grant)
+                           : NULL;
 
     if (q == NULL) {
-        ngx_mesh_ctl_grants_word(ctl, grants, "The server failed", NULL, 1);
+        ngx_mesh_ctl_grants_word(ctl, grants, "The database is away", NULL, 1);
         return;
     }
 
     grant->ctl = ctl;
     grant->word = word;
     grant->account_id = account->account_id;
-    grant->access_id = had.access_id ? had.access_id : ngx_mesh_db_key();
+    grant->access_id = access_id;
     grant->rights = rights;
     grant->remove = remove;
-
-    if (grant->access_id == 0) {
-        ngx_mesh_db_forget(q);
-        ngx_mesh_ctl_grants_word(ctl, grants, "The database is away", NULL, 1);
-        return;
-    }
 
     if (remove) {
         ngx_mesh_db_stmt(q, MESH_SQL_ACCESS_DELETE);

@@ -944,7 +944,7 @@ ngx_mesh_web_setup_hashed(void *data)
 {
     ngx_mesh_web_post_t *post = data;
 
-    int64_t                    now;
+    int64_t                    now, credential_id;
     u_char                     folded[128];
     ngx_str_t                  hex, login;
     ngx_mesh_event_t           e;
@@ -958,7 +958,8 @@ ngx_mesh_web_setup_hashed(void *data)
     ngx_explicit_memzero(post->password.data, post->password.len);
 
     post->account_id = ngx_mesh_db_key();
-    q = post->hash.made.len && post->account_id
+    credential_id = ngx_mesh_db_key();
+    q = post->hash.made.len && post->account_id && credential_id
         ? ngx_mesh_db_create(ngx_mesh_web_setup_made, post) : NULL;
 
     if (q == NULL) {
@@ -990,7 +991,7 @@ ngx_mesh_web_setup_hashed(void *data)
     ngx_mesh_db_int(q, now);
 
     ngx_mesh_db_stmt(q, MESH_SQL_WEB_PASSWORD_ADD);
-    ngx_mesh_db_int(q, ngx_mesh_db_key());
+    ngx_mesh_db_int(q, credential_id);
     ngx_mesh_db_int(q, post->account_id);
     ngx_mesh_db_str(q, &post->hash.made);
     ngx_mesh_db_int(q, now);
