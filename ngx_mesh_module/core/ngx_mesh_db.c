@@ -9,6 +9,7 @@
 
 #include "ngx_mesh_db_backend.h"
 #include "ngx_mesh_shm.h"
+#include "../../proto/mesh_ws.h"
 
 
 #define NGX_MESH_DB_POOL        4096
@@ -257,7 +258,8 @@ ngx_mesh_db_int(ngx_mesh_db_req_t *q, int64_t v)
 void
 ngx_mesh_db_str(ngx_mesh_db_req_t *q, const ngx_str_t *s)
 {
-    ngx_str_t  *arg;
+    ngx_str_t    *arg;
+    mesh_utf8_t   u;
 
     arg = ngx_mesh_db_arg(q);
     if (arg == NULL) {
@@ -277,6 +279,15 @@ ngx_mesh_db_str(ngx_mesh_db_req_t *q, const ngx_str_t *s)
 
     if (s->len && ngx_strlen(arg->data) != s->len) {
         ngx_mesh_db_error(q, "a NUL in an argument");
+    }
+
+    /* PostgreSQL refuses what is not UTF-8, and with it the whole act */
+
+    ngx_memzero(&u, sizeof(mesh_utf8_t));
+
+    if (mesh_utf8_check(&u, arg->data, arg->len, 1) != MESH_OK) {
+        ngx_memzero(&u, sizeof(mesh_utf8_t));
+        mesh_utf8_repair(&u, arg->data, arg->len, 0);
     }
 }
 

@@ -77,7 +77,7 @@
 #define NGX_MESH_CHANGE_DEVICE        6
 #define NGX_MESH_CHANGE_KEY           7     /* server_key */
 #define NGX_MESH_CHANGE_SESSION       8     /* web sessions of account ended */
-#define NGX_MESH_CHANGE_DOMAIN        9
+#define NGX_MESH_CHANGE_DOMAIN        9     /* id 0: all was loaded anew */
 
 
 /*
@@ -136,6 +136,7 @@ typedef struct {
 ngx_uint_t ngx_mesh_model_ready(void);
 
 int64_t ngx_mesh_domain_id(const ngx_str_t *name);      /* 0: unknown */
+ngx_str_t *ngx_mesh_domain_name(int64_t domain_id);     /* NULL: unknown */
 
 ngx_mesh_account_t *ngx_mesh_account(int64_t account_id);
 ngx_mesh_account_t *ngx_mesh_account_login(int64_t domain_id,
@@ -153,14 +154,18 @@ ngx_int_t ngx_mesh_access_each(int64_t group_id, int64_t device_id,
 ngx_int_t ngx_mesh_access_of(int64_t account_id,
     ngx_int_t (*fn)(ngx_mesh_access_t *a, void *data), void *data);
 
-/* login name folded as stored; at most 128 bytes; returns bytes, 0: bad */
+/*
+ * A login or the key of a device's name, folded as stored; returns bytes, as
+ * many as src has.  0: empty, longer than size, not UTF-8, control characters
+ */
 size_t ngx_mesh_fold(u_char *dst, size_t size, const u_char *src, size_t len);
 
 ngx_uint_t ngx_mesh_account_locked(const ngx_mesh_account_t *a);
 
 /*
- * Effective rights (data.md 3): now, from the cache.  *visible is 0 when no
- * grant reaches it.  device_id 0: on the group alone.
+ * Effective rights (data.md 3): now, from the cache.  *visible (may be NULL) is
+ * 0 when no grant reaches it; nobody sees a deleted group.  device_id 0: on the
+ * group alone.
  */
 uint32_t ngx_mesh_rights(int64_t account_id, int64_t group_id,
     int64_t device_id, ngx_uint_t *visible);
