@@ -270,6 +270,9 @@ void ngx_mesh_ctl_event_push(ngx_mesh_ctl_event_t *ev, const char *name,
 void ngx_mesh_ctl_event_store(ngx_mesh_ctl_t *ctl, ngx_mesh_ctl_event_t *ev,
     ngx_mesh_db_req_t *q, ngx_str_t *json);
 
+/* stores it in an act of its own, and publishes it */
+void ngx_mesh_ctl_event_alone(ngx_mesh_ctl_t *ctl, ngx_mesh_ctl_event_t *ev);
+
 /* 2026-11-25T05:33:00.123Z, 24 characters */
 u_char *ngx_mesh_ctl_time(u_char *p, int64_t ms);
 

@@ -199,6 +199,28 @@ ngx_mesh_ctl_event_store(ngx_mesh_ctl_t *ctl, ngx_mesh_ctl_event_t *ev,
 }
 
 
+void
+ngx_mesh_ctl_event_alone(ngx_mesh_ctl_t *ctl, ngx_mesh_ctl_event_t *ev)
+{
+    ngx_str_t           json;
+    ngx_mesh_db_req_t  *q;
+
+    q = ngx_mesh_db_create(NULL, NULL);
+
+    ngx_mesh_ctl_event_store(ctl, ev, q, &json);
+
+    if (q && ngx_mesh_db_send(q) != NGX_OK) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "mesh control: event \"%s\" of %V is lost",
+                      ev->row.action, &ctl->user);
+    }
+
+    if (json.len) {
+        ngx_mesh_event_publish(&ev->row.scope, &json);
+    }
+}
+
+
 u_char *
 ngx_mesh_ctl_time(u_char *p, int64_t ms)
 {

@@ -245,7 +245,7 @@ ARGS(msg)
     ARG(xuserid, STR, 0, 1, 256, "Invalid xuserid")
     ARG(protocol, STR, 0, 1, 16, "Invalid protocol")
 END
-ACTION(msg, msg, DEVICE, D_REMOTECONTROL|D_REMOTEVIEWONLY, 0,
+ACTION(msg, msg, DEVICE, D_REMOTECONTROL|D_REMOTEVIEWONLY|D_RELAY, 0,
        "Unable to route", "Unable to route", DB)
 
 ARGS(runcommands)
@@ -254,6 +254,8 @@ ARGS(runcommands)
     ARG(cmds, TEXT, NEEDED, 1, 65535, "Invalid commands")
     ARG(runAsUser, INT, 0, 0, 2, "Invalid runAsUser")
     ARG(reply, BOOL, 0, 0, 1, "Invalid reply")
+    /* ours: the OK too, which would end the stock client before the reply */
+    ARG(ack, BOOL, LOOSE, 0, 1, NULL)
 END
 ACTION(runcommands, run_commands, DEVICES, D_REMOTECOMMAND, 0,
        "Invalid nodeid", "Access denied", DB)

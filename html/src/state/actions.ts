@@ -92,7 +92,7 @@ export class Actions {
                 then();
             };
             this.#control.addEventListener('message', hear);
-            if (!this.#control.send({ action: 'runcommands', nodeids, ...members, reply: true, responseid: id })) {
+            if (!this.#control.send({ action: 'runcommands', nodeids, ...members, reply: true, ack: true, responseid: id })) {
                 done(() => reject(new Error('There is no connection to the server now.')));
             }
         });
