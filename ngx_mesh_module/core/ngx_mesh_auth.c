@@ -8,6 +8,10 @@
 #define NGX_MESH_LOGIN_USER     10
 #define NGX_MESH_LOGIN_ADDRESS  30
 
+/* logins computed or waiting in a worker: what an address can have at once
+   before its failures are known */
+#define NGX_MESH_LOGIN_OPEN     32
+
 /* a browser session's use is written this often, ms */
 #define NGX_MESH_SESSION_TOUCH  60000
 
@@ -55,7 +59,8 @@ static const ngx_mesh_class_t  ngx_mesh_auth_refuse_class = {
     .close = ngx_mesh_auth_refuse_close
 };
 
-static u_char  ngx_mesh_auth_zeros[32];
+static u_char      ngx_mesh_auth_zeros[32];
+static ngx_uint_t  ngx_mesh_login_count;
 
 
 ngx_int_t
@@ -582,21 +587,28 @@ ngx_mesh_login(ngx_mesh_login_t *login)
     }
 
     /*
-     * Counted before it is known to be wrong, so that many at once do not
-     * slip through while the first is computed; taken back when it is right.
+     * A user is counted before the password is known to be wrong, so that
+     * many at once do not slip through, and cleared when it is right.  An
+     * address is not cleared: with an account of one's own others could be
+     * guessed at for ever.
      */
     users = ngx_mesh_rate(NGX_MESH_RATE_LOGIN_USER, &login->name, 1,
                           NGX_MESH_LOGIN_WINDOW);
-    addresses = ngx_mesh_rate(NGX_MESH_RATE_LOGIN_ADDRESS, &login->address, 1,
+    addresses = ngx_mesh_rate(NGX_MESH_RATE_LOGIN_ADDRESS, &login->address, 0,
                               NGX_MESH_LOGIN_WINDOW);
 
-    if (users > NGX_MESH_LOGIN_USER || addresses > NGX_MESH_LOGIN_ADDRESS) {
+    if (users > NGX_MESH_LOGIN_USER || addresses >= NGX_MESH_LOGIN_ADDRESS) {
         ngx_mesh_count(NGX_MESH_C_LOGIN_FAILURES);
         ngx_log_error(NGX_LOG_INFO, c->log, 0,
                       "mesh login: too many failures of %s",
                       users > NGX_MESH_LOGIN_USER ? "a user" : "an address");
         login->retry = NGX_MESH_LOGIN_WINDOW;
         ngx_mesh_login_post(login, NGX_BUSY);
+        return;
+    }
+
+    if (ngx_mesh_login_count >= NGX_MESH_LOGIN_OPEN) {
+        ngx_mesh_login_post(login, NGX_ABORT);
         return;
     }
 
@@ -618,7 +630,11 @@ ngx_mesh_login(ngx_mesh_login_t *login)
 
     if (ngx_mesh_db_send(q) != NGX_OK) {
         ngx_mesh_login_post(login, NGX_ABORT);
+        return;
     }
+
+    login->counted = 1;
+    ngx_mesh_login_count++;
 }
 
 
@@ -694,17 +710,14 @@ ngx_mesh_login_verified(void *data)
         || ngx_mesh_account_locked(account))
     {
         ngx_mesh_count(NGX_MESH_C_LOGIN_FAILURES);
+        (void) ngx_mesh_rate(NGX_MESH_RATE_LOGIN_ADDRESS, &login->address, 1,
+                             NGX_MESH_LOGIN_WINDOW);
         ngx_mesh_login_end(login, NGX_DECLINED);
         return;
     }
 
     ngx_mesh_count(NGX_MESH_C_LOGINS);
     ngx_mesh_rate_clear(NGX_MESH_RATE_LOGIN_USER, &login->name);
-
-    /* back only what this one added: an account of one's own must not make
-       more guesses at others possible */
-    (void) ngx_mesh_rate(NGX_MESH_RATE_LOGIN_ADDRESS, &login->address,
-                         (ngx_uint_t) -1, NGX_MESH_LOGIN_WINDOW);
 
     if (login->hash.rehash) {
         login->old = login->hash.stored;
@@ -748,6 +761,11 @@ ngx_mesh_login_end(ngx_mesh_login_t *login, ngx_int_t rc)
 
     c = login->r->connection;
     login->rc = rc;
+
+    if (login->counted) {
+        login->counted = 0;
+        ngx_mesh_login_count--;
+    }
 
     ngx_explicit_memzero(login->password.data, login->password.len);
 

@@ -84,6 +84,7 @@ struct ngx_mesh_login_s {
     ngx_str_t             address;
     ngx_str_t             old;
     ngx_event_t           event;
+    unsigned              counted:1;
     u_char                buf[160];
 };
 
