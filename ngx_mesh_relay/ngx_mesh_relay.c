@@ -12,7 +12,7 @@
 
 #include "../ngx_mesh_module/ngx_mesh.h"
 #include "../ngx_mesh_module/core/ngx_mesh_auth.h"
-#include "../ngx_mesh_module/core/ngx_mesh_deliver.h"
+#include "../ngx_mesh_module/ws/ngx_mesh_deliver.h"
 
 
 #define NGX_MESH_RELAY_ID_MAX   64

@@ -12,7 +12,7 @@
 
 #include "../ngx_mesh.h"
 #include "../core/ngx_mesh_auth.h"
-#include "../core/ngx_mesh_deliver.h"
+#include "../ws/ngx_mesh_deliver.h"
 
 
 #define NGX_MESH_CTL_IDS       1000   /* ids in one command */

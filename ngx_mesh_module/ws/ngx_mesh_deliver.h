@@ -11,8 +11,8 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "ngx_mesh_shm.h"
-#include "../ws/ngx_mesh_ws.h"
+#include "../core/ngx_mesh_shm.h"
+#include "ngx_mesh_ws.h"
 
 
 /* first byte of what is delivered */
