@@ -33,6 +33,8 @@ typedef struct {
     ngx_msec_t       drain;
     ngx_str_t        node;
     ngx_uint_t       handshakes;
+    ngx_str_t        core;            /* files of mesh_core, or empty */
+    ngx_str_t        recovery;
     ngx_uint_t       nservers;        /* servers with "mesh on" */
 } ngx_mesh_core_conf_t;
 
@@ -92,6 +94,12 @@ typedef struct {
 #define NGX_MESH_LIMIT_CONTROL  1
 #define NGX_MESH_LIMIT_RELAY    2
 
+
+/*
+ * While the configuration is read: what "mesh on" needs of the process.
+ * NGX_CONF_OK, NGX_CONF_ERROR, or what is missing, as a sentence.
+ */
+char *ngx_mesh_core_enable(ngx_conf_t *cf);
 
 /* of the running cycle */
 ngx_mesh_core_conf_t *ngx_mesh_core_conf(void);

@@ -267,6 +267,13 @@ ngx_int_t ngx_mesh_shm_init_zone(ngx_shm_zone_t *zone, void *data);
 ngx_int_t ngx_mesh_slot_claim(ngx_cycle_t *cycle);
 void ngx_mesh_slot_release(void);
 void ngx_mesh_shm_tick(void);         /* purge of dead workers, expiry */
+void ngx_mesh_shm_suspect(void);      /* a link ended: purge with this tick */
+
+/*
+ * Not of shm, which calls it for each device of a worker that died: the agent
+ * part writes that it is offline.
+ */
+void ngx_mesh_presence_lost(const ngx_mesh_presence_t *p);
 
 
 #endif /* _NGX_MESH_SHM_H_INCLUDED_ */

@@ -104,6 +104,7 @@ struct ngx_mesh_session_s {
     ngx_queue_t                all;       /* every session of the worker */
     time_t                     deadline_at;
     time_t                     drain_at;
+    time_t                     close_at;
 
     mesh_ws_parse_t            parse;
     u_char                    *msg;       /* growing message, or NULL */
@@ -125,6 +126,12 @@ struct ngx_mesh_session_s {
     unsigned                   muted:1;
     unsigned                   over_high:1;
     unsigned                   in_read:1;
+    unsigned                   raw_open:1;    /* raw stream is in a frame */
+    unsigned                   pong_due:1;    /* at its next border */
+    unsigned                   close_due:1;
+    unsigned                   got_close:1;
+    unsigned                   in_scratch:1;  /* msg is part of a read */
+    unsigned                   listed:1;      /* found by serial */
 };
 
 
