@@ -15,6 +15,7 @@ typedef struct {
     ngx_str_t                 name;   /* last component of the path */
     ngx_http_mesh_handler_pt  handler;
     unsigned                  relay:1;      /* only with mesh_relay */
+    unsigned                  ws:1;         /* a WebSocket: Origin counts */
 } ngx_http_mesh_endpoint_t;
 
 typedef struct {
@@ -263,20 +264,20 @@ ngx_module_t  ngx_http_mesh_module = {
 
 /* every path that this module answers; those of t/origin.t are the same */
 static ngx_http_mesh_endpoint_t  ngx_http_mesh_endpoints[] = {
-    { ngx_string("agent.ashx"), ngx_http_mesh_agent_handler, 0 },
-    { ngx_string("control.ashx"), ngx_http_mesh_control_handler, 0 },
-    { ngx_string("meshrelay.ashx"), ngx_http_mesh_relay_handler, 1 },
-    { ngx_string("echo.ashx"), ngx_http_mesh_echo_handler, 0 },
-    { ngx_string("session.ashx"), ngx_http_mesh_web_session_handler, 0 },
-    { ngx_string("login.ashx"), ngx_http_mesh_web_login_handler, 0 },
-    { ngx_string("logout.ashx"), ngx_http_mesh_web_logout_handler, 0 },
-    { ngx_string("setup.ashx"), ngx_http_mesh_web_setup_handler, 0 },
-    { ngx_string("health.ashx"), ngx_http_mesh_web_health_handler, 0 },
-    { ngx_string("meshsettings"), ngx_http_mesh_web_settings_handler, 0 },
-    { ngx_string("meshagents"), ngx_http_mesh_web_agents_handler, 0 },
+    { ngx_string("agent.ashx"), ngx_http_mesh_agent_handler, 0, 1 },
+    { ngx_string("control.ashx"), ngx_http_mesh_control_handler, 0, 1 },
+    { ngx_string("meshrelay.ashx"), ngx_http_mesh_relay_handler, 1, 1 },
+    { ngx_string("echo.ashx"), ngx_http_mesh_echo_handler, 0, 1 },
+    { ngx_string("session.ashx"), ngx_http_mesh_web_session_handler, 0, 0 },
+    { ngx_string("login.ashx"), ngx_http_mesh_web_login_handler, 0, 0 },
+    { ngx_string("logout.ashx"), ngx_http_mesh_web_logout_handler, 0, 0 },
+    { ngx_string("setup.ashx"), ngx_http_mesh_web_setup_handler, 0, 0 },
+    { ngx_string("health.ashx"), ngx_http_mesh_web_health_handler, 0, 0 },
+    { ngx_string("meshsettings"), ngx_http_mesh_web_settings_handler, 0, 0 },
+    { ngx_string("meshagents"), ngx_http_mesh_web_agents_handler, 0, 0 },
     { ngx_string("meshserverrootcert.cer"), ngx_http_mesh_web_root_handler,
-      0 },
-    { ngx_null_string, NULL, 0 }
+      0, 0 },
+    { ngx_null_string, NULL, 0, 0 }
 };
 
 
@@ -345,6 +346,11 @@ ngx_http_mesh_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
+    /* before anything that could answer otherwise */
+    if (e->ws && ngx_mesh_origin_check(r) != NGX_OK) {
+        return NGX_HTTP_FORBIDDEN;
+    }
+
     return e->handler(r);
 }
 
@@ -402,9 +408,8 @@ ngx_http_mesh_init_main_conf(ngx_conf_t *cf, void *conf)
 static void *
 ngx_http_mesh_create_srv_conf(ngx_conf_t *cf)
 {
-    ngx_uint_t                  i;
-    ngx_http_mesh_srv_conf_t   *conf;
-    ngx_http_mesh_main_conf_t  *mmcf;
+    ngx_uint_t                 i;
+    ngx_http_mesh_srv_conf_t  *conf;
 
     conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_mesh_srv_conf_t));
     if (conf == NULL) {
@@ -424,12 +429,6 @@ ngx_http_mesh_create_srv_conf(ngx_conf_t *cf)
         conf->limit_total[i] = NGX_CONF_UNSET_UINT;
     }
 
-    mmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_mesh_module);
-
-    if (mmcf) {
-        conf->index = mmcf->nservers++;
-    }
-
     return conf;
 }
 
@@ -440,9 +439,13 @@ ngx_http_mesh_merge_srv_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_mesh_srv_conf_t *prev = parent;
     ngx_http_mesh_srv_conf_t *conf = child;
 
-    ngx_uint_t  i;
+    ngx_uint_t                  i;
+    ngx_http_mesh_main_conf_t  *mmcf;
 
     static const ngx_uint_t  user[] = { 0, 100, 100 };
+
+    mmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_mesh_module);
+    conf->index = mmcf->nservers++;
 
     ngx_conf_merge_str_value(conf->agents, prev->agents, "");
     ngx_conf_merge_str_value(conf->url, prev->url, "");

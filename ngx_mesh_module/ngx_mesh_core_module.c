@@ -3,6 +3,7 @@
 /* Directives of the process, and the shared zone.  Work begins elsewhere. */
 
 #include "ngx_mesh.h"
+#include <ngx_thread_pool.h>
 
 
 #define NGX_MESH_IPC_MAX   90         /* a socket path holds 107 bytes */
@@ -213,6 +214,11 @@ ngx_mesh_core_enable(ngx_conf_t *cf)
     if (mcf->signer.len == 0) {
         return "needs \"mesh_signer\" above the http block: nothing could be "
                "proved to agents";
+    }
+
+    /* SQLite and password hashing are at work there */
+    if (ngx_thread_pool_add(cf, NULL) == NULL) {
+        return NGX_CONF_ERROR;
     }
 
     if (mcf->db.len == 0) {
