@@ -17,6 +17,7 @@
 #define NGX_MESH_REFUSED_MAX   128
 #define NGX_MESH_SERVERS_MAX   256
 #define NGX_MESH_PURGE_EVERY   10     /* seconds */
+#define NGX_MESH_OUTER_OLD     3600   /* seconds of grace */
 
 
 typedef enum {
@@ -96,6 +97,8 @@ typedef struct {
     ngx_mesh_refused_t  refused[NGX_MESH_REFUSED_MAX];
     u_char              outer[NGX_MESH_SERVERS_MAX][NGX_MESH_ID_LEN];
     uint8_t             outer_set[NGX_MESH_SERVERS_MAX];
+    u_char              outer_old[NGX_MESH_SERVERS_MAX][NGX_MESH_ID_LEN];
+    time_t              outer_until[NGX_MESH_SERVERS_MAX];
 } ngx_mesh_zone_t;
 
 
@@ -1179,6 +1182,15 @@ ngx_mesh_outer_hash_set(ngx_uint_t server, const u_char *hash)
 
     ngx_shmtx_lock(&ngx_mesh_shpool->mutex);
 
+    if (ngx_mesh_zone->outer_set[server]
+        && ngx_memcmp(ngx_mesh_zone->outer[server], hash, NGX_MESH_ID_LEN)
+           != 0)
+    {
+        ngx_memcpy(ngx_mesh_zone->outer_old[server],
+                   ngx_mesh_zone->outer[server], NGX_MESH_ID_LEN);
+        ngx_mesh_zone->outer_until[server] = ngx_time() + NGX_MESH_OUTER_OLD;
+    }
+
     ngx_memcpy(ngx_mesh_zone->outer[server], hash, NGX_MESH_ID_LEN);
     ngx_mesh_zone->outer_set[server] = 1;
 
@@ -1199,6 +1211,28 @@ ngx_mesh_outer_hash_get(ngx_uint_t server, u_char *hash)
 
     rc = ngx_mesh_zone->outer_set[server] ? NGX_OK : NGX_DECLINED;
     ngx_memcpy(hash, ngx_mesh_zone->outer[server], NGX_MESH_ID_LEN);
+
+    ngx_shmtx_unlock(&ngx_mesh_shpool->mutex);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_mesh_outer_hash_old(ngx_uint_t server, const u_char *hash)
+{
+    ngx_int_t  rc;
+
+    if (server >= NGX_MESH_SERVERS_MAX) {
+        return NGX_DECLINED;
+    }
+
+    ngx_shmtx_lock(&ngx_mesh_shpool->mutex);
+
+    rc = ngx_mesh_zone->outer_until[server] > ngx_time()
+         && ngx_memcmp(ngx_mesh_zone->outer_old[server], hash,
+                       NGX_MESH_ID_LEN) == 0
+         ? NGX_OK : NGX_DECLINED;
 
     ngx_shmtx_unlock(&ngx_mesh_shpool->mutex);
 

@@ -260,6 +260,8 @@ ngx_uint_t ngx_mesh_refused_list(ngx_mesh_refused_t *list, ngx_uint_t max);
  */
 void ngx_mesh_outer_hash_set(ngx_uint_t server, const u_char *hash);
 ngx_int_t ngx_mesh_outer_hash_get(ngx_uint_t server, u_char *hash);
+/* NGX_OK: hash was the server's until less than an hour ago */
+ngx_int_t ngx_mesh_outer_hash_old(ngx_uint_t server, const u_char *hash);
 
 
 /* Set-up and life (called by the modules only). */
