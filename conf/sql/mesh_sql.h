@@ -316,6 +316,15 @@ MESH_SQL_ROW(DEVICE_REPORTED, 5,                                              \
     " WHERE device_id = ?1",                                                  \
     NULL)                                                                     \
                                                                               \
+/* late: id, caps; id, system */                                              \
+MESH_SQL_ROW(DEVICE_CAPS, 2, MESH_SQL_WRITE|MESH_SQL_IDEMPOTENT,              \
+    "UPDATE device SET agent_caps = ?2 WHERE device_id = ?1",                 \
+    NULL)                                                                     \
+                                                                              \
+MESH_SQL_ROW(DEVICE_SYSTEM, 2, MESH_SQL_WRITE|MESH_SQL_IDEMPOTENT,            \
+    "UPDATE device SET system = ?2 WHERE device_id = ?1 AND system <> ?2",    \
+    NULL)                                                                     \
+                                                                              \
 /* id, name, key */                                                           \
 MESH_SQL_ROW(DEVICE_NAME, 3,                                                  \
     MESH_SQL_WRITE|MESH_SQL_IDEMPOTENT|MESH_SQL_MUST,                         \

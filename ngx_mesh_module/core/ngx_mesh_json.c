@@ -3,6 +3,7 @@
 #include <json-c/json.h>
 
 #include "ngx_mesh_json.h"
+#include "../../proto/mesh_ws.h"
 
 
 /* json-c counts the values inside of the innermost as a level */
@@ -633,4 +634,21 @@ ngx_mesh_jw_done(ngx_mesh_jw_t *w, ngx_str_t *out)
     out->len = w->pos - w->start;
 
     return NGX_OK;
+}
+
+
+void
+ngx_mesh_text_clean(ngx_str_t *s)
+{
+    size_t       i;
+    mesh_utf8_t  utf8;
+
+    ngx_memzero(&utf8, sizeof(mesh_utf8_t));
+    mesh_utf8_repair(&utf8, s->data, s->len, 0);
+
+    for (i = 0; i < s->len; i++) {
+        if (s->data[i] < 0x20 || s->data[i] == 0x7f) {
+            s->data[i] = '?';
+        }
+    }
 }

@@ -44,6 +44,13 @@ ngx_int_t ngx_mesh_json_members(ngx_mesh_json_t *j,
     void *data);
 
 
+/*
+ * Text of a peer, in place and with the same length: bad UTF-8 and control
+ * characters become marks that every page can show.
+ */
+void ngx_mesh_text_clean(ngx_str_t *s);
+
+
 /* The writer: commas by itself; errors are sticky, seen at the end. */
 
 typedef struct {

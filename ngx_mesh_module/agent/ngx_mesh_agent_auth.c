@@ -1,0 +1,607 @@
+/* Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The handshake, agent.md 2 and 3.  The agent proves its key over the hash of
+ * the certificate that it saw; we prove ours, unless it said (command 4) that
+ * it knows this certificate already.
+ */
+
+#include "ngx_mesh_agent.h"
+#include <openssl/pkcs7.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
+
+
+#define NGX_MESH_AGENT_BITS_MIN  2048
+#define NGX_MESH_AGENT_BITS_MAX  4096
+
+
+typedef ngx_int_t (*ngx_mesh_agent_auth_pt)(ngx_mesh_agent_t *a,
+    mesh_agent_msg_t *m);
+
+typedef struct {
+    uint16_t                cmd;
+    ngx_mesh_agent_auth_pt  handler;
+} ngx_mesh_agent_auth_row_t;
+
+
+static ngx_int_t ngx_mesh_agent_identity(ngx_mesh_agent_t *a,
+    mesh_agent_msg_t *m);
+static ngx_int_t ngx_mesh_agent_confirm(ngx_mesh_agent_t *a,
+    mesh_agent_msg_t *m);
+static ngx_int_t ngx_mesh_agent_request(ngx_mesh_agent_t *a,
+    mesh_agent_msg_t *m);
+static ngx_int_t ngx_mesh_agent_certificate(ngx_mesh_agent_t *a);
+static ngx_int_t ngx_mesh_agent_answer(ngx_mesh_agent_t *a);
+static void ngx_mesh_agent_signed(void *data, ngx_int_t rc);
+static ngx_int_t ngx_mesh_agent_verify(ngx_mesh_agent_t *a,
+    mesh_agent_msg_t *m);
+static ngx_int_t ngx_mesh_agent_check(ngx_mesh_agent_t *a,
+    mesh_agent_msg_t *m);
+static ngx_int_t ngx_mesh_agent_signature(EVP_PKEY *key, const u_char *input,
+    const u_char *sig, size_t len);
+static ngx_int_t ngx_mesh_agent_cms(EVP_PKEY *key, const u_char *input,
+    const u_char *sig, size_t len);
+static ngx_int_t ngx_mesh_agent_info(ngx_mesh_agent_t *a,
+    mesh_agent_msg_t *m);
+static ngx_int_t ngx_mesh_agent_ignore(ngx_mesh_agent_t *a,
+    mesh_agent_msg_t *m);
+static ngx_int_t ngx_mesh_agent_proved(ngx_mesh_agent_t *a);
+static void ngx_mesh_agent_named(ngx_mesh_agent_t *a, u_char *data,
+    size_t len);
+
+
+static const ngx_mesh_agent_auth_row_t  ngx_mesh_agent_auth_rows[] = {
+    { MESH_AGENT_SERVER_ID,    ngx_mesh_agent_identity },
+    { MESH_AGENT_AUTH_CONFIRM, ngx_mesh_agent_confirm },
+    { MESH_AGENT_AUTH_REQUEST, ngx_mesh_agent_request },
+    { MESH_AGENT_AUTH_VERIFY,  ngx_mesh_agent_verify },
+    { MESH_AGENT_AUTH_INFO,    ngx_mesh_agent_info },
+    { MESH_AGENT_COMMIT_DATE,  ngx_mesh_agent_ignore },
+    { MESH_AGENT_HOST_INFO,    ngx_mesh_agent_ignore },
+    { 0, NULL }
+};
+
+
+/* one message before command 4; nothing but a bound over it closes */
+ngx_int_t
+ngx_mesh_agent_auth(ngx_mesh_agent_t *a, u_char *data, size_t len)
+{
+    mesh_agent_msg_t                  m;
+    ngx_mesh_handshake_t             *hs;
+    const ngx_mesh_agent_auth_row_t  *row;
+
+    hs = a->hs;
+    hs->messages++;
+    hs->bytes += len;
+
+    if (hs->messages > NGX_MESH_AGENT_MESSAGES
+        || hs->bytes > NGX_MESH_AGENT_BYTES)
+    {
+        ngx_mesh_agent_hold(a, NGX_MESH_REFUSED_PROTOCOL);
+        return NGX_OK;
+    }
+
+    if (len && data[0] == '{') {
+        ngx_mesh_agent_named(a, data, len);
+        return NGX_OK;
+    }
+
+    if (mesh_agent_msg_parse(&m, data, len) != MESH_OK) {
+        ngx_mesh_count(NGX_MESH_C_UNKNOWN_MSG);
+        return NGX_OK;
+    }
+
+    for (row = ngx_mesh_agent_auth_rows; row->handler; row++) {
+        if (row->cmd == m.cmd) {
+            return row->handler(a, &m);
+        }
+    }
+
+    /* commands above are dropped until we have sent 4 */
+    ngx_mesh_count(NGX_MESH_C_UNKNOWN_MSG);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mesh_agent_ignore(ngx_mesh_agent_t *a, mesh_agent_msg_t *m)
+{
+    return NGX_OK;
+}
+
+
+/* {"action":"agentName","value":...}: a name that it would like to have */
+static void
+ngx_mesh_agent_named(ngx_mesh_agent_t *a, u_char *data, size_t len)
+{
+    ngx_str_t         action, value;
+    ngx_mesh_json_t  *j;
+
+    j = ngx_mesh_json_parse(data, len);
+
+    if (j == NULL) {
+        ngx_mesh_count(NGX_MESH_C_BAD_JSON);
+        return;
+    }
+
+    if (ngx_mesh_json_str(j, "action", &action) == NGX_OK
+        && action.len == 9 && ngx_memcmp(action.data, "agentName", 9) == 0
+        && ngx_mesh_json_str(j, "value", &value) == NGX_OK
+        && value.len > 0 && value.len <= NGX_MESH_AGENT_NAME)
+    {
+        ngx_memcpy(a->hs->agent_name, value.data, value.len);
+        a->hs->agent_name_len = value.len;
+    }
+
+    ngx_mesh_json_free(j);
+}
+
+
+/* 5: which of our identities it was told to expect */
+static ngx_int_t
+ngx_mesh_agent_identity(ngx_mesh_agent_t *a, mesh_agent_msg_t *m)
+{
+    u_char      keyhash[NGX_MESH_ID_LEN];
+    ngx_str_t   der;
+    ngx_uint_t  n;
+
+    if (a->hs->requested) {
+        ngx_mesh_count(NGX_MESH_C_UNKNOWN_MSG);
+        return NGX_OK;
+    }
+
+    for (n = 0; ngx_mesh_signer_identity(n, &der, keyhash) == NGX_OK; n++) {
+        if (ngx_memcmp(keyhash, m->u.hash.hash, NGX_MESH_ID_LEN) == 0) {
+            a->hs->identity = n;
+            break;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* 4: it has verified this certificate before */
+static ngx_int_t
+ngx_mesh_agent_confirm(ngx_mesh_agent_t *a, mesh_agent_msg_t *m)
+{
+    if (a->hs->requested || a->hs->skip) {
+        ngx_mesh_count(NGX_MESH_C_UNKNOWN_MSG);
+        return NGX_OK;
+    }
+
+    a->hs->skip = 1;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mesh_agent_request(ngx_mesh_agent_t *a, mesh_agent_msg_t *m)
+{
+    ngx_mesh_handshake_t  *hs;
+
+    hs = a->hs;
+
+    if (hs->requested) {
+        ngx_mesh_count(NGX_MESH_C_UNKNOWN_MSG);
+        return NGX_OK;
+    }
+
+    hs->requested = 1;
+    ngx_memcpy(hs->web, m->u.request.web_hash, NGX_MESH_ID_LEN);
+    ngx_memcpy(hs->agent_nonce, m->u.request.nonce, NGX_MESH_ID_LEN);
+
+    return ngx_mesh_agent_certificate(a);
+}
+
+
+/* is what it saw one of ours? */
+static ngx_int_t
+ngx_mesh_agent_certificate(ngx_mesh_agent_t *a)
+{
+    u_char                 seen[96];
+    ngx_int_t              rc;
+    ngx_uint_t             i, n;
+    ngx_mesh_outer_t       list[4];
+    ngx_mesh_handshake_t  *hs;
+
+    hs = a->hs;
+    rc = ngx_mesh_cert_accept(a->s->srv, a->s->c, hs->web, hs->full);
+
+    if (rc == NGX_AGAIN) {
+        hs->waiting_cert = 1;
+        return NGX_OK;
+    }
+
+    hs->waiting_cert = 0;
+
+    if (rc == NGX_OK) {
+        return ngx_mesh_agent_answer(a);
+    }
+
+    ngx_hex_dump(seen, hs->web, NGX_MESH_ID_LEN);
+    n = ngx_mesh_cert_list(a->s->srv, list, 4);
+
+    for (i = 0; i < n; i++) {
+        u_char  own[96];
+
+        ngx_hex_dump(own, list[i].full, NGX_MESH_ID_LEN);
+        ngx_log_error(NGX_LOG_INFO, a->s->c->log, 0,
+                      "mesh agent: saw certificate %*s, ours is %*s of \"%V\" "
+                      "until %T", (size_t) 96, seen, (size_t) 96, own,
+                      &list[i].subject, list[i].expires);
+    }
+
+    ngx_mesh_agent_hold(a, NGX_MESH_REFUSED_HASH);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mesh_agent_answer(ngx_mesh_agent_t *a)
+{
+    u_char                 msg[MESH_AGENT_AUTH_REQUEST_LEN];
+    u_char                *stored;
+    size_t                 n;
+    ngx_int_t              rc;
+    mesh_agent_msg_t       m;
+    ngx_mesh_handshake_t  *hs;
+
+    hs = a->hs;
+
+    if (ngx_mesh_random(hs->nonce, NGX_MESH_ID_LEN) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    hs->answered = 1;
+
+    n = mesh_agent_write_auth_request(msg, hs->web, hs->nonce);
+
+    if (ngx_mesh_agent_send(a, msg, n) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (hs->skip) {
+        ngx_mesh_count(NGX_MESH_C_SKIPPED);
+
+    } else {
+        mesh_agent_sign_input(hs->sign.input, MESH_AGENT_SIGN_SERVER,
+                              hs->full, hs->agent_nonce, hs->nonce);
+        hs->sign.key = hs->identity;
+        hs->sign.done = ngx_mesh_agent_signed;
+        hs->sign.data = a;
+        ngx_mesh_sign(&hs->sign);
+    }
+
+    if (hs->verify == NULL) {
+        return NGX_OK;
+    }
+
+    /* its 2 was faster than its 1 */
+    stored = hs->verify;
+    n = hs->verify_len;
+    hs->verify = NULL;
+    rc = NGX_OK;
+
+    if (mesh_agent_msg_parse(&m, stored, n) == MESH_OK) {
+        rc = ngx_mesh_agent_verify(a, &m);
+    }
+
+    ngx_free(stored);
+
+    return rc;
+}
+
+
+static void
+ngx_mesh_agent_signed(void *data, ngx_int_t rc)
+{
+    ngx_mesh_agent_t *a = data;
+
+    size_t                 n;
+    u_char                 keyhash[NGX_MESH_ID_LEN];
+    u_char                 msg[4 + NGX_MESH_AGENT_CERT + 512];
+    ngx_str_t              der;
+    ngx_mesh_handshake_t  *hs;
+
+    hs = a->hs;
+
+    if (rc != NGX_OK
+        || ngx_mesh_signer_identity(hs->identity, &der, keyhash) != NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_ERR, a->s->c->log, 0,
+                      "mesh agent: no signature for it");
+        ngx_mesh_agent_hold(a, NGX_MESH_REFUSED_TIMEOUT);
+        return;
+    }
+
+    n = mesh_agent_write_auth_verify(msg, sizeof(msg), der.data, der.len,
+                                     hs->sign.signature, hs->sign.len);
+
+    if (n) {
+        (void) ngx_mesh_agent_send(a, msg, n);
+    }
+}
+
+
+static ngx_int_t
+ngx_mesh_agent_verify(ngx_mesh_agent_t *a, mesh_agent_msg_t *m)
+{
+    ngx_int_t              reason;
+    ngx_mesh_handshake_t  *hs;
+
+    hs = a->hs;
+
+    if (hs->verified || hs->verify) {
+        ngx_mesh_count(NGX_MESH_C_UNKNOWN_MSG);
+        return NGX_OK;
+    }
+
+    if (!hs->answered) {
+
+        /* kept until its 1 is here; bounded by the message limit */
+        hs->verify_len = 4 + m->u.verify.cert_len + m->u.verify.sig_len;
+        hs->verify = ngx_alloc(hs->verify_len, a->s->c->log);
+
+        if (hs->verify == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(hs->verify, m->u.verify.cert - 4, hs->verify_len);
+
+        return NGX_OK;
+    }
+
+    reason = ngx_mesh_agent_check(a, m);
+
+    if (reason) {
+        ngx_mesh_agent_hold(a, reason);
+        return NGX_OK;
+    }
+
+    hs->verified = 1;
+
+    return ngx_mesh_agent_proved(a);
+}
+
+
+/* 0, or why not; a hostile key costs no more than one of 4096 bits */
+static ngx_int_t
+ngx_mesh_agent_check(ngx_mesh_agent_t *a, mesh_agent_msg_t *m)
+{
+    int                    bits;
+    X509                  *x509;
+    u_char                 input[MESH_AGENT_SIGN_LEN];
+    EVP_PKEY              *key;
+    BIGNUM                *e;
+    ngx_int_t              rc, reason;
+    const u_char          *p;
+    ASN1_BIT_STRING       *pub;
+    ngx_mesh_handshake_t  *hs;
+
+    hs = a->hs;
+    e = NULL;
+    reason = NGX_MESH_REFUSED_SIGNATURE;
+
+    p = m->u.verify.cert;
+    x509 = d2i_X509(NULL, &p, m->u.verify.cert_len);
+
+    if (x509 == NULL || p != m->u.verify.cert + m->u.verify.cert_len) {
+        goto done;
+    }
+
+    key = X509_get0_pubkey(x509);
+
+    if (key == NULL || EVP_PKEY_base_id(key) != EVP_PKEY_RSA) {
+        reason = NGX_MESH_REFUSED_KEY;
+        goto done;
+    }
+
+    bits = EVP_PKEY_bits(key);
+
+    if (bits < NGX_MESH_AGENT_BITS_MIN || bits > NGX_MESH_AGENT_BITS_MAX
+        || EVP_PKEY_get_bn_param(key, "e", &e) != 1 || BN_num_bits(e) > 33)
+    {
+        reason = NGX_MESH_REFUSED_KEY;
+        goto done;
+    }
+
+    mesh_agent_sign_input(input, MESH_AGENT_SIGN_AGENT, hs->full,
+                          hs->agent_nonce, hs->nonce);
+
+    /* the length of a raw signature is that of the modulus */
+    if (m->u.verify.sig_len == (size_t) EVP_PKEY_size(key)) {
+        rc = ngx_mesh_agent_signature(key, input, m->u.verify.sig,
+                                      m->u.verify.sig_len);
+    } else {
+        rc = ngx_mesh_agent_cms(key, input, m->u.verify.sig,
+                                m->u.verify.sig_len);
+    }
+
+    if (rc == NGX_OK) {
+        pub = X509_get0_pubkey_bitstr(x509);
+        ngx_mesh_sha384(pub->data, pub->length, a->id);
+        reason = 0;
+    }
+
+done:
+
+    BN_free(e);
+    X509_free(x509);
+    ERR_clear_error();
+
+    return reason;
+}
+
+
+static ngx_int_t
+ngx_mesh_agent_signature(EVP_PKEY *key, const u_char *input,
+    const u_char *sig, size_t len)
+{
+    int          rc;
+    EVP_MD_CTX  *ctx;
+
+    ctx = EVP_MD_CTX_new();
+
+    rc = ctx != NULL
+         && EVP_DigestVerifyInit(ctx, NULL, EVP_sha384(), NULL, key) == 1
+         && EVP_DigestVerify(ctx, sig, len, input, MESH_AGENT_SIGN_LEN) == 1;
+
+    EVP_MD_CTX_free(ctx);
+
+    return rc ? NGX_OK : NGX_DECLINED;
+}
+
+
+/*
+ * Windows keeps the key in a store that signs as PKCS#7 only.  Of it counts the
+ * one signer's encrypted digest, over our own 144 bytes, not its content.
+ */
+static ngx_int_t
+ngx_mesh_agent_cms(EVP_PKEY *key, const u_char *input, const u_char *sig,
+    size_t len)
+{
+    PKCS7                        *p7;
+    ngx_int_t                     rc;
+    const u_char                 *p;
+    PKCS7_SIGNER_INFO            *si;
+    STACK_OF(PKCS7_SIGNER_INFO)  *signers;
+
+    p = sig;
+    p7 = d2i_PKCS7(NULL, &p, len);
+    rc = NGX_DECLINED;
+
+    if (p7 && PKCS7_type_is_signed(p7)) {
+        signers = PKCS7_get_signer_info(p7);
+
+        if (signers && sk_PKCS7_SIGNER_INFO_num(signers) == 1) {
+            si = sk_PKCS7_SIGNER_INFO_value(signers, 0);
+
+            if (si->enc_digest) {
+                rc = ngx_mesh_agent_signature(key, input,
+                                              si->enc_digest->data,
+                                              si->enc_digest->length);
+            }
+        }
+    }
+
+    PKCS7_free(p7);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_mesh_agent_info(ngx_mesh_agent_t *a, mesh_agent_msg_t *m)
+{
+    ngx_mesh_handshake_t  *hs;
+
+    hs = a->hs;
+
+    /* after a signature of ours it says this again */
+    if (hs->informed) {
+        return NGX_OK;
+    }
+
+    hs->informed = 1;
+    a->sent_info = 1;
+
+    hs->agent_id = m->u.info.agent_id;
+    hs->version = m->u.info.agent_version;
+    hs->platform = m->u.info.platform;
+    hs->caps = m->u.info.caps;
+    ngx_memcpy(hs->mesh, m->u.info.mesh, m->u.info.mesh_len);
+
+    hs->name_len = ngx_min(m->u.info.name_len, NGX_MESH_AGENT_NAME);
+    ngx_memcpy(hs->name, m->u.info.name, hs->name_len);
+
+    return ngx_mesh_agent_proved(a);
+}
+
+
+/* who it is and what it says of itself are both here */
+static ngx_int_t
+ngx_mesh_agent_proved(ngx_mesh_agent_t *a)
+{
+    ngx_str_t  name;
+
+    if (!a->hs->verified || !a->hs->informed) {
+        return NGX_OK;
+    }
+
+    /* a cloned disk, or a fault that makes it come again and again */
+    name.data = a->id;
+    name.len = NGX_MESH_ID_LEN;
+
+    if (ngx_mesh_rate(NGX_MESH_RATE_NODE, &name, 1, 120) > 6) {
+        ngx_mesh_agent_hold(a, NGX_MESH_REFUSED_OFTEN);
+        return NGX_OK;
+    }
+
+    a->state = NGX_MESH_AGENT_DEVICE;
+    ngx_mesh_agent_device(a);
+
+    return NGX_OK;
+}
+
+
+/* each second until it is in: what we wait for ourselves does not count */
+void
+ngx_mesh_agent_auth_tick(ngx_mesh_agent_t *a)
+{
+    ngx_mesh_handshake_t  *hs;
+
+    hs = a->hs;
+
+    if (a->state == NGX_MESH_AGENT_DEVICE) {
+
+        if (a->db == NULL) {
+            ngx_mesh_agent_device(a);
+        }
+
+    } else if (hs->waiting_cert) {
+
+        if (ngx_mesh_agent_certificate(a) != NGX_OK) {
+            ngx_mesh_ws_close(a->s, MESH_WS_CODE_AWAY);
+            return;
+        }
+
+    } else if (!hs->sign.busy && ngx_time() >= hs->deadline) {
+
+        if (a->sent_info) {
+            ngx_mesh_agent_hold(a, NGX_MESH_REFUSED_TIMEOUT);
+
+        } else {
+            ngx_mesh_ws_close(a->s, MESH_WS_CODE_POLICY);
+            return;
+        }
+    }
+
+    if (a->hs) {
+        ngx_mesh_ws_deadline(a->s, 1);
+    }
+}
+
+
+void
+ngx_mesh_agent_auth_free(ngx_mesh_agent_t *a)
+{
+    if (a->hs == NULL) {
+        return;
+    }
+
+    if (a->hs->sign.busy) {
+        ngx_mesh_sign_cancel(&a->hs->sign);
+    }
+
+    if (a->hs->verify) {
+        ngx_free(a->hs->verify);
+    }
+
+    ngx_free(a->hs);
+    a->hs = NULL;
+}
