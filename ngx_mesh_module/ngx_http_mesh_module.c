@@ -1151,6 +1151,7 @@ ngx_http_mesh_exit_process(ngx_cycle_t *cycle)
         return;
     }
 
+    ngx_mesh_ws_exit();
     ngx_mesh_signer_exit(cycle);
     ngx_mesh_db_exit(cycle);
     ngx_mesh_bus_exit(cycle);

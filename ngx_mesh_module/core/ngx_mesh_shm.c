@@ -322,7 +322,7 @@ ngx_mesh_rec_key(ngx_mesh_rec_t *rec, ngx_uint_t type, const void *a,
 
     rec->len = alen + blen;
     rec->mine.type = type;
-    rec->node.key = ngx_murmur_hash2(rec->key, rec->len);
+    rec->node.key = ngx_crc32_short(rec->key, rec->len);
 }
 
 

@@ -137,6 +137,7 @@ ngx_mesh_signer_init(ngx_cycle_t *cycle)
 void
 ngx_mesh_signer_exit(ngx_cycle_t *cycle)
 {
+    ngx_uint_t          n;
     ngx_mesh_signer_t  *s;
 
     s = ngx_mesh_signer;
@@ -159,6 +160,14 @@ ngx_mesh_signer_exit(ngx_cycle_t *cycle)
         ngx_close_connection(s->c);
         s->c = NULL;
     }
+
+    for (n = 0; n < s->nidentities; n++) {
+        if (s->identity[n].der.data) {
+            ngx_free(s->identity[n].der.data);
+        }
+    }
+
+    s->nidentities = 0;
 }
 
 

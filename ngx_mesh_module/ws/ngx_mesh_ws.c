@@ -114,6 +114,24 @@ ngx_mesh_ws_init(ngx_cycle_t *cycle)
 }
 
 
+/* a quick stop: what sessions own is given back, peers see the end */
+void
+ngx_mesh_ws_exit(void)
+{
+    ngx_uint_t    i;
+    ngx_queue_t  *all;
+
+    for (i = 0; i <= NGX_MESH_GAUGES; i++) {
+        all = &ngx_mesh_ws_all[i];
+
+        while (all->next && !ngx_queue_empty(all)) {
+            ngx_mesh_ws_finalize(ngx_queue_data(ngx_queue_head(all),
+                                                ngx_mesh_session_t, all));
+        }
+    }
+}
+
+
 void
 ngx_mesh_tick_add(void (*fn)(void))
 {

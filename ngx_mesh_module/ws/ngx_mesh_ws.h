@@ -205,6 +205,7 @@ ngx_int_t ngx_mesh_close_session(const ngx_mesh_addr_t *to, ngx_uint_t code);
 
 /* init_process; the one tick of the worker, each second */
 ngx_int_t ngx_mesh_ws_init(ngx_cycle_t *cycle);
+void ngx_mesh_ws_exit(void);          /* ends every session of the worker */
 /* others hang what they do each second here */
 void ngx_mesh_tick_add(void (*fn)(void));
 

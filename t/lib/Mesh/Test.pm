@@ -174,6 +174,10 @@ sub start {
     }
 
     $self->admin('migrate') if !$arg{no_database};
+
+    # what is in the database before the first worker reads it
+    $arg{prepare}->() if $arg{prepare};
+
     $self->start_signer if !$arg{no_signer};
     $self->start_nginx;
 
