@@ -193,10 +193,9 @@ TEST_FILES = MESH_STOCK_AGENT=$(STOCK)/agents/meshagent_x86-64 \
              MESH_HTML=$(ROOT)/html/dist MESH_BUILD=$(ROOT)/$(B)
 STOCK := $(ROOT)/t/node_modules/meshcentral
 
-# what this tree can show; the modules, the database and the pages bring the
-# others: html core sqlite postgres ui.  interop (core.js on the stock agent)
-# has two tests that fail now and then: make test-interop
-KINDS := unit fuzz
+# what this tree can show; the pages bring html and ui, t/core the tests of
+# core.js alone
+KINDS := unit fuzz sqlite postgres interop
 
 test: test-build                        ## every test
 	@$(TEST_ENV) perl t/all.pl $(KINDS)
@@ -215,7 +214,8 @@ $(addprefix test-,unit fuzz html core sqlite postgres interop ui):
 # one after the other: packages before what is built with them
 test-build:
 	@$(MAKE) -s --no-print-directory packages-test
-	@$(MAKE) -s --no-print-directory signer core unit replay
+	@$(MAKE) -s --no-print-directory nginx signer admin core unit \
+	    replay t/node_modules/.stamp
 
 t/node_modules/.stamp: t/package-lock.json | packages-node
 	@echo "installing the packages of t/"
@@ -306,16 +306,26 @@ $(B)/asan/mesh-admin: $(ADMIN) $(wildcard mesh-admin/*.h) $(PROTO_C) \
 	@$(CC) $(SAN) $(WARN) $(PQ_CFLAGS) -Iconf/sql -o $@ $(filter %.c,$^) \
 	    $(ADMIN_LIBS)
 
-# nginx with sanitizers joins when there are modules to link into it
-check-asan: packages-test               ## unit tests under ASan and UBSan
-	@$(MAKE) -s --no-print-directory signer $(ASAN_UNIT)
+# the harness sets ASAN_OPTIONS, and fails a test with a report
+check-asan: test-build                  ## the same under ASan and UBSan
+	@$(MAKE) -s --no-print-directory $(ASAN_NGINX) $(ASAN_UNIT) \
+	    $(B)/asan/mesh-admin
 	@$(TEST_ENV) MESH_UNIT='$(B)/asan/*_test' perl t/all.pl unit
+	@for v in $(ASAN_VERSIONS); do \
+	    echo "nginx $$v with sanitizers"; \
+	    MESH_NGINX=$(ROOT)/$(B)/nginx-asan-$$v/objs/nginx MESH_MODULES= \
+	    MESH_SIGNER_BIN=$(ROOT)/$(B)/mesh-signer MESH_ASAN=1 \
+	    MESH_ADMIN_BIN=$(ROOT)/$(B)/asan/mesh-admin $(TEST_FILES) \
+	    perl t/all.pl sqlite postgres interop || exit 1; \
+	done
 
 
 # --- lint
 
-# the modules join when there is a config to compile them by
-LINT_C = $(PROTO_C) $(SIGNER) $(wildcard t/unit/*.c t/fuzz/*.c)
+LINT_C = $(filter %.c,$(MODSRC)) $(PROTO_C) $(SIGNER) $(ADMIN) \
+         $(wildcard t/unit/*.c t/fuzz/*.c)
+# clang-tidy has findings in the modules that are not looked through yet
+TIDY_C = $(PROTO_C) $(SIGNER) $(wildcard t/unit/*.c t/fuzz/*.c)
 SHELLS = .ci/run $(shell find conf t -name '*.sh' -not -path '*/node_modules/*')
 
 lint:                                   ## layers, C, shell, TypeScript
@@ -331,7 +341,7 @@ lint-shell:
 	@echo "shellcheck"
 	@shellcheck $(SHELLS)
 
-lint-c: | $(B)/lint
+lint-c: $(B)/module/Makefile | $(B)/lint
 	@perl t/lint/commands.pl $(B)/module/Makefile $(LINT_C) \
 	    > $(B)/lint/compile_commands.json
 	@echo "cppcheck"
@@ -339,7 +349,7 @@ lint-c: | $(B)/lint
 	    --enable=warning,portability --max-configs=1 --error-exitcode=1 \
 	    --suppressions-list=t/lint/cppcheck.supp -j 2
 	@echo "clang-tidy"
-	@printf '%s\n' $(LINT_C) | xargs -P 2 -n 1 \
+	@printf '%s\n' $(TIDY_C) | xargs -P 2 -n 1 \
 	    clang-tidy -p $(B)/lint --quiet --config-file=t/lint/clang-tidy \
 	    2>$(B)/lint/clang-tidy.log
 

@@ -434,7 +434,7 @@ mesh_admin_pg_text(char *dst, size_t size, const char *sql)
 {
     size_t  i;
 
-    for (i = 0; sql[i] && i < size - 1; i++) {
+    for (i = 0; i < size - 1 && sql[i]; i++) {
         dst[i] = sql[i] == '?' ? '$' : sql[i];
     }
 

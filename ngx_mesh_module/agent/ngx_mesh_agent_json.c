@@ -386,6 +386,7 @@ typedef struct {
 static ngx_int_t
 ngx_mesh_agent_keys(ngx_mesh_json_t *j, ngx_uint_t depth)
 {
+    ngx_int_t              rc;
     ngx_str_t              s;
     ngx_mesh_agent_keys_t  k;
 
@@ -399,7 +400,10 @@ ngx_mesh_agent_keys(ngx_mesh_json_t *j, ngx_uint_t depth)
 
     k.depth = depth + 1;
 
-    return ngx_mesh_json_members(j, ngx_mesh_agent_key, &k);
+    rc = ngx_mesh_json_members(j, ngx_mesh_agent_key, &k);
+
+    /* numbers and arrays have no names */
+    return rc == NGX_DECLINED ? NGX_OK : rc;
 }
 
 

@@ -703,7 +703,10 @@ ngx_mesh_ws_control_frame(ngx_mesh_session_t *s, ngx_uint_t opcode,
         return NGX_ERROR;
     }
 
-    ngx_memcpy(f->data, data, len);
+    if (len) {
+        ngx_memcpy(f->data, data, len);
+    }
+
     rc = ngx_mesh_ws_queue(s, f, 0);
     ngx_mesh_frame_release(f);
 

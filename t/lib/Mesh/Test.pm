@@ -50,8 +50,7 @@ sub new {
         main => '', http => '', server => '', location => '',
         db => $ENV{MESH_DB} // 'sqlite',
         nginx => $ENV{MESH_NGINX} || '/usr/sbin/nginx',
-        modules => $ENV{MESH_MODULES}
-                   // ($ENV{MESH_NGINX} ? '' : "$ROOT/build/modules"),
+        modules => $ENV{MESH_MODULES} // "$ROOT/build/modules",
         signer => $ENV{MESH_SIGNER_BIN} || "$ROOT/build/mesh-signer",
         admin => $ENV{MESH_ADMIN_BIN} || "$ROOT/build/mesh-admin",
         alerts => [],

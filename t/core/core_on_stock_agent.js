@@ -5,7 +5,7 @@
  * Runs build/core.js and build/recovery.js on the stock Linux agent, against
  * the small server of mesh_server.js, and prints TAP.
  *
- *     node t/interop/core_on_stock_agent.js
+ *     node t/core/core_on_stock_agent.js
  *
  *   MESH_STOCK_AGENT   the agent's program; default
  *                      t/node_modules/meshcentral/agents/meshagent_x86-64
