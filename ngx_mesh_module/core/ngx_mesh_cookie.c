@@ -1,5 +1,6 @@
 /* Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0 */
 
+#include <ngx_config.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>

@@ -5,6 +5,7 @@
  * while the database is away.
  */
 
+#include <ngx_config.h>
 #include <time.h>
 
 #include "ngx_mesh_db_backend.h"

@@ -6,6 +6,7 @@
  * Sync, and so a transaction; late ones go many to a Sync.
  */
 
+#include <ngx_config.h>
 #include <libpq-fe.h>
 #include <poll.h>
 

@@ -9,6 +9,7 @@
  * the worker touches only the bits dead and done of it.
  */
 
+#include <ngx_config.h>
 #include <sqlite3.h>
 
 #include "ngx_mesh_db_backend.h"

@@ -1,5 +1,6 @@
 /* Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0 */
 
+#include <ngx_config.h>
 #include <json-c/json.h>
 
 #include "ngx_mesh_json.h"
