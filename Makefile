@@ -178,7 +178,7 @@ run:                                    ## packages, build, data, start
 	@$(MAKE) -s --no-print-directory all
 	@HTTPS_PORT='$(HTTPS_PORT)' HTTP_PORT='$(HTTP_PORT)' \
 	    MPS_PORT='$(MPS_PORT)' URL='$(URL)' DB='$(DB)' \
-	    MESH_DATA='$(MESH_DATA)' exec sh conf/run.sh
+	    MESH_DATA='$(MESH_DATA)' exec perl conf/run.pl
 
 
 # --- tests

@@ -125,6 +125,12 @@ export class TerminalSession extends Store {
         this.changed();
     }
 
+    /** What the shell calls itself. */
+    retitle(title: string): void {
+        this.title = title.slice(0, 80);
+        this.changed();
+    }
+
     /** Ends the shell; the screen stays to be read. */
     disconnect(): void {
         this.#attempt++;

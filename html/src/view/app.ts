@@ -207,7 +207,8 @@ class MeshApp extends Part {
                 void this.mesh.logout();
             }
         }}>
-            <button class="me" type="button" slot="trigger" aria-label=${t('{name}, your account', { name: account.name })}>${account.initials}</button>
+            <button class="me" type="button" slot="trigger"><span aria-hidden="true">${account.initials}</span><span
+                class="off-screen">${t('{name}, your account', { name: account.name })}</span></button>
             <div class="me-head"><b><bdi>${account.realName || account.name}</bdi></b><small>${this.mesh.account.serverName}</small></div>
             <wa-dropdown-item value="account">${t('Account')}</wa-dropdown-item>
             <wa-dropdown-item value="logout">${t('Sign out')}</wa-dropdown-item>

@@ -63,7 +63,8 @@ export function ask(question: Question): Promise<boolean> {
             busy = false;
             draw();
         };
-        const draw = (): void => render(html`<wa-dialog class="question ${question.wide ? 'wide' : ''}" label=${question.title}
+        const draw = (): void => {
+            render(html`<wa-dialog class="question ${question.wide ? 'wide' : ''}" label=${question.title}
             without-header light-dismiss
             @wa-after-hide=${(e: Event) => {
                 if (e.target === dialog()) {
@@ -89,6 +90,7 @@ export function ask(question: Question): Promise<boolean> {
                 ?disabled=${question.type !== undefined && typed !== question.type}
                 @click=${() => void send()}>${question.yes}</wa-button>
         </wa-dialog>`, host);
+        };
 
         draw();
         const el = dialog();

@@ -1,5 +1,5 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
-import { LitElement, type PropertyValues } from 'lit';
+import { LitElement } from 'lit';
 import { mesh } from './app-state.ts';
 
 /**
@@ -48,7 +48,6 @@ export abstract class Part extends LitElement {
 
     protected again = (): void => this.requestUpdate();
 
-    protected override updated(_changed: PropertyValues): void {}
 }
 
 export function define(name: string, part: CustomElementConstructor): void {

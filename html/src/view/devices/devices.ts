@@ -53,7 +53,7 @@ class MeshDevices extends Part {
     #list: List = { lines: [], counts: {}, matching: 0, shown: [] };
     #order: Device[] = [];
     #orderKey = '';
-    #tops = new Float64Array(1);
+    #tops: Float64Array = new Float64Array(1);
     #heights: [number, number] = [28, 28];
     #scroll = 0;
     #height = 800;

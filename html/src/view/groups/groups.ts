@@ -1,0 +1,172 @@
+// Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
+import { html, nothing, type TemplateResult } from 'lit';
+import type { Group } from '../../state/groups.ts';
+import { has, R, S } from '../../state/rights.ts';
+import { href } from '../../state/route.ts';
+import { count, num, t } from '../../i18n/index.ts';
+import { dateOf } from '../../i18n/format.ts';
+import { ask } from '../dialogs.ts';
+import { define, Part } from '../element.ts';
+import { btn, errorText, field, icon, note } from '../ui.ts';
+import { newGroup } from '../verbs.ts';
+import './members.ts';
+
+/** What a person at the device is told and asked, by the bits of the protocol. */
+const CONSENT: [number, string][] = [
+    [2, 'Tell who is logged in that a terminal was opened'], [16, 'Ask who is logged in before a terminal opens'],
+];
+
+/** The device groups: the list at the left, one of them at the right. */
+class MeshGroups extends Part {
+    static override properties = { groupId: { type: String } };
+    declare groupId: string;
+    #of = '';
+    #name = '';
+    #desc = '';
+    #consent = 0;
+    #busy = false;
+    #error = '';
+    #adding = false;
+
+    protected override begin(): void {
+        this.watch(this.mesh.groups, this.mesh.devices, this.mesh.account);
+        this.listen(this.mesh.control, 'state', this.again);
+        this.#of = '';
+    }
+
+    get #group(): Group | undefined {
+        return this.mesh.groups.get(this.groupId) ?? (this.groupId ? undefined : this.mesh.groups.sorted()[0]);
+    }
+
+    protected override willUpdate(): void {
+        const group = this.#group;
+        if (group && group.id !== this.#of) {
+            this.#of = group.id;
+            this.#take(group);
+        }
+    }
+
+    #take(group: Group): void {
+        this.#name = group.name;
+        this.#desc = group.desc;
+        this.#consent = group.consent;
+        this.#error = '';
+    }
+
+    protected override render(): TemplateResult {
+        const list = this.mesh.groups.sorted();
+        const group = this.#group;
+        const mayAdd = !(this.mesh.account.siteRights & S.NO_GROUPS) || this.mesh.account.isAdmin;
+        const counts = new Map<string, number>();
+
+        for (const device of this.mesh.devices.byId.values()) {
+            counts.set(device.groupId, (counts.get(device.groupId) ?? 0) + 1);
+        }
+        return html`<div class="people groups ${this.groupId ? 'one' : ''}">
+            <aside class="plist">
+                <div class="page-head"><h1>${t('Groups')}</h1><div class="grow"></div>${btn(t('New'), {
+                    i: 'folder-plus', reason: mayAdd ? undefined : t('This account may not make groups'), click: () => void newGroup() })}</div>
+                ${list.length ? html`<ul>${list.map((g) => html`<li><a href=${href('groups', g.id)} aria-current=${g.id === group?.id ? 'true' : nothing}>
+                    <span class="av">${icon('folder')}</span><span><bdi>${g.name}</bdi><small>${count(counts.get(g.id) ?? 0, '1 device', '{n} devices')}</small></span></a></li>`)}</ul>`
+                    : html`<p class="quiet pad">${t('There is no group yet. A device always belongs to one; rights are given on groups.')}</p>`}
+                <p class="pad"><a href="#/devices">${t('Back to the devices')}</a></p>
+            </aside>
+            ${group ? this.#one(group, counts.get(group.id) ?? 0) : html`<div class="person"><div class="gone"><h2>${this.groupId ? t('This group is not here')
+                : t('No group')}</h2><p>${this.groupId ? t('It was deleted, or this account does not see it.') : t('Make the first one, then add devices to it.')}</p></div></div>`}
+        </div>`;
+    }
+
+    #one(group: Group, devices: number): TemplateResult {
+        const rights = this.mesh.groups.rights(group.id);
+
+        return html`<div class="person">
+            <header><div><a class="back" href="#/groups" aria-label=${t('Back to the groups')}>${icon('chevron-left')}</a><h1><bdi>${group.name}</bdi></h1><p class="quiet">${[
+                group.created ? t('Made {date}', { date: dateOf(group.created) }) : '', group.creator ? t('by {name}', { name: group.creator }) : '',
+                count(devices, '1 device', '{n} devices')].filter(Boolean).join(' · ')}</p></div>
+                <div class="acts-main">
+                    <a class="b" href="#/devices?q=${encodeURIComponent(`group:"${group.name}"`)}">${icon('monitor')}<span>${t('Devices')}</span></a>
+                    ${btn(t('Add device'), { i: 'plus', reason: has(rights, R.MANAGE_DEVICES) ? undefined : t('No right to add devices here'), click: () => {
+                        this.#adding = true;
+                        void import('../devices/add.ts').then(this.again);
+                    } })}
+                </div></header>
+            <mesh-members .groupId=${group.id}></mesh-members>
+            ${has(rights, R.EDIT_GROUP) ? this.#settings(group, devices) : nothing}
+            ${this.#adding ? html`<mesh-add .group=${group.id} @close=${() => {
+                this.#adding = false;
+                this.requestUpdate();
+            }}></mesh-add>` : nothing}
+        </div>`;
+    }
+
+    #changes(group: Group): Record<string, unknown> {
+        return {
+            ...(this.#name.trim() !== group.name ? { meshname: this.#name.trim() } : {}), ...(this.#desc.trim() !== group.desc ? { desc: this.#desc.trim() } : {}),
+            ...(this.#consent !== group.consent ? { consent: this.#consent } : {}),
+        };
+    }
+
+    #settings(group: Group, devices: number): TemplateResult {
+        const dirty = Object.keys(this.#changes(group)).length > 0;
+
+        return html`<section><h2>${t('Settings')}</h2><form class="edit" @submit=${(e: Event) => {
+            e.preventDefault();
+            void this.#save(group);
+        }}>
+            ${field({ id: 'gname', label: t('Name'), value: this.#name, max: 128, error: this.#name.trim() ? undefined : t('The group needs a name.'), input: (e) => {
+                this.#name = (e.target as HTMLInputElement).value;
+                this.requestUpdate();
+            } })}
+            ${field({ id: 'gdesc', label: t('Description'), value: this.#desc, max: 1024, input: (e) => {
+                this.#desc = (e.target as HTMLInputElement).value;
+                this.requestUpdate();
+            } })}
+            <fieldset><legend>${t('The person at the device')}</legend>${CONSENT.map(([bit, text]) => html`<label class="check"><input type="checkbox" .checked=${(this.#consent & bit) !== 0}
+                @change=${(e: Event) => {
+                    this.#consent = (e.target as HTMLInputElement).checked ? this.#consent | bit : this.#consent & ~bit;
+                    this.requestUpdate();
+                }}><span>${t(text)}</span></label>`)}</fieldset>
+            ${this.#error ? note('fault', 'circle-alert', this.#error, true) : nothing}
+            <p class="go">${btn(t('Save'), { kind: 'primary', type: 'submit', busy: this.#busy, reason: dirty ? undefined : t('Nothing is changed') })}${dirty
+                ? btn(t('Discard'), { click: () => {
+                    this.#take(group);
+                    this.requestUpdate();
+                } }) : nothing}<span class="grow"></span>${btn(t('Delete the group…'), { kind: 'danger', click: () => void this.#delete(group, devices) })}</p>
+        </form></section>`;
+    }
+
+    async #save(group: Group): Promise<void> {
+        const changes = this.#changes(group);
+        if (this.#busy || !Object.keys(changes).length || !this.#name.trim()) {
+            return;
+        }
+        this.#busy = true;
+        this.#error = '';
+        this.requestUpdate();
+        try {
+            await this.mesh.actions.ask('editmesh', { meshid: this.mesh.account.groupId(group.id), ...changes });
+        } catch (error) {
+            this.#error = errorText(error);
+        }
+        this.#busy = false;
+        this.requestUpdate();
+    }
+
+    async #delete(group: Group, devices: number): Promise<void> {
+        const yes = await ask({
+            title: t('Delete the group {name}?', { name: group.name }), yes: devices ? count(devices, 'Delete it and 1 device', 'Delete it and {n} devices') : t('Delete'), no: t('Keep it'),
+            danger: true, ...(devices ? { type: group.name } : {}),
+            body: html`<p>${devices ? count(devices, '1 device leaves the list with it', '{n} devices leave the list with it') : t('It has no devices')}${devices
+                ? `, ${t('with inventory, notes and tags. Their agents stay installed and are refused from then on.')}` : '.'}
+                ${group.links.size > 1 ? t('{n} people lose the rights that they have here.', { n: num(group.links.size) }) : ''} ${t('This cannot be undone.')}</p>`,
+            run: async () => {
+                await this.mesh.actions.ask('deletemesh', { meshid: this.mesh.account.groupId(group.id), meshname: group.name });
+            },
+        });
+        if (yes) {
+            location.hash = '#/groups';
+        }
+    }
+}
+
+define('mesh-groups', MeshGroups);
