@@ -193,9 +193,8 @@ TEST_FILES = MESH_STOCK_AGENT=$(STOCK)/agents/meshagent_x86-64 \
              MESH_HTML=$(ROOT)/html/dist MESH_BUILD=$(ROOT)/$(B)
 STOCK := $(ROOT)/t/node_modules/meshcentral
 
-# what this tree can show; the pages bring html and ui, t/core the tests of
-# core.js alone
-KINDS := unit fuzz sqlite postgres interop
+# t/core is by hand: core.js under another host than an agent
+KINDS := unit fuzz html sqlite postgres interop ui
 
 test: test-build                        ## every test
 	@$(TEST_ENV) perl t/all.pl $(KINDS)
@@ -214,7 +213,7 @@ $(addprefix test-,unit fuzz html core sqlite postgres interop ui):
 # one after the other: packages before what is built with them
 test-build:
 	@$(MAKE) -s --no-print-directory packages-test
-	@$(MAKE) -s --no-print-directory nginx signer admin core unit \
+	@$(MAKE) -s --no-print-directory nginx signer admin core html unit \
 	    replay t/node_modules/.stamp
 
 t/node_modules/.stamp: t/package-lock.json | packages-node
@@ -330,7 +329,7 @@ SHELLS = .ci/run $(shell find conf t -name '*.sh' -not -path '*/node_modules/*')
 
 lint:                                   ## layers, C, shell, TypeScript
 	@$(MAKE) -s --no-print-directory packages-lint
-	@$(MAKE) -s --no-print-directory lint-layers lint-shell lint-c
+	@$(MAKE) -s --no-print-directory lint-layers lint-shell lint-c lint-html
 
 lint-layers:
 	@echo "layers"

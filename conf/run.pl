@@ -302,9 +302,10 @@ sub admin {
 sub setup_link {
     my ($data, $url) = @_;
 
-    open my $out, '-|', admin($data), 'setup-link' or return;
+    # nothing, when there is an administrator
+    open my $out, '-|', admin($data), 'setup-link', '--if-needed' or return;
     my $token = join '', <$out>;
-    close $out or return;       # there is an administrator
+    close $out or return;
 
     print "to make the first account, open  $url/#/setup/$1\n"
         if $token =~ /([\w-]{43})\s*$/;

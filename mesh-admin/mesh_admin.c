@@ -370,8 +370,16 @@ mesh_admin_event(mesh_admin_t *a, const char *kind, const char *action,
 static int
 mesh_admin_setup_link(mesh_admin_t *a)
 {
+    int            if_needed;
     char           token[64], hex[65], *p;
     unsigned char  raw[32], hash[32];
+
+    if_needed = a->argc == 1 && strcmp(a->argv[0], "--if-needed") == 0;
+
+    if (a->argc > 0 && !if_needed) {
+        mesh_admin_usage();
+        return 2;
+    }
 
     mesh_admin_db_begin(a->db);
     mesh_admin_db_int(a->db, MESH_ADMIN_DOMAIN);
@@ -379,6 +387,10 @@ mesh_admin_setup_link(mesh_admin_t *a)
     if (mesh_admin_db_run(a->db, MESH_SQL_ADMIN_ADMINS) == 1
         && atoi(mesh_admin_db_value(a->db, 0, 0)) > 0)
     {
+        if (if_needed) {
+            return 0;
+        }
+
         mesh_admin_fail("there is an administrator already, who can make "
                         "further accounts");
     }

@@ -497,10 +497,12 @@ MESH_SQL_ROW(CTL_LOGINS, 1, 0,                                                \
 MESH_SQL_ROW(CTL_EVENTS_DEVICE, 3, 0,                                         \
     "SELECT at, kind, action, msgid, text, args, doc, account_id,"            \
     " device_group_id, device_id"                                             \
+    ", (SELECT wire_id FROM device d WHERE d.device_id = event.device_id)"    \
     " FROM event WHERE device_id = ?1 AND (?3 = '' OR action = ?3)"           \
     " ORDER BY at DESC, event_id DESC LIMIT CAST(?2 AS integer)",             \
     "SELECT at, kind, action, msgid, text, args, doc, account_id,"            \
     " device_group_id, device_id"                                             \
+    ", (SELECT wire_id FROM device d WHERE d.device_id = event.device_id)"    \
     " FROM event WHERE device_id = ?1"                                        \
     " AND (?3::text = '' OR action = ?3::text)"                               \
     " ORDER BY at DESC, event_id DESC LIMIT ?2::bigint")                      \
@@ -508,6 +510,7 @@ MESH_SQL_ROW(CTL_EVENTS_DEVICE, 3, 0,                                         \
 MESH_SQL_ROW(CTL_EVENTS_ACCOUNT, 3, 0,                                        \
     "SELECT at, kind, action, msgid, text, args, doc, account_id,"            \
     " device_group_id, device_id"                                             \
+    ", (SELECT wire_id FROM device d WHERE d.device_id = event.device_id)"    \
     " FROM event WHERE event_id IN"                                           \
     " (SELECT * FROM (SELECT event_id FROM event WHERE account_id = ?1"       \
     " AND (?3 = '' OR action = ?3)"                                           \
@@ -518,6 +521,7 @@ MESH_SQL_ROW(CTL_EVENTS_ACCOUNT, 3, 0,                                        \
     " ORDER BY at DESC, event_id DESC LIMIT CAST(?2 AS integer)",             \
     "SELECT at, kind, action, msgid, text, args, doc, account_id,"            \
     " device_group_id, device_id"                                             \
+    ", (SELECT wire_id FROM device d WHERE d.device_id = e.device_id)"        \
     " FROM ((SELECT * FROM event WHERE account_id = ?1"                       \
     " AND (?3::text = '' OR action = ?3::text)"                               \
     " ORDER BY at DESC, event_id DESC LIMIT ?2::bigint)"                      \
@@ -530,10 +534,12 @@ MESH_SQL_ROW(CTL_EVENTS_ACCOUNT, 3, 0,                                        \
 MESH_SQL_ROW(CTL_EVENTS_DOMAIN, 3, 0,                                         \
     "SELECT at, kind, action, msgid, text, args, doc, account_id,"            \
     " device_group_id, device_id"                                             \
+    ", (SELECT wire_id FROM device d WHERE d.device_id = event.device_id)"    \
     " FROM event WHERE domain_id = ?1 AND (?3 = '' OR action = ?3)"           \
     " ORDER BY at DESC, event_id DESC LIMIT CAST(?2 AS integer)",             \
     "SELECT at, kind, action, msgid, text, args, doc, account_id,"            \
     " device_group_id, device_id"                                             \
+    ", (SELECT wire_id FROM device d WHERE d.device_id = event.device_id)"    \
     " FROM event WHERE domain_id = ?1"                                        \
     " AND (?3::text = '' OR action = ?3::text)"                               \
     " ORDER BY at DESC, event_id DESC LIMIT ?2::bigint")                      \
@@ -543,6 +549,7 @@ MESH_SQL_ROW(CTL_EVENTS_DOMAIN, 3, 0,                                         \
 MESH_SQL_ROW(CTL_EVENTS_SCOPE, 5, 0,                                          \
     "SELECT at, kind, action, msgid, text, args, doc, account_id,"            \
     " device_group_id, device_id"                                             \
+    ", (SELECT wire_id FROM device d WHERE d.device_id = event.device_id)"    \
     " FROM event WHERE event_id IN (SELECT i.value FROM json_each(?2) g,"     \
     " json_each((SELECT json_group_array(event_id) FROM (SELECT event_id"     \
     " FROM event WHERE device_group_id = g.value AND (?5 = '' OR action = ?5)"\
@@ -560,6 +567,7 @@ MESH_SQL_ROW(CTL_EVENTS_SCOPE, 5, 0,                                          \
     " ORDER BY at DESC, event_id DESC LIMIT CAST(?4 AS integer)",             \
     "SELECT at, kind, action, msgid, text, args, doc, account_id,"            \
     " device_group_id, device_id"                                             \
+    ", (SELECT wire_id FROM device d WHERE d.device_id = e.device_id)"        \
     " FROM (SELECT x.* FROM json_array_elements_text(?2::json) g,"            \
     " LATERAL (SELECT * FROM event WHERE device_group_id = g::bigint"         \
     " AND (?5::text = '' OR action = ?5::text)"                               \

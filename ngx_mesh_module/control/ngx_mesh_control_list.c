@@ -23,6 +23,8 @@ static void ngx_mesh_ctl_power_got(ngx_mesh_db_req_t *q, ngx_int_t rc);
 static void ngx_mesh_ctl_note_got(ngx_mesh_db_req_t *q, ngx_int_t rc);
 static void ngx_mesh_ctl_note_stored(ngx_mesh_db_req_t *q, ngx_int_t rc);
 static void ngx_mesh_ctl_events_got(ngx_mesh_db_req_t *q, ngx_int_t rc);
+static void ngx_mesh_ctl_events_who(ngx_mesh_jw_t *w, ngx_str_t *row);
+static ngx_uint_t ngx_mesh_ctl_says(ngx_str_t *doc, const char *name);
 
 
 /* { "nodes": { group: [device] } }, the group's devices or all in sight */
@@ -1100,10 +1102,53 @@ ngx_mesh_ctl_events_got(ngx_mesh_db_req_t *q, ngx_int_t rc)
         }
 
         ngx_mesh_jw_str(w, "msg", &row[4]);
+        ngx_mesh_ctl_events_who(w, row);
         ngx_mesh_ctl_splice(w, &row[6]);
         ngx_mesh_jw_shut(w, '}');
     }
 
     ngx_mesh_jw_shut(w, ']');
     ngx_mesh_ctl_reply(ctl, w);
+}
+
+
+/* who and where, when what was stored does not say it itself */
+static void
+ngx_mesh_ctl_events_who(ngx_mesh_jw_t *w, ngx_str_t *row)
+{
+    ngx_str_t           *doc, s;
+    ngx_mesh_group_t    *group;
+    ngx_mesh_account_t  *account;
+
+    doc = &row[6];
+
+    if (!ngx_mesh_ctl_says(doc, "\"userid\":")) {
+        account = ngx_mesh_account(ngx_mesh_db_num(&row[7]));
+
+        if (account) {
+            ngx_mesh_ctl_userid(w->pool, account, &s);
+            ngx_mesh_jw_str(w, "userid", &s);
+            ngx_mesh_jw_str(w, "username", &account->name);
+        }
+    }
+
+    if (row[10].len && !ngx_mesh_ctl_says(doc, "\"nodeid\":")) {
+        ngx_mesh_jw_str(w, "nodeid", &row[10]);
+    }
+
+    if (!ngx_mesh_ctl_says(doc, "\"meshid\":")) {
+        group = ngx_mesh_group(ngx_mesh_db_num(&row[8]));
+
+        if (group) {
+            ngx_mesh_jw_str(w, "meshid", &group->wire);
+        }
+    }
+}
+
+
+static ngx_uint_t
+ngx_mesh_ctl_says(ngx_str_t *doc, const char *name)
+{
+    return doc->len
+           && ngx_strnstr(doc->data, (char *) name, doc->len) != NULL;
 }

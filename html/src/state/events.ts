@@ -57,6 +57,11 @@ export function readEvent(raw: Record<string, unknown>, serial: number): LogEven
     };
 }
 
+/** The text without the name that stands before it. */
+export function saidOf(event: Pick<LogEvent, 'who' | 'text'>): string {
+    return event.who && event.text.startsWith(`${event.who} `) ? event.text.slice(event.who.length + 1) : event.text;
+}
+
 /** Is a pushed event one that the log holds too? */
 export function logged(event: PushEvent): boolean {
     return !event['nolog'] && typeof event['msg'] === 'string' && event['msg'] !== '';

@@ -250,7 +250,7 @@ class MeshApp extends Part {
         const name = page === 'device' ? this.mesh.devices.get(id)?.label ?? t('Device')
             : page === 'groups' && id ? this.mesh.groups.name(id) || t('Groups') : t(TITLES[page] ?? '');
         document.title = this.mesh.door === 'in' ? `${name} · ngx_mesh` : 'ngx_mesh';
-        document.documentElement.dataset['page'] = this.mesh.door === 'in' ? page : 'door';
+        document.documentElement.dataset['page'] = this.mesh.door !== 'in' ? 'door' : page === 'device' ? this.#route.parts[2] ?? 'overview' : page;
 
         const where = location.hash;
         if (this.#shown && this.#shown.split('?')[0] !== where.split('?')[0] && this.mesh.door === 'in') {

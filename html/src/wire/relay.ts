@@ -96,10 +96,10 @@ export class Relay extends EventTarget {
     }
 
     #next(): void {
-        const piece = this.#queue.shift();
+        const piece = this.#open ? this.#queue.shift() : undefined;
 
         this.#pump = undefined;
-        if (!piece || !this.#open) {
+        if (!piece) {
             return;
         }
         this.#socket.send(piece as Uint8Array<ArrayBuffer>);

@@ -150,7 +150,7 @@ class MeshAccount extends Part {
         const list = this.#sessions;
         return html`<section><h2>${t('Signed in')}</h2>
             ${this.#sessionsError ? note('fault', 'circle-alert', this.#sessionsError, true) : nothing}
-            ${list ? html`<div class="wide"><table><thead><tr>${['Browser', 'Address', 'Since', 'Last used', ''].map((h) => html`<th scope="col">${h ? t(h)
+            ${list ? html`<div class="wide" tabindex="0" role="region" aria-label=${t('Signed in')}><table><thead><tr>${['Browser', 'Address', 'Since', 'Last used', ''].map((h) => html`<th scope="col">${h ? t(h)
                 : html`<span class="off-screen">${t('Actions')}</span>`}</th>`)}</tr></thead><tbody>${list.map((s) => html`<tr><td title=${s.agent}>${browserName(s.agent)}</td>
                 <td><bdi>${s.address}</bdi></td><td>${time(s.created)}</td><td>${s.current ? t('now') : time(s.used)}</td><td>${s.current ? html`<span class="quiet">${t('this one')}</span>`
                     : btn(t('Sign out'), { kind: 'small', click: () => void this.#endOne(s) })}</td></tr>`)}</tbody></table></div>`

@@ -1,5 +1,6 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 import { html, nothing, type TemplateResult } from 'lit';
+import { live } from 'lit/directives/live.js';
 import { t } from '../../i18n/index.ts';
 import { define, Part } from '../element.ts';
 import { btn, errorText } from '../ui.ts';
@@ -79,7 +80,7 @@ class MeshConsole extends Part {
                 void this.#send();
             }}>
                 <span aria-hidden="true">&gt;</span>
-                <input aria-label=${t('Command for the agent')} autocomplete="off" autocapitalize="off" spellcheck="false" maxlength="4096" .value=${this.#text}
+                <input aria-label=${t('Command for the agent')} autocomplete="off" autocapitalize="off" spellcheck="false" maxlength="4096" .value=${live(this.#text)}
                     @input=${(e: InputEvent) => {
                         this.#text = (e.target as HTMLInputElement).value;
                         this.#at = -1;

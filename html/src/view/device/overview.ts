@@ -1,7 +1,7 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 import { html, nothing, svg, type TemplateResult } from 'lit';
 import type { Device } from '../../state/devices.ts';
-import { Events } from '../../state/events.ts';
+import { Events, saidOf } from '../../state/events.ts';
 import { bootOf, inventory, readLoad, volumesOf, type Load, type Section } from '../../state/inventory.ts';
 import { HOUR_MS, hours, spans, type Hour } from '../../state/power.ts';
 import { has, R } from '../../state/rights.ts';
@@ -304,7 +304,7 @@ class MeshOverview extends Part {
                     ? html`<button type="button" class="link" @click=${() => void power([device.id], 'reset')}>${t('Restart…')}</button>` : t('The system asks for it'),
             });
         }
-        return items.length ? html`<section><h2>${t('Needs attention')}</h2><ul class="todo">${items.map((item) => html`<li>${mark(item.state)}<div>
+        return items.length ? html`<section class="wrong"><h2>${t('Needs attention')}</h2><ul class="todo">${items.map((item) => html`<li>${mark(item.state)}<div>
             <b><bdi>${item.title}</bdi></b><small>${item.text}</small></div></li>`)}</ul></section>` : nothing;
     }
 
@@ -312,7 +312,7 @@ class MeshOverview extends Part {
         const list = this.#log?.list.slice(0, 6) ?? [];
         return html`<section><h2>${t('Last events')}<a class="sub" href=${href('device', this.deviceId, 'events')}>${t('all')}</a></h2>
             ${list.length ? html`<ol class="last">${list.map((event) => html`<li><time title=${exact(event.at)}>${when(event.at)}</time><span>${
-                event.who ? html`<b><bdi>${event.who}</bdi></b> ` : nothing}${event.text}</span></li>`)}</ol>`
+                event.who ? html`<b><bdi>${event.who}</bdi></b> ` : nothing}${saidOf(event)}</span></li>`)}</ol>`
                 : html`<p class="quiet">${this.#log?.loaded ? t('None yet') : t('One moment')}</p>`}
         </section>`;
     }

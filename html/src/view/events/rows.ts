@@ -1,6 +1,6 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 import { html, nothing, type TemplateResult } from 'lit';
-import type { EventKind, LogEvent } from '../../state/events.ts';
+import { saidOf, type EventKind, type LogEvent } from '../../state/events.ts';
 import { href } from '../../state/route.ts';
 import { shortId } from '../../wire/bytes.ts';
 import { t } from '../../i18n/index.ts';
@@ -56,8 +56,8 @@ function row(event: LogEvent, open: boolean, toggle: (key: string) => void, here
         <span role="cell"><time datetime=${new Date(event.at).toISOString()} title=${exact(event.at)}>${clockOf(event.at)}</time></span>
         <span role="cell" class=${event.who ? '' : 'quiet'}><bdi>${event.who || t('server')}</bdi></span>
         <span role="cell" class="w">${event.kind === 'problem' ? mark('attention') : icon(SIGNS[event.kind])}${more.length
-            ? html`<button type="button" class="what" aria-expanded=${String(open)} @click=${() => toggle(event.key)}>${event.text}</button>`
-            : html`<b>${event.text}</b>`}</span>
+            ? html`<button type="button" class="what" aria-expanded=${String(open)} @click=${() => toggle(event.key)}>${saidOf(event)}</button>`
+            : html`<b>${saidOf(event)}</b>`}</span>
         ${here ? nothing : html`<span role="cell">${place(event)}</span>`}
         ${open ? html`<span role="cell" class="d"><div class="more"><dl class="facts">
             <dt>${t('When')}</dt><dd>${exact(event.at)}</dd>

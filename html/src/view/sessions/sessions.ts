@@ -34,12 +34,12 @@ class MeshSessions extends Part {
         return html`<div class="sessions">
             <div class="page-head"><h1>${t('Sessions')}</h1><span class="quiet">${mine.length ? count(this.mesh.sessions.running, '1 runs in this page', '{n} run in this page') : ''}</span></div>
             <section><h2>${t('In this page')}</h2>
-                ${mine.length ? html`<div class="wide"><table><thead><tr>${['Device', 'What', 'State', 'For', 'Received', 'Sent', ''].map((h) => html`<th scope="col">${
+                ${mine.length ? html`<div class="wide" tabindex="0" role="region" aria-label=${t('In this page')}><table><thead><tr>${['Device', 'What', 'State', 'For', 'Received', 'Sent', ''].map((h) => html`<th scope="col">${
                     h ? t(h) : html`<span class="off-screen">${t('Actions')}</span>`}</th>`)}</tr></thead><tbody>${mine.map((s) => this.#own(s))}</tbody></table></div>`
                     : html`<p class="quiet">${t('None. A terminal is opened from a device; it stays open here while you look elsewhere.')} <a href="#/devices">${t('Devices')}</a></p>`}
             </section>
             <section><h2>${t('On all devices')}</h2>
-                ${all.length ? html`<div class="wide"><table><thead><tr>${['Device', 'What', 'Who', 'Open'].map((h) => html`<th scope="col">${t(h)}</th>`)}</tr></thead><tbody>${
+                ${all.length ? html`<div class="wide" tabindex="0" role="region" aria-label=${t('On all devices')}><table><thead><tr>${['Device', 'What', 'Who', 'Open'].map((h) => html`<th scope="col">${t(h)}</th>`)}</tr></thead><tbody>${
                     all.map(({ device, kind, user, n }) => html`<tr><td><a href=${href('device', device.id)}>${mark(device.state, false)}<bdi>${device.label}</bdi></a></td>
                         <td>${t(KINDS[kind] ?? kind)}</td><td><bdi>${shortId(user)}</bdi></td><td>${n}</td></tr>`)}</tbody></table></div>`
                     : html`<p class="quiet">${t('Nobody works on a device that you see.')}</p>`}

@@ -88,10 +88,30 @@ export class Screen {
             this.#opened = true;
             this.terminal.open(this.element);
             this.terminal.textarea?.setAttribute('autocapitalize', 'off');
+            this.#inserted();
         }
         this.#sizes.observe(place);
         this.fit();
         this.terminal.focus();
+    }
+
+    /**
+     * Text that comes without a key, from an emoji panel or dictation: xterm.js
+     * drops it when it serves a screen reader.
+     */
+    #inserted(): void {
+        const area = this.terminal.textarea;
+        let key = false;
+
+        area?.addEventListener('keydown', () => { key = true; }, true);
+        area?.addEventListener('keyup', () => { key = false; }, true);
+        area?.addEventListener('blur', () => { key = false; });
+        area?.addEventListener('input', (e) => {
+            const { data, inputType, isComposing } = e as InputEvent;
+            if (data && inputType === 'insertText' && !isComposing && !key) {
+                this.terminal.input(data, true);
+            }
+        });
     }
 
     hide(): void {

@@ -1,0 +1,189 @@
+// Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
+
+/*
+ * For the tests of the pages: the whole server as make run starts it, in a
+ * folder of its own, the stock agent, and a real browser.  Everything that a
+ * test starts ends with it.
+ */
+
+import { spawn } from 'node:child_process';
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { request } from 'node:https';
+import { createRequire } from 'node:module';
+import { createServer } from 'node:net';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+
+export const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
+const require = createRequire(import.meta.url);
+const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+const stock = process.env.MESH_STOCK_AGENT
+    || join(root, 't/node_modules/meshcentral/agents/meshagent_x86-64');
+
+export const LONG = 20_000;
+const children = [];
+const browsers = [];
+
+function freePort() {
+    return new Promise((resolve, reject) => {
+        const server = createServer();
+        server.on('error', reject);
+        server.listen(0, '127.0.0.1', () => {
+            const { port } = server.address();
+            server.close(() => resolve(port));
+        });
+    });
+}
+
+/** Starts a program; it gets a process group, so that all of it ends. */
+function start(command, args, options = {}) {
+    const child = spawn(command, args, { detached: true, stdio: ['ignore', 'pipe', 'pipe'], ...options });
+    child.text = '';
+    child.ended = new Promise((resolve) => child.on('exit', resolve));
+    for (const stream of [child.stdout, child.stderr]) {
+        stream.on('data', (data) => {
+            child.text += data;
+        });
+    }
+    children.push(child);
+    return child;
+}
+
+async function stop(child, signal) {
+    if (child.exitCode === null && child.signalCode === null) {
+        try {
+            process.kill(-child.pid, signal);
+        } catch {
+            /* it is gone already */
+        }
+        await child.ended;
+    }
+}
+
+/** Waits for something to become true; fails with words. */
+export async function until(what, test, ms = LONG) {
+    const end = Date.now() + ms;
+    for (;;) {
+        const value = await test();
+        if (value) {
+            return value;
+        }
+        if (Date.now() > end) {
+            throw new Error(`waited in vain: ${what}`);
+        }
+        await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+}
+
+export class Mesh {
+    static async start() {
+        const mesh = new Mesh();
+        mesh.dir = mkdtempSync('/var/tmp/mesh-ui.');
+        chmodSync(mesh.dir, 0o755);
+        mesh.data = join(mesh.dir, 'data');
+        const [https, http] = [await freePort(), await freePort()];
+        mesh.base = `https://127.0.0.1:${https}/`;
+        mesh.env = {
+            ...process.env, MESH_DATA: mesh.data, HTTPS_PORT: String(https), HTTP_PORT: String(http),
+            ...(process.env.MESH_NGINX ? { NGINX: process.env.MESH_NGINX } : {}),
+            ...(process.env.MESH_MODULES !== undefined ? { MODULES: process.env.MESH_MODULES } : {}),
+        };
+        delete mesh.env.URL;
+        delete mesh.env.DB;
+        await mesh.run();
+        copyFileSync(stock, join(mesh.data, 'agents/6'));
+        mesh.setup = new URL(/#\/setup\/[\w-]+/.exec(mesh.server.text)?.[0] ?? '', mesh.base).href;
+        return mesh;
+    }
+
+    async run() {
+        this.server = start('perl', [join(root, 'conf/run.pl')], { env: this.env });
+        await until('make run is ready', () => {
+            if (this.server.exitCode !== null) {
+                throw new Error(`make run ended:\n${this.server.text}`);
+            }
+            return this.server.text.includes('press Ctrl-C');
+        }, 60_000);
+    }
+
+    async stopServer() {
+        await stop(this.server, 'SIGINT');
+    }
+
+    get(path) {
+        return new Promise((resolve, reject) => {
+            request(new URL(path, this.base), { rejectUnauthorized: false }, (reply) => {
+                const parts = [];
+                reply.on('data', (part) => parts.push(part));
+                reply.on('end', () => resolve({ status: reply.statusCode, headers: reply.headers, body: Buffer.concat(parts) }));
+            }).on('error', reject).end();
+        });
+    }
+
+    /** The agent and its settings from two addresses, in a folder of its own. */
+    async agent(binary, settings, name = 'agent') {
+        const dir = join(this.dir, name);
+        mkdirSync(dir);
+        writeFileSync(join(dir, 'meshagent'), (await this.get(binary)).body);
+        writeFileSync(join(dir, 'meshagent.msh'), (await this.get(settings)).body);
+        chmodSync(join(dir, 'meshagent'), 0o755);
+        return start('./meshagent', [], { cwd: dir });
+    }
+
+    stopAgent(child) {
+        return stop(child, 'SIGKILL');
+    }
+
+    async stop() {
+        await Promise.all(browsers.splice(0).map((browser) => browser.close()));
+        for (const child of children.splice(0).reverse()) {
+            await stop(child, child === this.server ? 'SIGINT' : 'SIGKILL');
+        }
+        rmSync(this.dir, { recursive: true, force: true });
+    }
+}
+
+/**
+ * A page in a real Chromium.  `faults` collects what must not be: errors of
+ * scripts, what the content policy refused, and requests to other hosts.
+ */
+export async function browse(mesh, { dark = false, phone = false, state } = {}) {
+    const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-dev-shm-usage'] });
+    browsers.push(browser);
+    const context = await browser.newContext({
+        ignoreHTTPSErrors: true, storageState: state, reducedMotion: 'reduce', colorScheme: dark ? 'dark' : 'light',
+        viewport: phone ? { width: 390, height: 844 } : { width: 1440, height: 900 }, hasTouch: phone, isMobile: phone,
+    });
+    const page = await context.newPage();
+    const faults = [];
+
+    page.setDefaultTimeout(LONG);
+    page.on('pageerror', (error) => faults.push(`script: ${error.stack}`));
+    page.on('console', (message) => {
+        // an answer of 4xx is said by the page itself
+        if (message.type() === 'error' && !/Failed to load resource|WebSocket connection to/.test(message.text())) {
+            faults.push(`console: ${message.text()}`);
+        }
+    });
+    page.on('request', (request) => {
+        if (!request.url().startsWith(mesh.base) && !/^(?:blob|data):/.test(request.url())) {
+            faults.push(`foreign request: ${request.url()}`);
+        }
+    });
+    return { browser, context, page, faults };
+}
+
+/** What axe-core finds that is serious or worse. */
+export async function findings(page) {
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate(() => globalThis.axe.run({ resultTypes: ['violations'] }));
+    return violations.filter((v) => v.impact === 'serious' || v.impact === 'critical')
+        .map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(' ')).join(', ')}`);
+}
+
+/** A picture to look at, in build/ui. */
+export async function picture(page, name) {
+    mkdirSync(join(root, 'build/ui'), { recursive: true });
+    await page.screenshot({ path: join(root, 'build/ui', `${name}.png`) });
+}
