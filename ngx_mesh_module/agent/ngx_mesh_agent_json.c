@@ -151,6 +151,7 @@ ngx_mesh_agent_text(ngx_mesh_json_t *j, const char *name, ngx_str_t *s)
     if (ngx_mesh_json_str(j, name, s) != NGX_OK
         || s->len > NGX_MESH_AGENT_TEXT)
     {
+        ngx_str_null(s);
         return NGX_DECLINED;
     }
 

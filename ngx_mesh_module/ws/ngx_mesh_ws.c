@@ -1021,6 +1021,11 @@ ngx_mesh_ws_flush(ngx_mesh_session_t *s)
         }
     }
 
+    /* written in one go, there is no event to come that would go on with it */
+    if (s->over_high) {
+        ngx_post_event(s->c->write, &ngx_posted_events);
+    }
+
     return NGX_OK;
 }
 

@@ -1,0 +1,13 @@
+// Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
+
+/* Every browser has it; of Node, those from 19 on. */
+class Detailed<T> extends Event {
+    readonly detail: T;
+
+    constructor(type: string, init: { detail: T }) {
+        super(type);
+        this.detail = init.detail;
+    }
+}
+
+globalThis.CustomEvent ??= Detailed as unknown as typeof CustomEvent;
