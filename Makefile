@@ -126,7 +126,8 @@ $(MODULE): $(B)/module/Makefile $(MODSRC) $(PROTO_C) $(PROTO_H) $(SQL) \
 	@echo "building $(notdir $@)"
 	@$(MAKE) -s --no-print-directory -C $(NGX) -f $(ROOT)/$(B)/module/Makefile \
 	    $(ROOT)/$(B)/module/$(notdir $@)
-	@cp $(B)/module/$(notdir $@) $@
+	@cp $(B)/module/$(notdir $@) $@.new
+	@mv $@.new $@   # another inode: an nginx that runs keeps the old one
 
 
 # --- programs
