@@ -1,0 +1,311 @@
+#!/usr/bin/perl
+# Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
+
+# The relay: two hundred of them over four workers, who may take which half
+# (session.md 1.15), back pressure, and what ends one.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use IO::Select;
+use JSON::PP;
+use Test::More;
+use Time::HiRes qw(sleep time);
+use Mesh::Agent;
+use Mesh::Control;
+use Mesh::Test;
+
+my $mesh = Mesh::Test->new(server => 'mesh_relay_wait 3s; '
+                              . 'mesh_limit relay per=user 1000;');
+my %group;
+$mesh->start(prepare => sub {
+    $mesh->admin(\"correct horse battery\n", 'user', 'add', 'admin',
+                 '--site-admin');
+    $mesh->admin(\"a password for tests\n", 'user', 'add', $_)
+        for qw(mei oona);
+    $group{Lab} = $mesh->admin('group', 'add', 'Lab', '--owner', 'admin');
+    chomp $group{Lab};
+});
+
+my $admin = control('admin', 'correct horse battery');
+my $agent = Mesh::Agent->new($mesh, n => 700, group => $group{Lab},
+                             name => 'first');
+my $second = Mesh::Agent->new($mesh, n => 701, group => $group{Lab},
+                              name => 'second');
+$agent->online && $second->online or die "no agents\n";
+
+# --- two hundred, in any order and any two workers
+
+my (@pair, $bad);
+for my $i (1 .. 200) {
+    my ($viewer, $device) = relay($admin, $agent, "pair$i", $i % 2);
+    push @pair, [$viewer, $device, $i];
+}
+is(scalar @pair, 200, '200 relays open');
+
+my $n = 0;
+for (@pair) {
+    my ($viewer, $device, $i) = @$_;
+    my $down = Mesh::Agent::random(3000) x 7 . "down $i";
+    my $up = Mesh::Agent::random(2000) x 5 . "up $i";
+    $viewer->binary($up);
+    $device->binary($down);
+    $device->text("text $i");
+    $n++ if ($device->read->{data} // '') eq $up
+            && ($viewer->read->{data} // '') eq $down
+            && ($viewer->read->{data} // '') eq "text $i";
+}
+is($n, 200, 'each carries both ways, whole and in order, what is its own');
+
+my ($local, $cross) = map { metric($_) } qw(relays_local relays_cross);
+ok($local > 0 && $cross > 0 && $local + $cross == 200,
+   "halves met in one worker ($local) and in two ($cross)");
+
+$_->[0]->close for @pair;
+is((grep { $_->[1]->closed(5) != 1000 } @pair), 0,
+   'when one side closes, so does the other, with its code');
+
+# --- frames of every kind pass as they are
+
+my ($viewer, $device) = relay($admin, $agent, 'frames');
+for my $size (0, 1, 125, 126, 127, 65535, 65536, 70000, 1_000_000) {
+    my $data = Mesh::Agent::random($size % 997) . 'x' x ($size - $size % 997);
+    $device->binary($data);
+    my $got = $viewer->read(10);
+    ok($got && $got->{data} eq $data, "a frame of $size bytes passes");
+}
+$device->raw($device->frame(2, 'one ', fin => 0)
+             . $device->frame(9, 'between') . $device->frame(0, 'message'));
+is($viewer->read->{data}, 'one message', 'a message in two frames is one');
+
+# --- S-51: ids are names, not secrets
+
+my $invited = invite($admin, $agent, 'taken');
+my $half = viewer($admin, $agent, 'taken');
+is(viewer($admin, $agent, 'taken')->closed(5), 1008,
+   'S-51: a second viewer of a waiting relay is closed');
+my $other = answer($invited);
+is($half->read->{data}, 'c', 'S-51: and the one that waited is served');
+is($other->read->{data}, 'c', 'S-51: by the device');
+isnt(answer($invited)->closed(5), 1000, 'S-51: a second device half is closed');
+$half->binary('still here');
+is($other->read->{data}, 'still here', 'S-51: and the pair goes on');
+$half->close;
+
+my $ticket = rauth($invited);
+for (['another id', "/meshrelay.ashx?p=1&id=taken2&rauth=$ticket"],
+     ['no ticket', '/meshrelay.ashx?p=1&id=x1'],
+     ['a ticket that is none', '/meshrelay.ashx?p=1&id=x1&rauth=AAAA'],
+     ['a ticket for the control channel', '/meshrelay.ashx?p=1&id=x1&rauth='
+      . escape($admin->ask({ action => 'authcookie' })->{cookie})],
+     ['no id', "/meshrelay.ashx?p=1&rauth=$ticket"],
+     ['an id of other characters', "/meshrelay.ashx?p=1&id=a%2Fb&rauth=$ticket"],
+     ['an id that is too long', '/meshrelay.ashx?p=1&id=' . 'a' x 65
+      . "&rauth=$ticket"])
+{
+    my ($what, $path) = @$_;
+    my $said = opened($mesh->ws($path));
+    isnt($said, 'open', "S-51: a half with $what is refused");
+}
+
+# another account: no contact, whatever the id
+$admin->ask({ action => 'addmeshuser', meshid => $group{Lab},
+              usernames => ['mei'], meshadmin => 8 });
+my $mei = control('mei', 'a password for tests');
+my $oona = control('oona', 'a password for tests');
+$invited = invite($admin, $agent, 'shared');
+my $hers = viewer($mei, $agent, 'shared');
+my $his = viewer($admin, $agent, 'shared');
+answer($invited);
+is($his->read(5)->{data}, 'c', 'S-51: the relay is of who asked for it');
+is(($hers->read(0.5) // {})->{data}, undef,
+   'S-51: another account with the same id hears nothing of it');
+$his->close;
+
+# another device than the one that was asked for
+$invited = invite($admin, $agent, 'which');
+my $wrong = viewer($admin, $second, 'which');
+my $right = answer($invited);
+is(($wrong->read(0.5) // {})->{data}, undef,
+   'S-51: a viewer of another device does not meet it');
+
+# --- rights: at the opening, and while it runs (S-31)
+
+is($oona->ask(tunnel($agent, 'none'))->{result}, 'Unable to route',
+   'S-30: who has no right is not routed');
+isnt(opened(viewer($oona, $agent, 'none')), 'open',
+     'S-30: nor does the half open');
+like(opened($mesh->ws('/meshrelay.ashx?p=1&id=x1')), qr/close|40\d/,
+     'who is nobody is told so and closed');
+
+my ($v, $d) = relay($mei, $agent, 'revoked');
+my $begun = time;
+$admin->ask({ action => 'addmeshuser', meshid => $group{Lab},
+              usernames => ['mei'], meshadmin => 8 + 512 });
+isnt($v->closed(5), 0, 'S-31: a terminal ends when the right is taken');
+isnt($d->closed(5), 0, 'S-31: on both sides');
+cmp_ok(time - $begun, '<', 2.5, 'S-31: within two seconds');
+is($mei->ask(tunnel($agent, 'again'))->{result}, 'Unable to route',
+   'S-31: and does not open again');
+
+# --- a half alone
+
+$begun = time;
+my $lone = viewer($admin, $agent, 'lonely');
+isnt($lone->closed(10), 0, 'a half that nobody joins is let go');
+cmp_ok(time - $begun, '<', 6, 'after mesh_relay_wait');
+
+# --- back pressure, in one worker and in two
+
+my $before = memory();
+for my $i (1 .. 6) {
+    my ($slow, $fast) = relay($admin, $agent, "slow$i");
+    my $sent = flood($fast, 64 * 1048576);
+    cmp_ok($sent, '<', 16 * 1048576,
+           'a device that sends faster than is read is stopped');
+    push @pair, [$slow, $fast];
+}
+cmp_ok(memory() - $before, '<', 32 * 1048576,
+       'S-18: and no worker keeps for it what is not read');
+
+# --- a worker dies
+
+my @relays = map { [relay($admin, $agent, "dying$_")] } 1 .. 8;
+my @workers = $mesh->workers;
+$mesh->expect_alert(qr/worker process \d+ exited on signal 9/,
+                    qr/^.*: could not lock|ngx_mesh/);
+kill 'KILL', $workers[0];
+my $ended = 0;
+for (@relays) {
+    my ($a, $b) = @$_;
+    # both ends or none
+    my ($x, $y) = map { gone($_) } $a, $b;
+    $ended++ if $x == $y;
+}
+is($ended, 8, 'S-26: a relay of a dead worker ends on both sides, others stay');
+
+$mesh->stop;
+done_testing;
+
+
+sub control { return Mesh::Control->new($mesh, @_) }
+
+sub escape {
+    my ($s) = @_;
+    $s =~ s/([^A-Za-z0-9_.-])/sprintf '%%%02X', ord $1/ge;
+    return $s;
+}
+
+sub tunnel {
+    my ($agent, $id) = @_;
+    return { action => 'msg', type => 'tunnel', nodeid => $agent->node,
+             usage => 1, value => '*/meshrelay.ashx?p=1&nodeid='
+                                  . $agent->node . "&id=$id&rauth=x" };
+}
+
+# the command that the agent gets
+sub invite {
+    my ($control, $agent, $id) = @_;
+    my $r = $control->ask(tunnel($agent, $id));
+    die encode_json($r) if ($r->{result} // '') ne 'OK';
+    while (my $m = $agent->await('msg', 10)) {
+        return $m->{json} if ($m->{json}{type} // '') eq 'tunnel';
+    }
+    die "no invitation\n";
+}
+
+sub rauth { return $_[0]{value} =~ /rauth=([^&]+)/ ? escape($1) : '' }
+
+sub answer {
+    my ($command) = @_;
+    my ($path) = $command->{value} =~ m{^\*(/.*)};
+    $path =~ s/([\$\@])/sprintf '%%%02X', ord $1/ge;
+    return $mesh->ws($path);
+}
+
+sub viewer {
+    my ($control, $agent, $id) = @_;
+    my $cookie = $control->ask({ action => 'authcookie' })->{cookie};
+    return $mesh->ws('/meshrelay.ashx?browser=1&p=1&nodeid='
+        . escape($agent->node) . "&id=$id&auth=" . escape($cookie));
+}
+
+# both sides, open; the device first when asked for
+sub relay {
+    my ($control, $agent, $id, $device_first) = @_;
+    my $command = invite($control, $agent, $id);
+    my ($viewer, $device);
+    if ($device_first) {
+        $device = answer($command);
+        $viewer = viewer($control, $agent, $id);
+    } else {
+        $viewer = viewer($control, $agent, $id);
+        $device = answer($command);
+    }
+    for ($viewer, $device) {
+        my $m = $_->read(10);
+        die "relay $id did not open\n" if !$m || ($m->{data} // '') ne 'c';
+    }
+    return ($viewer, $device);
+}
+
+sub opened {
+    my ($ws) = @_;
+    return $ws->status if $ws->status != 101;
+    my $m = $ws->read(1);
+    return !$m ? 'silent' : exists $m->{close} ? "closed $m->{close}"
+         : $m->{data} =~ /^cr?$/ ? 'open' : $m->{data};
+}
+
+# sends until it is taken no more; how much was
+sub flood {
+    my ($ws, $most) = @_;
+    my $frame = $ws->frame(2, 'f' x 65000);
+    my $s = $ws->{s};
+    my $sent = 0;
+    $s->blocking(0);
+    while ($sent < $most) {
+        my $n = syswrite $s, $frame, length($frame);
+        if (!defined $n) {
+            IO::Select->new($s)->can_write(1) or last;
+            next;
+        }
+        $sent += $n;
+        $frame = substr($frame, $n) . substr $frame, 0, 0;
+        $frame = $ws->frame(2, 'f' x 65000) if !length $frame;
+    }
+    $s->blocking(1);
+    return $sent;
+}
+
+# resident bytes of all workers
+sub memory {
+    my $sum = 0;
+    for my $pid ($mesh->workers) {
+        my ($kb) = Mesh::Test::read_file("/proc/$pid/status")
+                   =~ /^RssAnon:\s+(\d+)/m;
+        $sum += ($kb // 0) * 1024;
+    }
+    return $sum;
+}
+
+sub gone {
+    my ($ws) = @_;
+    my $token = Mesh::Agent::random(8);
+    $ws->ping($token) or return 1;
+    while (my $f = $ws->read_frame(3)) {
+        return 1 if $f->{opcode} == 8;
+        return 0 if $f->{opcode} == 10;
+    }
+    return 1;
+}
+
+sub metric {
+    my ($name) = @_;
+    my ($value) = $mesh->get('/metrics')->{body}
+                  =~ /^mesh_\Q$name\E_total (\d+)/m;
+    return $value;
+}
