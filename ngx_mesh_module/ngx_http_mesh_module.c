@@ -676,9 +676,9 @@ ngx_http_mesh_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         if (value[i].len == 0 || ngx_strcmp(value[i].data, "same") == 0
             || ngx_strcmp(value[i].data, "any") == 0
-            || ngx_strlchr(value[i].data, value[i].data + value[i].len, '*'))
+            || strpbrk((char *) value[i].data, "*/@ ") != NULL)
         {
-            return "needs \"same\", \"any\", or names without \"*\"";
+            return "needs \"same\", \"any\", or names of hosts without \"*\"";
         }
 
         name = ngx_array_push(mlcf->origins);
@@ -919,10 +919,19 @@ ngx_http_mesh_certificate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             continue;
         }
 
-        if (value[1].data[0] == 'f'
-            && ngx_conf_full_name(cf->cycle, word, 1) != NGX_OK)
-        {
-            return NGX_CONF_ERROR;
+        if (value[1].data[0] == 'f') {
+
+            if (ngx_conf_full_name(cf->cycle, word, 1) != NGX_OK) {
+                return NGX_CONF_ERROR;
+            }
+
+            /* what is in it is read when all of the configuration is */
+
+            if (access((char *) word->data, R_OK) == -1) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                                   "\"mesh_web_certificate\": \"%V\"", word);
+                return NGX_CONF_ERROR;
+            }
         }
 
         if (value[1].data[0] == 's') {
