@@ -313,10 +313,24 @@ ngx_mesh_pg_opened(ngx_event_t *ev)
 static ngx_int_t
 ngx_mesh_pg_attach(ngx_mesh_pg_t *pg)
 {
+    ngx_socket_t       s;
     ngx_connection_t  *c;
 
-    c = ngx_get_connection(PQsocket(pg->conn), ngx_cycle->log);
+    /*
+     * A number of our own for the socket: libpq closes its one as soon as it
+     * sees that the server went, while epoll still has it.
+     */
+
+    s = fcntl(PQsocket(pg->conn), F_DUPFD_CLOEXEC, 0);
+    if (s == (ngx_socket_t) -1) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_errno,
+                      "mesh db: no file descriptor for the connection");
+        return NGX_ERROR;
+    }
+
+    c = ngx_get_connection(s, ngx_cycle->log);
     if (c == NULL) {
+        (void) close(s);
         return NGX_ERROR;
     }
 
@@ -332,6 +346,7 @@ ngx_mesh_pg_attach(ngx_mesh_pg_t *pg)
 
     if (ngx_add_event(c->read, NGX_READ_EVENT, NGX_LEVEL_EVENT) != NGX_OK) {
         ngx_free_connection(c);
+        (void) close(s);
         return NGX_ERROR;
     }
 
@@ -924,10 +939,10 @@ ngx_mesh_pg_lost(ngx_mesh_pg_t *pg, const char *why)
 }
 
 
-/* libpq owns the socket: nginx lets go of it first */
 static void
 ngx_mesh_pg_close(ngx_mesh_pg_t *pg)
 {
+    ngx_socket_t       s;
     ngx_connection_t  *c;
 
     c = pg->c;
@@ -952,8 +967,10 @@ ngx_mesh_pg_close(ngx_mesh_pg_t *pg)
         c->read->closed = 1;
         c->write->closed = 1;
 
+        s = c->fd;
         ngx_free_connection(c);
         c->fd = (ngx_socket_t) -1;
+        (void) close(s);
 
         pg->c = NULL;
     }
