@@ -324,8 +324,7 @@ check-asan: test-build                  ## the same under ASan and UBSan
 
 LINT_C = $(filter %.c,$(MODSRC)) $(PROTO_C) $(SIGNER) $(ADMIN) \
          $(wildcard t/unit/*.c t/fuzz/*.c)
-# clang-tidy has findings in the modules that are not looked through yet
-TIDY_C = $(PROTO_C) $(SIGNER) $(wildcard t/unit/*.c t/fuzz/*.c)
+TIDY_C = $(LINT_C)
 SHELLS = .ci/run $(shell find conf t -name '*.sh' -not -path '*/node_modules/*')
 
 lint:                                   ## layers, C, shell, TypeScript

@@ -895,7 +895,7 @@ mesh_admin_signer_hash(const char *path, unsigned char *hash, char *error,
 
     memset(&sun, 0, sizeof(sun));
     sun.sun_family = AF_UNIX;
-    strcpy(sun.sun_path, path);
+    memcpy(sun.sun_path, path, strlen(path) + 1);
     tv.tv_sec = 10;
     tv.tv_usec = 0;
 

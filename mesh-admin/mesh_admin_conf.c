@@ -56,8 +56,14 @@ mesh_admin_conf_read(mesh_admin_conf_t *conf, const char *file)
 
     if (slash) {
         *slash = '\0';
+
     } else {
-        strcpy(prefix, ".");
+        free(prefix);
+        prefix = strdup(".");
+
+        if (prefix == NULL) {
+            return -1;
+        }
     }
 
     r.conf = conf;
@@ -126,7 +132,7 @@ mesh_admin_conf_text(mesh_admin_reader_t *r, const char *p, const char *file)
     static char  skipped[MESH_ADMIN_WORD];
     char       (*words)[MESH_ADMIN_WORD];
 
-    words = malloc(MESH_ADMIN_WORDS * sizeof(*words));
+    words = calloc(MESH_ADMIN_WORDS, sizeof(*words));
     if (words == NULL) {
         return -1;
     }

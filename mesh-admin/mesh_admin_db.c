@@ -451,6 +451,11 @@ mesh_admin_db_value(mesh_admin_db_t *db, int row, int col)
         return PQgetvalue(db->result, row, col);
     }
 
+    if (db->value == NULL || row >= db->rows || col >= db->cols) {
+        return "";
+    }
+
+    /* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): all are set */
     s = db->value[row * db->cols + col];
 
     return s ? s : "";

@@ -417,7 +417,10 @@ ngx_mesh_relay_viewer(void *data, ngx_mesh_auth_t *who, const char *cause,
     }
 
     if (rc == NGX_OK) {
-        (void) ngx_mesh_relay_arg(r, "id", &id);
+        rc = ngx_mesh_relay_arg(r, "id", &id);
+    }
+
+    if (rc == NGX_OK) {
         ngx_mesh_relay_key(half, &id);
         rc = ngx_mesh_relay_allowed(half);
     }

@@ -390,6 +390,7 @@ ngx_mesh_control_close(ngx_mesh_session_t *s)
     while (!ngx_queue_empty(&b->commands)) {
         q = ngx_queue_head(&b->commands);
         ctl = ngx_queue_data(q, ngx_mesh_ctl_t, queue);
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
         ngx_queue_remove(q);
         ctl->b = NULL;
     }

@@ -73,12 +73,12 @@ typedef enum {
 typedef struct {
     const char                *action;
     const ngx_mesh_ctl_arg_t  *args;
+    void                     (*handler)(ngx_mesh_ctl_t *ctl);
+    const char                *unknown;   /* result: not there or not seen */
+    const char                *denied;    /* result: seen, right lacking */
     ngx_mesh_ctl_object_e      object;
     uint32_t                   right;     /* any of these on it; 0: visible */
     uint32_t                   site;      /* any of these; 0: none needed */
-    const char                *unknown;   /* result: not there or not seen */
-    const char                *denied;    /* result: seen, right lacking */
-    void                     (*handler)(ngx_mesh_ctl_t *ctl);
     uint32_t                   flags;
 } ngx_mesh_ctl_action_t;
 

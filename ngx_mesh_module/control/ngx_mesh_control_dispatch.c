@@ -39,8 +39,8 @@
 
 #undef ACTION
 #define ACTION(action, handler, object, right, site, unknown, denied, flags)  \
-    { #action, ngx_mesh_ctl_args_##action, NGX_MESH_CTL_##object, right,      \
-      site, unknown, denied, ngx_mesh_ctl_do_##handler, flags },
+    { #action, ngx_mesh_ctl_args_##action, ngx_mesh_ctl_do_##handler,         \
+      unknown, denied, NGX_MESH_CTL_##object, right, site, flags },
 
 #define NOINFO           NGX_MESH_CTL_NOINFO
 #define OWN              NGX_MESH_CTL_OWN
@@ -67,7 +67,7 @@
 
 static const ngx_mesh_ctl_action_t  ngx_mesh_ctl_actions[] = {
 #include "ngx_mesh_control_table.h"
-    { NULL, NULL, 0, 0, 0, NULL, NULL, NULL, 0 }
+    { NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0 }
 };
 
 
@@ -638,6 +638,11 @@ ngx_mesh_ctl_resolve_note(ngx_mesh_ctl_t *ctl)
 
     id = ngx_mesh_ctl_value(ctl, "id")->s;
     ctl->asked = id;
+
+    if (id.data == NULL) {
+        ngx_mesh_ctl_result(ctl, ctl->row->unknown);
+        return NGX_DONE;
+    }
 
     if (id.len == ctl->user.len + 1 && id.data[0] == 'p'
         && ngx_memcmp(id.data + 1, ctl->user.data, ctl->user.len) == 0)

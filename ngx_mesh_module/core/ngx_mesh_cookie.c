@@ -678,7 +678,6 @@ ngx_mesh_password_check(ngx_mesh_password_ctx_t *ctx)
     last = p + pw->stored.len;
 
     len = sizeof(NGX_MESH_PASSWORD_SCHEME) - 1;
-    rounds = 0;
     hash.len = 0;
     cost = 0;
 

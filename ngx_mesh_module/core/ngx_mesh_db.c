@@ -671,7 +671,10 @@ ngx_mesh_db_late_pack(ngx_mesh_db_req_t *q, const ngx_str_t *key)
                                   : NGX_MESH_DB_NULL;
 
             p = ngx_cpymem(p, &len, sizeof(uint32_t));
-            p = ngx_cpymem(p, st->arg[n].data, st->arg[n].len);
+
+            if (st->arg[n].data) {
+                p = ngx_cpymem(p, st->arg[n].data, st->arg[n].len);
+            }
         }
     }
 
@@ -1215,6 +1218,7 @@ ngx_mesh_db_exit(ngx_cycle_t *cycle)
 
     while (!ngx_queue_empty(&late)) {
         head = ngx_queue_head(&late);
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
         ngx_queue_remove(head);
         q = ngx_queue_data(head, ngx_mesh_db_req_t, queue);
         ngx_destroy_pool(q->pool);

@@ -938,6 +938,7 @@ ngx_mesh_model_destroy(ngx_mesh_model_t *m)
 
         while (!ngx_queue_empty(&list->list)) {
             head = ngx_queue_head(&list->list);
+            /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the head is another */
             ngx_queue_remove(head);
             ngx_free(ngx_queue_data(head, ngx_mesh_member_t, queue));
         }
@@ -1429,6 +1430,7 @@ ngx_mesh_member_drop(ngx_mesh_model_t *m, int64_t account_id)
 
     while (list && !ngx_queue_empty(&list->list)) {
         head = ngx_queue_head(&list->list);
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the head is another */
         ngx_queue_remove(head);
         ngx_free(ngx_queue_data(head, ngx_mesh_member_t, queue));
     }

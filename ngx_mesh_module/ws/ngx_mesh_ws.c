@@ -552,8 +552,10 @@ ngx_mesh_ws_collect(ngx_mesh_session_t *s, mesh_ws_event_t *ev)
         s->msg_size = size;
     }
 
-    ngx_memcpy(s->msg + s->msg_len, ev->data, ev->size);
-    s->msg_len += ev->size;
+    if (s->msg && ev->size) {
+        ngx_memcpy(s->msg + s->msg_len, ev->data, ev->size);
+        s->msg_len += ev->size;
+    }
 
     return NGX_OK;
 }
@@ -572,6 +574,7 @@ ngx_mesh_ws_message(ngx_mesh_session_t *s, mesh_ws_event_t *ev)
     fixed = NULL;
 
     if (data == NULL) {
+        none[0] = '\0';
         data = none;
         len = 0;
     }
