@@ -181,9 +181,8 @@ kill 'KILL', $workers[0];
 my $ended = 0;
 for (@relays) {
     my ($a, $b) = @$_;
-    # both ends or none
-    my ($x, $y) = map { gone($_) } $a, $b;
-    $ended++ if $x == $y;
+    # both ends or none, as soon as the other worker has seen it
+    $ended++ if eval { $mesh->wait_for('both', sub { gone($a) == gone($b) }) };
 }
 is($ended, 8, 'S-26: a relay of a dead worker ends on both sides, others stay');
 
@@ -294,13 +293,15 @@ sub memory {
 
 sub gone {
     my ($ws) = @_;
+    return 1 if $ws->{gone};
     my $token = Mesh::Agent::random(8);
-    $ws->ping($token) or return 1;
-    while (my $f = $ws->read_frame(3)) {
-        return 1 if $f->{opcode} == 8;
-        return 0 if $f->{opcode} == 10;
+    if ($ws->ping($token)) {
+        while (my $f = $ws->read_frame(3)) {
+            last if $f->{opcode} == 8;
+            return 0 if $f->{opcode} == 10;
+        }
     }
-    return 1;
+    return $ws->{gone} = 1;
 }
 
 sub metric {
