@@ -189,11 +189,14 @@ ngx_mesh_sqlite_open_one(ngx_mesh_sqlite_t *h, ngx_mesh_db_state_t *state)
         rc = sqlite3_busy_timeout(h->db, NGX_MESH_SQLITE_BUSY);
     }
 
+    /* 512 KB of pages: each worker has two of these, and the system the rest */
+
     if (rc == SQLITE_OK) {
         rc = sqlite3_exec(h->db, "PRAGMA journal_mode = WAL;"
                                  "PRAGMA synchronous = NORMAL;"
                                  "PRAGMA foreign_keys = ON;"
                                  "PRAGMA journal_size_limit = 67108864;"
+                                 "PRAGMA cache_size = -512;"
                                  "PRAGMA trusted_schema = OFF;",
                           NULL, NULL, NULL);
     }

@@ -139,7 +139,7 @@ test('the console answers', async () => {
     assert.equal(await page.getByLabel('Command for the agent').inputValue(), '');
 });
 
-test('a name is changed where it stands, and the list and the title have it', async () => {
+test('S-11: a name that is markup is shown as it is, in the list and in the title', async () => {
     await hash(device('settings'));
     await page.getByLabel('Name', { exact: true }).fill('<img src=x onerror=alert(1)>');
     await page.getByRole('button', { name: 'Save' }).click();
@@ -227,7 +227,7 @@ test('removing a device asks first, with the focus on the safe answer', async ()
     assert.equal(await page.getByRole('heading', { name: 'edge-01' }).count(), 1);
 });
 
-test('nothing of this broke the content policy, called another host or threw', () => {
+test('S-12: nothing of this broke the content policy, called another host, or threw', () => {
     assert.deepEqual(faults, []);
 });
 

@@ -89,6 +89,16 @@ export class Groups extends Store {
         this.changed();
     }
 
+    /** What an answer to `createmesh` says; the event may come before or after it. */
+    made(reply: Message, name: string): string {
+        const id = shortId(str(reply['meshid']));
+        if (id && !this.byId.has(id)) {
+            this.#put({ _id: id, name, mtype: 2, links: reply['links'] ?? {} });
+            this.changed();
+        }
+        return id;
+    }
+
     #put(mesh: Record<string, unknown>): void {
         const id = shortId(str(mesh['_id']) || str(mesh['meshid']));
         if (!id) {

@@ -218,13 +218,10 @@ export async function newGroup(): Promise<void> {
             }
             const desc = value(form, 'gdesc').trim();
             const reply = await mesh.actions.ask('createmesh', { meshname: name, meshtype: 2, ...(desc ? { desc } : {}) });
-            made = String(reply['meshid'] ?? '');
-            if (made && !mesh.groups.get(made.slice(made.lastIndexOf('/') + 1))) {
-                await mesh.groups.load();
-            }
+            made = mesh.groups.made(reply, name);
         },
     });
     if (yes && made) {
-        location.hash = `#/groups/${encodeURIComponent(made.slice(made.lastIndexOf('/') + 1))}`;
+        location.hash = `#/groups/${encodeURIComponent(made)}`;
     }
 }

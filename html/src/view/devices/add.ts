@@ -49,10 +49,8 @@ class MeshAdd extends Part {
         }
         this.#making = true;
         try {
-            await this.mesh.actions.ask('createmesh', { meshname: t('My devices'), meshtype: 2 });
-            if (!this.mesh.groups.byId.size) {
-                await this.mesh.groups.load();
-            }
+            const name = t('My devices');
+            this.mesh.groups.made(await this.mesh.actions.ask('createmesh', { meshname: name, meshtype: 2 }), name);
         } catch (error) {
             this.#error = errorText(error);
         }

@@ -151,7 +151,6 @@ class MeshMembers extends Part {
                 await this.mesh.actions.ask('addmeshuser', { meshid: this.mesh.account.groupId(group.id), userid: id, meshadmin: rights });
                 this.#changed.delete(id);
             }
-            await this.mesh.groups.load();
         } catch (error) {
             this.#error = errorText(error);
         }
@@ -171,7 +170,6 @@ class MeshMembers extends Part {
         });
         if (yes) {
             this.#changed.delete(id);
-            await this.mesh.groups.load().catch(() => {});
         }
     }
 
@@ -198,7 +196,6 @@ class MeshMembers extends Part {
                     throw new Error(t('The user name is missing.'));
                 }
                 await this.mesh.actions.ask('addmeshuser', { meshid: this.mesh.account.groupId(group.id), usernames: [name], meshadmin: (LEVELS[level] ?? LEVELS.see) >>> 0 });
-                await this.mesh.groups.load();
             },
         });
     }
