@@ -75,6 +75,9 @@ sub server {
     ($s{mesh}) = $out =~ m{([A-Za-z0-9\@\$]{64})}
         or die "mesh-admin group add: $out\n";
 
+    # workers look for what mesh-admin changed every five seconds
+    sleep 6;
+
     chomp($s{nginx} = read_file("$data/run/nginx.pid"));
     ($s{signer}) = grep { read_file("/proc/$_/cmdline") =~ /\0\Q$data\E/ }
                    split ' ', `pgrep -x mesh-signer`;
