@@ -1,6 +1,7 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 import type { Control, Message, PushEvent } from '../wire/control.ts';
 import { FULL } from './rights.ts';
+import { num, str } from './read.ts';
 import { Store } from './store.ts';
 
 export interface WebSession {
@@ -11,9 +12,6 @@ export interface WebSession {
     agent: string;
     current: boolean;
 }
-
-const str = (value: unknown): string => (typeof value === 'string' ? value : '');
-const num = (value: unknown): number => (typeof value === 'number' ? value : 0);
 
 /** The person signed in, what the server says of itself at connect, and chosen views. */
 export class Account extends Store {

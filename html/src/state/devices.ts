@@ -2,6 +2,7 @@
 import type { Control, Message, PushEvent } from '../wire/control.ts';
 import { shortId } from '../wire/bytes.ts';
 import { fold, type Searchable } from './search.ts';
+import { num, str } from './read.ts';
 import { Store } from './store.ts';
 
 export type DeviceState =
@@ -39,8 +40,6 @@ export interface Device extends Searchable {
 export const UNSTABLE = 6;
 const HOUR = 3_600_000;
 
-const str = (value: unknown): string => (typeof value === 'string' ? value : '');
-const num = (value: unknown): number => (typeof value === 'number' && Number.isFinite(value) ? value : 0);
 const strings = (value: unknown): string[] =>
     (Array.isArray(value) ? value.filter((v): v is string => typeof v === 'string') : []);
 

@@ -1,5 +1,6 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 import type { Control, Message, PushEvent } from '../wire/control.ts';
+import { num, str } from './read.ts';
 import { Store } from './store.ts';
 
 export type EventKind = 'session' | 'rights' | 'device' | 'server' | 'problem' | 'account' | 'run' | 'state';
@@ -18,9 +19,6 @@ export interface LogEvent {
     /** All other members, for the opened line. */
     more: Record<string, unknown>;
 }
-
-const str = (value: unknown): string => (typeof value === 'string' ? value : '');
-const num = (value: unknown): number => (typeof value === 'number' ? value : 0);
 
 const KINDS: Record<string, EventKind> = {
     relaylog: 'session', recording: 'session', endsession: 'session', runcommands: 'run', batchupload: 'run', turnon: 'run', turnoff: 'run',
@@ -67,7 +65,10 @@ export function logged(event: PushEvent): boolean {
     return !event['nolog'] && typeof event['msg'] === 'string' && event['msg'] !== '';
 }
 
-/** The log, newest first, of everything or of one device. */
+/** As many as the server gives at once; more are not kept in the page either. */
+const MOST = 10_000;
+
+/** The log, newest first, of everything or of one device; read anew after a reconnect. */
 export class Events extends Store {
     list: LogEvent[] = [];
     loaded = false;
@@ -75,7 +76,13 @@ export class Events extends Store {
     readonly nodeid: string;
     #control: Control;
     #serial = 0;
+    #limit = 0;
     #listen = (e: Event): void => this.#push((e as CustomEvent<PushEvent>).detail);
+    #state = (): void => {
+        if (this.#control.state.kind === 'live') {
+            void this.#load();
+        }
+    };
 
     constructor(control: Control, nodeid = '') {
         super();
@@ -84,17 +91,30 @@ export class Events extends Store {
     }
 
     start(limit: number): void {
+        this.#limit = limit;
         this.#control.addEventListener('event', this.#listen);
-        void this.load(limit);
+        this.#control.addEventListener('state', this.#state);
+        void this.#load();
     }
 
     stop(): void {
         this.#control.removeEventListener('event', this.#listen);
+        this.#control.removeEventListener('state', this.#state);
     }
 
-    async load(limit: number): Promise<void> {
+    /** Are there older ones than those that were asked for? */
+    get more(): boolean {
+        return this.list.length >= this.#limit && this.#limit < MOST;
+    }
+
+    older(): void {
+        this.#limit = Math.min(MOST, this.#limit * 4);
+        void this.#load();
+    }
+
+    async #load(): Promise<void> {
         try {
-            this.read(await this.#control.ask('events', this.nodeid ? { nodeid: this.nodeid, limit } : { limit }));
+            this.read(await this.#control.ask('events', { ...(this.nodeid ? { nodeid: this.nodeid } : {}), limit: this.#limit }));
             this.error = '';
         } catch (error) {
             this.error = error instanceof Error ? error.message : String(error);
@@ -113,7 +133,7 @@ export class Events extends Store {
         if (!logged(event) || (this.nodeid && event.nodeid !== this.nodeid)) {
             return;
         }
-        this.list = [readEvent({ time: Date.now(), ...event }, ++this.#serial), ...this.list];
+        this.list = [readEvent({ time: Date.now(), ...event }, ++this.#serial), ...this.list].slice(0, MOST);
         this.changed();
     }
 }

@@ -2,6 +2,7 @@
 import type { Control, Message, PushEvent } from '../wire/control.ts';
 import { shortId } from '../wire/bytes.ts';
 import { FULL } from './rights.ts';
+import { num, str } from './read.ts';
 import { Store } from './store.ts';
 
 export interface Link {
@@ -21,9 +22,6 @@ export interface Group {
     creator: string;
     links: Map<string, Link>;
 }
-
-const str = (value: unknown): string => (typeof value === 'string' ? value : '');
-const num = (value: unknown): number => (typeof value === 'number' ? value : 0);
 
 function linksOf(value: unknown): Map<string, Link> {
     const links = new Map<string, Link>();

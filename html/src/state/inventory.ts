@@ -1,19 +1,13 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 import { size } from '../i18n/format.ts';
 import { count, t } from '../i18n/index.ts';
+import { list, num as number, obj, str as text, type Any } from './read.ts';
 
 /* What agents report of themselves, made into lines to read.  All of it is data
    from a peer: a member of another type than expected is as if it were not there. */
 
-type Any = Record<string, unknown>;
-
-const obj = (value: unknown): Any => (value && typeof value === 'object' && !Array.isArray(value) ? value as Any : {});
-const list = (value: unknown): Any[] => (Array.isArray(value) ? value.map(obj) : []);
-const str = (value: unknown): string => (typeof value === 'string' ? value.trim() : '');
-const num = (value: unknown): number => {
-    const n = typeof value === 'string' ? Number.parseFloat(value) : value;
-    return typeof n === 'number' && Number.isFinite(n) ? n : 0;
-};
+const str = (value: unknown): string => text(value).trim();
+const num = (value: unknown): number => number(typeof value === 'string' ? Number.parseFloat(value) : value);
 const words = (parts: readonly (string | false | 0)[]): string => parts.filter(Boolean).join(' · ');
 
 export interface Section {

@@ -1,6 +1,7 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 import type { Control, Message } from '../wire/control.ts';
 import { shortId } from '../wire/bytes.ts';
+import { list, num, obj, str } from './read.ts';
 import { Store } from './store.ts';
 
 export interface Worker {
@@ -63,11 +64,6 @@ export interface Sample {
 const EVERY = 5000;
 const SAMPLES = 181;    // 15 minutes
 
-type Any = Record<string, unknown>;
-const str = (value: unknown): string => (typeof value === 'string' ? value : '');
-const num = (value: unknown): number => (typeof value === 'number' && Number.isFinite(value) ? value : 0);
-const obj = (value: unknown): Any => (value && typeof value === 'object' ? value as Any : {});
-const list = (value: unknown): Any[] => (Array.isArray(value) ? value.map(obj) : []);
 const numbers = (value: unknown): Record<string, number> =>
     Object.fromEntries(Object.entries(obj(value)).filter(([, v]) => typeof v === 'number')) as Record<string, number>;
 const strings = (value: unknown): Record<string, string> =>

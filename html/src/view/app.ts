@@ -8,7 +8,7 @@ import { refusedWords } from './server/reasons.ts';
 import { define, Part } from './element.ts';
 import type { IconName } from './icons.ts';
 import { logo } from './logo.ts';
-import { btn, icon, mark } from './ui.ts';
+import { btn, icon, loading, mark, notLoaded } from './ui.ts';
 import './door/door.ts';
 import './devices/devices.ts';
 
@@ -226,12 +226,10 @@ class MeshApp extends Part {
                 <p>${btn(t('Sign in again'), { kind: 'primary', click: () => location.reload() })}</p></div>`;
         }
         if (this.#failed) {
-            return html`<div class="gone"><h1>${t('This page did not load')}</h1>
-                <p>${t('A part of it could not be fetched: the server was updated, or the network is away.')}</p>
-                <p>${btn(t('Load again'), { kind: 'primary', click: () => location.reload() })}</p></div>`;
+            return notLoaded();
         }
         if (!this.#ready.has(page)) {
-            return html`<div class="loading" role="status"><span class="off-screen">${t('Loading')}</span></div>`;
+            return loading();
         }
         switch (page) {
         case 'device': return html`<mesh-device .deviceId=${id} .tab=${tab || 'overview'}></mesh-device>`;

@@ -47,7 +47,6 @@ export abstract class Part extends LitElement {
     }
 
     protected again = (): void => this.requestUpdate();
-
 }
 
 export function define(name: string, part: CustomElementConstructor): void {

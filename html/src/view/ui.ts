@@ -140,4 +140,11 @@ export async function copy(text: string, event: Event): Promise<void> {
     }
 }
 
+export const loading = (): TemplateResult => html`<div class="loading" role="status"><span class="off-screen">${t('Loading')}</span></div>`;
+
+/** In the place of a part of the page that could not be fetched. */
+export const notLoaded = (): TemplateResult => html`<div class="gone"><h1>${t('This page did not load')}</h1>
+    <p>${t('A part of it could not be fetched: the server was updated, or the network is away.')}</p>
+    <p>${btn(t('Load again'), { kind: 'primary', click: () => location.reload() })}</p></div>`;
+
 export const errorText = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -7,7 +7,7 @@ import { t } from '../../i18n/index.ts';
 import { duration, exact } from '../../i18n/format.ts';
 import { sessionWords } from '../devices/says.ts';
 import { define, Part } from '../element.ts';
-import { btn, icon, mark, STATES } from '../ui.ts';
+import { btn, icon, loading, mark, notLoaded, STATES } from '../ui.ts';
 import { editTags, move, powerItems, powerSelected, remove, whyNot } from '../verbs.ts';
 import { rename, sendMessage, openUrl } from './verbs.ts';
 import './overview.ts';
@@ -82,7 +82,7 @@ class MeshDevice extends Part {
         if (!device) {
             return this.mesh.devices.loaded ? html`<div class="gone"><h1>${t('This device is not here')}</h1>
                 <p>${t('It was removed, or it is in a group that this account does not see.')}</p>
-                <p><a class="b" href="#/devices">${t('All devices')}</a></p></div>` : html`<div class="loading" role="status"><span class="off-screen">${t('Loading')}</span></div>`;
+                <p><a class="b" href="#/devices">${t('All devices')}</a></p></div>` : loading();
         }
         const rights = this.mesh.rightsOn(this.deviceId);
         const tabs = TABS.filter((tab) => tab.may(rights));
@@ -93,10 +93,8 @@ class MeshDevice extends Part {
             ${this.#header(device, now)}
             <nav class="tabs" aria-label=${t('Device')}>${tabs.map((tab) => html`<a href=${href('device', device.id, tab.id)}
                 aria-current=${tab.id === now.id ? 'page' : nothing}>${t(tab.title)}${this.#dot(tab.id)}</a>`)}</nav>
-            ${this.#failed === now.id ? html`<div class="gone"><h2>${t('This page did not load')}</h2>
-                <p>${t('A part of it could not be fetched: the server was updated, or the network is away.')}</p>
-                <p>${btn(t('Load again'), { click: () => location.reload() })}</p></div>`
-                : this.#ready.has(now.id) ? now.view(device.id) : html`<div class="loading" role="status"><span class="off-screen">${t('Loading')}</span></div>`}
+            ${this.#failed === now.id ? notLoaded()
+                : this.#ready.has(now.id) ? now.view(device.id) : loading()}
         </div>`;
     }
 

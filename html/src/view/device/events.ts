@@ -3,11 +3,10 @@ import { html, type TemplateResult } from 'lit';
 import { Events } from '../../state/events.ts';
 import { t } from '../../i18n/index.ts';
 import { define, Part } from '../element.ts';
-import { rows } from '../events/rows.ts';
-import { btn, note } from '../ui.ts';
+import { older, rows } from '../events/rows.ts';
+import { loading, note } from '../ui.ts';
 
 const FIRST = 200;
-const MOST = 10_000;
 
 /** What happened to one device. */
 class MeshDeviceEvents extends Part {
@@ -15,7 +14,6 @@ class MeshDeviceEvents extends Part {
     declare deviceId: string;
     #log: Events | null = null;
     #open = '';
-    #limit = FIRST;
 
     protected override end(): void {
         this.#log?.stop();
@@ -28,8 +26,7 @@ class MeshDeviceEvents extends Part {
             this.#log?.stop();
             this.#log = new Events(this.mesh.control, nodeid);
             this.#log.addEventListener('change', this.again);
-            this.#limit = FIRST;
-            this.#log.start(this.#limit);
+            this.#log.start(FIRST);
         }
     }
 
@@ -37,7 +34,7 @@ class MeshDeviceEvents extends Part {
         const log = this.#log;
 
         if (!log?.loaded) {
-            return html`<div class="loading" role="status"><span class="off-screen">${t('Loading')}</span></div>`;
+            return loading();
         }
         if (log.error) {
             return html`<div class="pad">${note('fault', 'circle-alert', log.error, true)}</div>`;
@@ -48,10 +45,7 @@ class MeshDeviceEvents extends Part {
         return html`<div class="events">${rows({ events: log.list, open: this.#open, here: true, toggle: (key) => {
             this.#open = this.#open === key ? '' : key;
             this.requestUpdate();
-        } })}${log.list.length >= this.#limit && this.#limit < MOST ? html`<p class="further">${btn(t('Show older ones'), { click: () => {
-            this.#limit = Math.min(MOST, this.#limit * 4);
-            void log.load(this.#limit);
-        } })}</p>` : ''}</div>`;
+        } })}${older(log)}</div>`;
     }
 }
 

@@ -6,7 +6,8 @@ import { href } from '../../state/route.ts';
 import { t } from '../../i18n/index.ts';
 import { define, Part } from '../element.ts';
 import type { IconName } from '../icons.ts';
-import { btn, copy, errorText, field, icon, note } from '../ui.ts';
+import { editForm } from '../edit-form.ts';
+import { btn, copy, errorText, icon } from '../ui.ts';
 import { editTags, move, remove, whyNot } from '../verbs.ts';
 import { restartAgentCore } from './verbs.ts';
 
@@ -92,33 +93,27 @@ class MeshDeviceSettings extends Part {
 
     #form(device: Device): TemplateResult {
         const dirty = Object.keys(this.#changes(device)).length > 0;
-        const reason = whyNot([device.id], 'edit') ?? (dirty ? undefined : t('Nothing is changed'));
 
-        return html`<section><h2>${t('What it is called')}</h2><form class="edit" @submit=${(e: Event) => {
-            e.preventDefault();
-            void this.#save(device);
-        }}>
-            ${field({ id: 'sname', label: t('Name'), value: this.#name, max: 128, error: this.#name.trim() ? undefined : t('The device needs a name.'), input: (e) => {
-                this.#name = (e.target as HTMLInputElement).value;
+        return html`<section><h2>${t('What it is called')}</h2>${editForm({
+            id: 's', name: this.#name, desc: this.#desc, nameless: t('The device needs a name.'), error: this.#error, busy: this.#busy, dirty,
+            reason: whyNot([device.id], 'edit'), save: () => void this.#save(device),
+            change: ({ name, desc }) => {
+                this.#name = name ?? this.#name;
+                this.#desc = desc ?? this.#desc;
                 this.requestUpdate();
-            } })}
-            ${field({ id: 'sdesc', label: t('Description'), value: this.#desc, max: 1024, input: (e) => {
-                this.#desc = (e.target as HTMLInputElement).value;
+            },
+            discard: () => {
+                this.#take(device);
                 this.requestUpdate();
-            } })}
-            <fieldset class="kinds"><legend>${t('Kind of machine')}</legend>${KINDS.map(([id, name, i]) => html`<label class="kind"><input type="radio" name="icon" .checked=${
+            },
+            more: html`<fieldset class="kinds"><legend>${t('Kind of machine')}</legend>${KINDS.map(([id, name, i]) => html`<label class="kind"><input type="radio" name="icon" .checked=${
                 id === this.#icon} @change=${() => {
                     this.#icon = id;
                     this.requestUpdate();
-                }}>${icon(i)}<span>${t(name)}</span></label>`)}</fieldset>
-            ${this.#error ? note('fault', 'circle-alert', this.#error, true) : nothing}
-            <p class="go">${btn(t('Save'), { kind: 'primary', type: 'submit', busy: this.#busy, reason })}${
-                dirty ? btn(t('Discard'), { click: () => {
-                    this.#take(device);
-                    this.requestUpdate();
-                } }) : nothing}<span class="quiet" role="status">${this.#saved && !dirty ? t('Saved') : ''}</span><span class="grow"></span>${
-                btn(t('Tags…'), { i: 'tag', reason: whyNot([device.id], 'edit'), click: () => void editTags([device.id]) })}</p>
-        </form></section>`;
+                }}>${icon(i)}<span>${t(name)}</span></label>`)}</fieldset>`,
+            end: html`<span class="quiet" role="status">${this.#saved && !dirty ? t('Saved') : ''}</span><span class="grow"></span>${
+                btn(t('Tags…'), { i: 'tag', reason: whyNot([device.id], 'edit'), click: () => void editTags([device.id]) })}`,
+        })}</section>`;
     }
 
     async #save(device: Device): Promise<void> {

@@ -8,7 +8,7 @@ import { href } from '../../state/route.ts';
 import { count, num, t } from '../../i18n/index.ts';
 import { define, Part } from '../element.ts';
 import type { IconName } from '../icons.ts';
-import { btn, icon, mark, STATES, strip, tag } from '../ui.ts';
+import { btn, icon, loading, mark, STATES, strip, tag } from '../ui.ts';
 import { devicesOf, editTags, move, powerItems, powerSelected, remove, wake, whyNot } from '../verbs.ts';
 import { said } from './says.ts';
 import './add.ts';
@@ -140,8 +140,7 @@ class MeshDevices extends Part {
         const { devices, groups } = this.mesh;
 
         if (!devices.loaded || !groups.loaded) {
-            return html`<div class="devices"><div class="page-head"><h1>${t('Devices')}</h1></div><div class="loading" role="status">
-                <span class="off-screen">${t('Loading')}</span></div></div>`;
+            return html`<div class="devices"><div class="page-head"><h1>${t('Devices')}</h1></div>${loading()}</div>`;
         }
         if (!devices.byId.size) {
             return html`<div class="devices"><mesh-add .first=${true}></mesh-add></div>`;

@@ -5,15 +5,14 @@ import { fold } from '../../state/search.ts';
 import { shortId } from '../../wire/bytes.ts';
 import { count, t } from '../../i18n/index.ts';
 import { define, Part } from '../element.ts';
-import { btn, icon, note } from '../ui.ts';
-import { rows } from './rows.ts';
+import { btn, icon, loading, note } from '../ui.ts';
+import { older, rows } from './rows.ts';
 
 const KINDS: [string, string, EventKind[]][] = [
     ['all', 'All', []], ['sessions', 'Sessions', ['session', 'run']], ['rights', 'Rights and accounts', ['rights', 'account']],
     ['devices', 'Devices', ['device', 'state']], ['server', 'Server', ['server']], ['problems', 'Problems', ['problem']],
 ];
 const FIRST = 300;
-const MOST = 10_000;
 
 /** Who did what: of all that this account may see. */
 class MeshEvents extends Part {
@@ -21,24 +20,18 @@ class MeshEvents extends Part {
     #words = '';
     #kind = 'all';
     #open = '';
-    #limit = FIRST;
 
     protected override begin(): void {
         this.watch(this.mesh.devices, this.mesh.groups);
         this.#log = new Events(this.mesh.control);
         this.#log.addEventListener('change', this.again);
-        this.listen(this.mesh.control, 'state', () => {
-            if (this.mesh.control.state.kind === 'live') {
-                void this.#log?.load(this.#limit);
-            }
-        });
         this.listen(window, 'keydown', (e: KeyboardEvent) => {
             if (e.key === '/' && !/^(?:input|textarea|select)$/i.test((e.target as HTMLElement).tagName) && !e.ctrlKey && !e.metaKey && !e.altKey) {
                 e.preventDefault();
                 this.querySelector<HTMLInputElement>('.q')?.focus();
             }
         });
-        this.#log.start(this.#limit);
+        this.#log.start(FIRST);
     }
 
     protected override end(): void {
@@ -71,7 +64,6 @@ class MeshEvents extends Part {
         const log = this.#log;
         const list = this.#matching();
         const all = log?.list.length ?? 0;
-        const more = all >= this.#limit && this.#limit < MOST;
 
         return html`<div class="events">
             <div class="page-head"><h1>${t('Events')}</h1><span class="quiet">${log?.loaded ? count(all, 'the newest one', 'the newest {n}') : ''}</span><div class="grow"></div>
@@ -93,11 +85,8 @@ class MeshEvents extends Part {
                 this.#open = this.#open === key ? '' : key;
                 this.requestUpdate();
             } }) : log?.loaded ? html`<div class="nothing">${all ? html`${t('No event fits this filter.')} ${btn(t('Clear the filter'), { kind: 'small', click: () => this.#clear() })}`
-                : t('Nothing has happened yet. What people and devices do shows up here as it happens.')}</div>` : html`<div class="loading" role="status"><span class="off-screen">${t('Loading')}</span></div>`}
-            ${more ? html`<p class="further">${btn(t('Show older ones'), { click: () => {
-                this.#limit = Math.min(MOST, this.#limit * 4);
-                void log?.load(this.#limit);
-            } })}</p>` : nothing}
+                : t('Nothing has happened yet. What people and devices do shows up here as it happens.')}</div>` : loading()}
+            ${log ? older(log) : nothing}
         </div>`;
     }
 

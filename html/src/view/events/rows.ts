@@ -1,13 +1,13 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 import { html, nothing, type TemplateResult } from 'lit';
-import { saidOf, type EventKind, type LogEvent } from '../../state/events.ts';
+import { saidOf, type EventKind, type Events, type LogEvent } from '../../state/events.ts';
 import { href } from '../../state/route.ts';
 import { shortId } from '../../wire/bytes.ts';
 import { t } from '../../i18n/index.ts';
 import { clockOf, dayOf, exact } from '../../i18n/format.ts';
 import { mesh } from '../app-state.ts';
 import type { IconName } from '../icons.ts';
-import { icon, mark } from '../ui.ts';
+import { btn, icon, mark } from '../ui.ts';
 
 const SIGNS: Record<EventKind, IconName> = {
     session: 'square-terminal', rights: 'key-round', device: 'pencil', server: 'server', problem: 'triangle-alert', account: 'circle-user',
@@ -64,3 +64,7 @@ function row(event: LogEvent, open: boolean, toggle: (key: string) => void, here
             ${more.map(([key, value]) => html`<dt>${key}</dt><dd><bdi>${said(value)}</bdi></dd>`)}</dl></div></span>` : nothing}
     </div>`;
 }
+
+/** The way to what is not shown yet. */
+export const older = (log: Events): TemplateResult | typeof nothing => (log.more
+    ? html`<p class="further">${btn(t('Show older ones'), { click: () => log.older() })}</p>` : nothing);

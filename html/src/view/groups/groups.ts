@@ -7,7 +7,8 @@ import { count, num, t } from '../../i18n/index.ts';
 import { dateOf } from '../../i18n/format.ts';
 import { ask } from '../dialogs.ts';
 import { define, Part } from '../element.ts';
-import { btn, errorText, field, icon, note } from '../ui.ts';
+import { editForm } from '../edit-form.ts';
+import { btn, errorText, icon } from '../ui.ts';
 import { newGroup } from '../verbs.ts';
 import './members.ts';
 
@@ -109,30 +110,25 @@ class MeshGroups extends Part {
     #settings(group: Group, devices: number): TemplateResult {
         const dirty = Object.keys(this.#changes(group)).length > 0;
 
-        return html`<section><h2>${t('Settings')}</h2><form class="edit" @submit=${(e: Event) => {
-            e.preventDefault();
-            void this.#save(group);
-        }}>
-            ${field({ id: 'gname', label: t('Name'), value: this.#name, max: 128, error: this.#name.trim() ? undefined : t('The group needs a name.'), input: (e) => {
-                this.#name = (e.target as HTMLInputElement).value;
+        return html`<section><h2>${t('Settings')}</h2>${editForm({
+            id: 'g', name: this.#name, desc: this.#desc, nameless: t('The group needs a name.'), error: this.#error, busy: this.#busy, dirty,
+            save: () => void this.#save(group),
+            change: ({ name, desc }) => {
+                this.#name = name ?? this.#name;
+                this.#desc = desc ?? this.#desc;
                 this.requestUpdate();
-            } })}
-            ${field({ id: 'gdesc', label: t('Description'), value: this.#desc, max: 1024, input: (e) => {
-                this.#desc = (e.target as HTMLInputElement).value;
+            },
+            discard: () => {
+                this.#take(group);
                 this.requestUpdate();
-            } })}
-            <fieldset><legend>${t('The person at the device')}</legend>${CONSENT.map(([bit, text]) => html`<label class="check"><input type="checkbox" .checked=${(this.#consent & bit) !== 0}
+            },
+            more: html`<fieldset><legend>${t('The person at the device')}</legend>${CONSENT.map(([bit, text]) => html`<label class="check"><input type="checkbox" .checked=${(this.#consent & bit) !== 0}
                 @change=${(e: Event) => {
                     this.#consent = (e.target as HTMLInputElement).checked ? this.#consent | bit : this.#consent & ~bit;
                     this.requestUpdate();
-                }}><span>${t(text)}</span></label>`)}</fieldset>
-            ${this.#error ? note('fault', 'circle-alert', this.#error, true) : nothing}
-            <p class="go">${btn(t('Save'), { kind: 'primary', type: 'submit', busy: this.#busy, reason: dirty ? undefined : t('Nothing is changed') })}${dirty
-                ? btn(t('Discard'), { click: () => {
-                    this.#take(group);
-                    this.requestUpdate();
-                } }) : nothing}<span class="grow"></span>${btn(t('Delete the group…'), { kind: 'danger', click: () => void this.#delete(group, devices) })}</p>
-        </form></section>`;
+                }}><span>${t(text)}</span></label>`)}</fieldset>`,
+            end: html`<span class="grow"></span>${btn(t('Delete the group…'), { kind: 'danger', click: () => void this.#delete(group, devices) })}`,
+        })}</section>`;
     }
 
     async #save(group: Group): Promise<void> {

@@ -7,7 +7,7 @@ import { shortId } from '../../wire/bytes.ts';
 import { count, num, t } from '../../i18n/index.ts';
 import { clockOf, dateOf, duration, exact, size } from '../../i18n/format.ts';
 import { define, Part } from '../element.ts';
-import { icon, mark, note, time, type Mark } from '../ui.ts';
+import { icon, loading, mark, note, time, type Mark } from '../ui.ts';
 import { refusedCause, refusedWords } from './reasons.ts';
 
 const DAY = 86_400_000;
@@ -65,7 +65,7 @@ class MeshServer extends Part {
         }
         if (!status) {
             return html`<div class="server"><div class="page-head"><h1>${t('Server')}</h1></div>${error ? html`<div class="pad">${note('fault', 'circle-alert', error, true)}</div>`
-                : html`<div class="loading" role="status"><span class="off-screen">${t('Loading')}</span></div>`}</div>`;
+                : loading()}</div>`;
         }
         return html`<div class="server">
             <div class="page-head"><h1>${t('Server')}</h1><span class="quiet">${[
