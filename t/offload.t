@@ -15,7 +15,7 @@ use IO::Socket::INET;
 use Test::More;
 use Mesh::Agent;
 use Mesh::Control;
-use Mesh::Test;
+use Mesh::Test qw(escape);
 
 my $front = Mesh::Test::port();
 my $plain = Mesh::Test::port();
@@ -85,8 +85,7 @@ my $command = $agent->await('msg')->{json};
 my ($path) = $command->{value} =~ m{^\*(/.*)};
 $path =~ s/([\$\@])/sprintf '%%%02X', ord $1/ge;
 my $cookie = $control->ask({ action => 'authcookie' })->{cookie};
-my ($id, $auth) = map { s/([^A-Za-z0-9])/sprintf '%%%02X', ord $1/ger }
-                  $node->{_id}, $cookie;
+my ($id, $auth) = map { escape($_) } $node->{_id}, $cookie;
 my $viewer = $mesh->ws("/meshrelay.ashx?browser=1&p=1&nodeid=$id&id=abc"
                        . "&auth=$auth");
 my $device = $mesh->ws($path);

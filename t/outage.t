@@ -38,7 +38,7 @@ $mesh->wait_for('the health to say it', sub {
 });
 like($mesh->get('/health.ashx')->{body}, qr/signer/,
      'the health page names what is away');
-ok(alive($there), 'who is online stays');
+ok($there->{ws}->alive, 'who is online stays');
 
 my $waiting = agent('waiting');
 $waiting->connect;
@@ -71,7 +71,7 @@ SKIP: {
         my $r = $mesh->get('/health.ashx');
         return $r->{status} == 503 && $r->{body} =~ /database/;
     });
-    ok(alive($there), 'S-71: agents stay while the database is away');
+    ok($there->{ws}->alive, 'S-71: agents stay while the database is away');
 
     my $reply = $control->ask({ action => 'events', limit => 5 });
     like($reply->{result} // '', qr/\S/, 'S-71: what needs it says that it is away');
@@ -84,7 +84,7 @@ SKIP: {
     $late->await(1);
     $late->verify;
     $late->info;
-    ok(alive($late), 'S-71: an agent that comes is kept waiting');
+    ok($late->{ws}->alive, 'S-71: an agent that comes is kept waiting');
 
     psql("ALTER DATABASE $mesh->{dbname} ALLOW_CONNECTIONS true");
     $mesh->wait_for('health', sub {
@@ -112,17 +112,6 @@ sub agent {
 }
 
 sub eventually { return eval { $mesh->wait_for('it', @_) } }
-
-sub alive {
-    my ($agent) = @_;
-    my $token = Mesh::Agent::random(8);
-    $agent->{ws}->ping($token);
-    while (my $f = $agent->{ws}->read_frame(5)) {
-        return 0 if $f->{opcode} == 8;
-        return 1 if $f->{opcode} == 10;
-    }
-    return 0;
-}
 
 sub psql {
     Mesh::Test::run('psql', '-q', '-h', $ENV{MESH_PG}, '-U', 'mesh', '-d',

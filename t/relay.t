@@ -16,7 +16,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 use Mesh::Agent;
 use Mesh::Control;
-use Mesh::Test;
+use Mesh::Test qw(escape);
 
 my $mesh = Mesh::Test->new(server => 'mesh_relay_wait 3s; '
                               . 'mesh_limit relay per=user 1000;');
@@ -60,7 +60,7 @@ for (@pair) {
 }
 is($n, 200, 'each carries both ways, whole and in order, what is its own');
 
-my ($local, $cross) = map { metric($_) } qw(relays_local relays_cross);
+my ($local, $cross) = map { $mesh->metric($_) } qw(relays_local relays_cross);
 ok($local > 0 && $cross > 0 && $local + $cross == 200,
    "halves met in one worker ($local) and in two ($cross)");
 
@@ -183,7 +183,7 @@ my $ended = 0;
 for (@relays) {
     my ($a, $b) = @$_;
     # both ends or none, as soon as the other worker has seen it
-    $ended++ if eval { $mesh->wait_for('both', sub { gone($a) == gone($b) }) };
+    $ended++ if eval { $mesh->wait_for('both', sub { !gone($a) == !gone($b) }) };
 }
 is($ended, 8, 'S-26: a relay of a dead worker ends on both sides, others stay');
 
@@ -192,12 +192,6 @@ done_testing;
 
 
 sub control { return Mesh::Control->new($mesh, @_) }
-
-sub escape {
-    my ($s) = @_;
-    $s =~ s/([^A-Za-z0-9_.-])/sprintf '%%%02X', ord $1/ge;
-    return $s;
-}
 
 sub tunnel {
     my ($agent, $id) = @_;
@@ -294,20 +288,6 @@ sub memory {
 
 sub gone {
     my ($ws) = @_;
-    return 1 if $ws->{gone};
-    my $token = Mesh::Agent::random(8);
-    if ($ws->ping($token)) {
-        while (my $f = $ws->read_frame(3)) {
-            last if $f->{opcode} == 8;
-            return 0 if $f->{opcode} == 10;
-        }
-    }
-    return $ws->{gone} = 1;
+    return $ws->{gone} ||= !$ws->alive(3);
 }
 
-sub metric {
-    my ($name) = @_;
-    my ($value) = $mesh->get('/metrics')->{body}
-                  =~ /^mesh_\Q$name\E_total (\d+)/m;
-    return $value;
-}

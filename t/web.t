@@ -14,7 +14,7 @@ use JSON::PP;
 use Test::More;
 use Time::HiRes qw(time);
 use Mesh::Control;
-use Mesh::Test;
+use Mesh::Test qw(escape);
 
 my $PASSWORD = 'correct horse battery';
 my $mesh = Mesh::Test->new;
@@ -310,8 +310,7 @@ sub live {
 
 sub ticket {
     my ($ticket) = @_;
-    $ticket =~ s/([^A-Za-z0-9])/sprintf '%%%02X', ord $1/ge;
-    my $ws = $mesh->ws("/control.ashx?auth=$ticket");
+    my $ws = $mesh->ws('/control.ashx?auth=' . escape($ticket));
     return $ws->status if $ws->status != 101;
     return first($ws);
 }

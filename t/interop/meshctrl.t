@@ -14,7 +14,7 @@ use File::Copy qw(copy);
 use JSON::PP;
 use Test::More;
 use Mesh::Control;
-use Mesh::Test;
+use Mesh::Test qw(escape);
 
 my $modules = "$Mesh::Test::ROOT/t/node_modules/meshcentral";
 my $meshctrl = $ENV{MESH_MESHCTRL} || "$modules/meshctrl.js";
@@ -37,7 +37,7 @@ my $control = Mesh::Control->new($mesh, 'admin', 'correct horse battery');
 # --- a stock agent, by the .msh
 
 my $dir = "$mesh->{dir}/agent";
-my $query = $short =~ s/([^A-Za-z0-9])/sprintf '%%%02X', ord $1/ger;
+my $query = escape($short);
 mkdir $dir;
 copy($stock, "$dir/meshagent") or die "$stock: $!\n";
 chmod 0755, "$dir/meshagent";

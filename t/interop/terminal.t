@@ -17,7 +17,7 @@ use JSON::PP;
 use MIME::Base64 qw(encode_base64);
 use Test::More;
 use Time::HiRes qw(time);
-use Mesh::Test;
+use Mesh::Test qw(escape);
 
 my $stock = $ENV{MESH_STOCK_AGENT}
     || "$Mesh::Test::ROOT/t/node_modules/meshcentral/agents/meshagent_x86-64";
@@ -137,14 +137,14 @@ is($viewer->closed, 1000, 'it closes');
 
 # --- reconnect, without a signature of ours
 
-my $signed = metric('mesh_sign_requests_total');
+my $signed = $mesh->metric('sign_requests');
 $mesh->stop_pid($agent, 'KILL');
 wait_event(sub { $_[0]{action} eq 'nodeconnect' && $_[0]{conn} == 0 });
 ($agent, my $again) = agent_start();
 is($again, $node, 'it comes back as the same device');
-is(metric('mesh_handshakes_skipped_total') > 0 ? 1 : 0, 1,
+is($mesh->metric('handshakes_skipped') > 0 ? 1 : 0, 1,
    'knowing the certificate already');
-is(metric('mesh_sign_requests_total'), $signed,
+is($mesh->metric('sign_requests'), $signed,
    'which costs no signature');
 
 # --- stored
@@ -159,13 +159,6 @@ ok($info->{hardware}{identifiers}, 'its hardware is stored');
 $mesh->stop_pid($agent, 'KILL');
 $mesh->stop;
 done_testing;
-
-
-sub escape {
-    my ($s) = @_;
-    $s =~ s/([^A-Za-z0-9_.-])/sprintf '%%%02X', ord $1/ge;
-    return $s;
-}
 
 sub control {
     my $ws = $mesh->ws('/control.ashx', headers => { 'x-meshauth' =>
@@ -246,8 +239,3 @@ sub shell_until {
     return $text;
 }
 
-sub metric {
-    my ($name) = @_;
-    my ($n) = $mesh->get('/metrics')->{body} =~ /^\Q$name\E (\d+)/m;
-    return $n;
-}

@@ -150,6 +150,15 @@ sub info {
                   . $a{name});
 }
 
+# from its first message to its last, with a proof as asked for
+sub prove {
+    my ($self, %proof) = @_;
+    $self->request;
+    $self->await(1);
+    $self->verify(%proof);
+    $self->info;
+}
+
 # --- all of them, as the stock agent does; true when it is let in
 
 sub online {

@@ -18,6 +18,7 @@ use warnings;
 
 use Carp qw(croak);
 use Cwd qw(abs_path);
+use Exporter qw(import);
 use File::Basename qw(dirname);
 use File::Path qw(make_path remove_tree);
 use File::Temp qw(tempdir);
@@ -33,6 +34,7 @@ use Mesh::WebSocket;
 
 our $ROOT = abs_path(dirname(__FILE__) . '/../../..');
 our $DEADLINE = 20;
+our @EXPORT_OK = qw(escape);
 
 # a server that closes first must not end the test
 $SIG{PIPE} = 'IGNORE';
@@ -316,6 +318,20 @@ sub unchunk {
         pos($in) = pos($in) + $n + 2;
     }
     return $out;
+}
+
+# a counter
+sub metric {
+    my ($self, $name) = @_;
+    my ($n) = $self->get('/metrics')->{body} =~ /^mesh_\Q$name\E_total (\d+)/m;
+    return $n;
+}
+
+# as a value in an address
+sub escape {
+    my ($text) = @_;
+    $text =~ s/([^A-Za-z0-9_.-])/sprintf '%%%02X', ord $1/ge;
+    return $text;
 }
 
 # alerts of these patterns are expected

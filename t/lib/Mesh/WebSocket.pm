@@ -111,6 +111,19 @@ sub text { my ($self, $data) = @_; return $self->raw($self->frame(1, $data)) }
 sub binary { my ($self, $data) = @_; return $self->raw($self->frame(2, $data)) }
 sub ping { my ($self, $data) = @_; return $self->raw($self->frame(9, $data // '')) }
 
+# its pong, which comes after all that was sent before it was read
+sub alive {
+    my ($self, $seconds) = @_;
+    my $token = join '', map { chr int rand 256 } 1 .. 8;
+
+    $self->ping($token) or return 0;
+    while (my $f = $self->read_frame($seconds)) {
+        return 0 if $f->{opcode} == 8;
+        return 1 if $f->{opcode} == 10 && $f->{data} eq $token;
+    }
+    return 0;
+}
+
 # the next frame: { opcode, fin, data }; undef at the end or the deadline
 sub read_frame {
     my ($self, $seconds) = @_;
