@@ -42,28 +42,17 @@ int
 mesh_admin_conf_read(mesh_admin_conf_t *conf, const char *file)
 {
     int                  rc;
-    char                *slash, *prefix;
+    char                *prefix;
+    const char          *slash;
     mesh_admin_reader_t  r;
 
     memset(conf, 0, sizeof(mesh_admin_conf_t));
 
-    prefix = strdup(file);
+    slash = strrchr(file, '/');
+    prefix = slash ? strndup(file, slash - file) : strdup(".");
+
     if (prefix == NULL) {
         return -1;
-    }
-
-    slash = strrchr(prefix, '/');
-
-    if (slash) {
-        *slash = '\0';
-
-    } else {
-        free(prefix);
-        prefix = strdup(".");
-
-        if (prefix == NULL) {
-            return -1;
-        }
     }
 
     r.conf = conf;

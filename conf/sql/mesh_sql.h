@@ -35,6 +35,13 @@
 #define MESH_SQL_WAIT        8
 
 
+/* what is read of an event, by the name that its table has there */
+#define MESH_SQL_EVENT(event)                                                 \
+    "SELECT at, kind, action, msgid, text, args, doc, account_id,"            \
+    " device_group_id, device_id, (SELECT wire_id FROM device d"              \
+    " WHERE d.device_id = " event ".device_id)"
+
+
 #define MESH_SQL_TABLE(MESH_SQL_ROW)                                          \
                                                                               \
 /* the back ends themselves */                                                \
@@ -495,22 +502,16 @@ MESH_SQL_ROW(CTL_LOGINS, 1, 0,                                                \
                                                                               \
 /* events, newest first: device or account, how many, an action or '' */      \
 MESH_SQL_ROW(CTL_EVENTS_DEVICE, 3, 0,                                         \
-    "SELECT at, kind, action, msgid, text, args, doc, account_id,"            \
-    " device_group_id, device_id"                                             \
-    ", (SELECT wire_id FROM device d WHERE d.device_id = event.device_id)"    \
+    MESH_SQL_EVENT("event")                                                   \
     " FROM event WHERE device_id = ?1 AND (?3 = '' OR action = ?3)"           \
     " ORDER BY at DESC, event_id DESC LIMIT CAST(?2 AS integer)",             \
-    "SELECT at, kind, action, msgid, text, args, doc, account_id,"            \
-    " device_group_id, device_id"                                             \
-    ", (SELECT wire_id FROM device d WHERE d.device_id = event.device_id)"    \
+    MESH_SQL_EVENT("event")                                                   \
     " FROM event WHERE device_id = ?1"                                        \
     " AND (?3::text = '' OR action = ?3::text)"                               \
     " ORDER BY at DESC, event_id DESC LIMIT ?2::bigint")                      \
                                                                               \
 MESH_SQL_ROW(CTL_EVENTS_ACCOUNT, 3, 0,                                        \
-    "SELECT at, kind, action, msgid, text, args, doc, account_id,"            \
-    " device_group_id, device_id"                                             \
-    ", (SELECT wire_id FROM device d WHERE d.device_id = event.device_id)"    \
+    MESH_SQL_EVENT("event")                                                   \
     " FROM event WHERE event_id IN"                                           \
     " (SELECT * FROM (SELECT event_id FROM event WHERE account_id = ?1"       \
     " AND (?3 = '' OR action = ?3)"                                           \
@@ -519,9 +520,7 @@ MESH_SQL_ROW(CTL_EVENTS_ACCOUNT, 3, 0,                                        \
     " AND (?3 = '' OR action = ?3)"                                           \
     " ORDER BY at DESC, event_id DESC LIMIT CAST(?2 AS integer)))"            \
     " ORDER BY at DESC, event_id DESC LIMIT CAST(?2 AS integer)",             \
-    "SELECT at, kind, action, msgid, text, args, doc, account_id,"            \
-    " device_group_id, device_id"                                             \
-    ", (SELECT wire_id FROM device d WHERE d.device_id = e.device_id)"        \
+    MESH_SQL_EVENT("e")                                                       \
     " FROM ((SELECT * FROM event WHERE account_id = ?1"                       \
     " AND (?3::text = '' OR action = ?3::text)"                               \
     " ORDER BY at DESC, event_id DESC LIMIT ?2::bigint)"                      \
@@ -532,14 +531,10 @@ MESH_SQL_ROW(CTL_EVENTS_ACCOUNT, 3, 0,                                        \
                                                                               \
 /* domain, how many, an action or '' */                                       \
 MESH_SQL_ROW(CTL_EVENTS_DOMAIN, 3, 0,                                         \
-    "SELECT at, kind, action, msgid, text, args, doc, account_id,"            \
-    " device_group_id, device_id"                                             \
-    ", (SELECT wire_id FROM device d WHERE d.device_id = event.device_id)"    \
+    MESH_SQL_EVENT("event")                                                   \
     " FROM event WHERE domain_id = ?1 AND (?3 = '' OR action = ?3)"           \
     " ORDER BY at DESC, event_id DESC LIMIT CAST(?2 AS integer)",             \
-    "SELECT at, kind, action, msgid, text, args, doc, account_id,"            \
-    " device_group_id, device_id"                                             \
-    ", (SELECT wire_id FROM device d WHERE d.device_id = event.device_id)"    \
+    MESH_SQL_EVENT("event")                                                   \
     " FROM event WHERE domain_id = ?1"                                        \
     " AND (?3::text = '' OR action = ?3::text)"                               \
     " ORDER BY at DESC, event_id DESC LIMIT ?2::bigint")                      \
@@ -547,9 +542,7 @@ MESH_SQL_ROW(CTL_EVENTS_DOMAIN, 3, 0,                                         \
 /* account, JSON arrays of groups and devices, how many, an action or '';  */ \
 /* one range of an index for each, merged (data.md 4)                      */ \
 MESH_SQL_ROW(CTL_EVENTS_SCOPE, 5, 0,                                          \
-    "SELECT at, kind, action, msgid, text, args, doc, account_id,"            \
-    " device_group_id, device_id"                                             \
-    ", (SELECT wire_id FROM device d WHERE d.device_id = event.device_id)"    \
+    MESH_SQL_EVENT("event")                                                   \
     " FROM event WHERE event_id IN (SELECT i.value FROM json_each(?2) g,"     \
     " json_each((SELECT json_group_array(event_id) FROM (SELECT event_id"     \
     " FROM event WHERE device_group_id = g.value AND (?5 = '' OR action = ?5)"\
@@ -565,9 +558,7 @@ MESH_SQL_ROW(CTL_EVENTS_SCOPE, 5, 0,                                          \
     " AND (?5 = '' OR action = ?5)"                                           \
     " ORDER BY at DESC, event_id DESC LIMIT CAST(?4 AS integer)))"            \
     " ORDER BY at DESC, event_id DESC LIMIT CAST(?4 AS integer)",             \
-    "SELECT at, kind, action, msgid, text, args, doc, account_id,"            \
-    " device_group_id, device_id"                                             \
-    ", (SELECT wire_id FROM device d WHERE d.device_id = e.device_id)"        \
+    MESH_SQL_EVENT("e")                                                       \
     " FROM (SELECT x.* FROM json_array_elements_text(?2::json) g,"            \
     " LATERAL (SELECT * FROM event WHERE device_group_id = g::bigint"         \
     " AND (?5::text = '' OR action = ?5::text)"                               \
