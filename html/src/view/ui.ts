@@ -46,16 +46,19 @@ export const mark = (state: Mark, label = true): TemplateResult => html`<svg cla
     aria-hidden=${label ? nothing : 'true'}>${SHAPES[state]}</svg>`;
 
 /**
- * Hours as bars: height says how awake, colour only what is unusual.  One path a
- * kind, not one element an hour: there is a strip in every row.
+ * Hours as bars from `foot` up: height says how awake, colour only what is unusual.
+ * One path a kind, not one element an hour: there is a strip in every row.
  */
+export const bars = (hours: readonly Hour[], kinds: readonly [string, number][], step: number, width: number, foot: number): Html[] =>
+    kinds.map(([kind, h], value) => {
+        const d = hours.map((x, i) => (x === value ? `M${i * step} ${foot}v-${h}h${width}v${h}z` : '')).join('');
+        return d ? svg`<path class=${kind} d=${d}/>` : nothing;
+    });
+
 const KINDS: [string, number][] = [['no', 1], ['on', 8], ['sl', 4], ['fl', 8]];
 
 export const strip = (hours: readonly Hour[], label: string): TemplateResult => html`<svg class="strip" viewBox="0 0 96 10"
-    role="img" aria-label=${label}>${KINDS.map(([kind, h], value) => {
-        const d = hours.map((x, i) => (x === value ? `M${i * 4} 9v-${h}h3v${h}z` : '')).join('');
-        return d ? svg`<path class=${kind} d=${d}/>` : nothing;
-    })}</svg>`;
+    role="img" aria-label=${label}>${bars(hours, KINDS, 4, 3, 9)}</svg>`;
 
 export const tag = (text: string): TemplateResult => html`<span class="tag"><bdi>${text}</bdi></span>`;
 

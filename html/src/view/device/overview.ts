@@ -1,16 +1,16 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
-import { html, nothing, svg, type TemplateResult } from 'lit';
+import { html, nothing, type TemplateResult } from 'lit';
 import type { Device } from '../../state/devices.ts';
 import { Events, saidOf } from '../../state/events.ts';
 import { bootOf, inventory, readLoad, volumesOf, type Load, type Section } from '../../state/inventory.ts';
-import { HOUR_MS, hours, spans, type Hour } from '../../state/power.ts';
+import { HOUR_MS, hours, spans } from '../../state/power.ts';
 import { has, R } from '../../state/rights.ts';
 import { href } from '../../state/route.ts';
 import { count, listed, t } from '../../i18n/index.ts';
 import { clockOf, dayOfWeek, duration, exact, size, when, zoneName } from '../../i18n/format.ts';
 import { define, Part } from '../element.ts';
 import { system } from '../devices/devices.ts';
-import { icon, mark, tag } from '../ui.ts';
+import { bars, icon, mark, tag, type Html } from '../ui.ts';
 import { power, whyNot } from '../verbs.ts';
 import { editNote } from './verbs.ts';
 
@@ -19,8 +19,8 @@ const DAY = 24 * HOUR_MS;
 const FULL_AT = 90;
 const LOAD_EVERY = 5000;
 const DAYS = 7;
-
-type Html = TemplateResult | typeof nothing | string;
+/** A day as wide as the page, in the kinds of the strip. */
+const KINDS: [string, number][] = [['no', 1.5], ['on', 12], ['sl', 6], ['fl', 12]];
 
 const fact = (label: string, value: Html, more: Html = nothing): TemplateResult => html`<div><dt>${label}</dt><dd>${value}${
     more === nothing || more === '' ? nothing : html`<small>${more}</small>`}</dd></div>`;
@@ -259,7 +259,8 @@ class MeshOverview extends Part {
         return html`<section><h2>${t('Power')}<span class="sub">${t('last seven days')}, ${zoneName()}</span></h2>
             <div class="week" role="img" aria-label=${t('Power in the last seven days: on for {n} hours', { n: on })}>
                 <div class="ax">${['00:00', '06:00', '12:00', '18:00'].map((text) => html`<span>${text}</span>`)}</div>
-                ${days.map((day) => html`<span>${now - day.at < DAY ? t('Today') : dayOfWeek(day.at)}</span>${dayLine(day.hours)}`)}
+                ${days.map((day) => html`<span>${now - day.at < DAY ? t('Today') : dayOfWeek(day.at)}</span><svg
+                    viewBox="0 0 240 12" preserveAspectRatio="none" aria-hidden="true">${bars(day.hours, KINDS, 10, 9.6, 12)}</svg>`)}
             </div>
             <p class="legend"><span class="on"></span>${t('on')} <span class="sl"></span>${t('asleep')} <span class="fl"></span>${t('unstable')} <span class="no"></span>${t('off')}</p>
         </section>`;
@@ -328,15 +329,6 @@ class MeshOverview extends Part {
             this.#note ? t('edit') : t('write one')}</button>` : nothing}</h2>
             ${this.#note ? html`<p class="memo">${this.#note}</p>` : html`<p class="quiet">${this.#note === null ? t('One moment') : t('None')}</p>`}</section>`;
     }
-}
-
-/** Bars from the foot: height says how awake, colour only what is unusual. */
-function dayLine(list: readonly Hour[]): TemplateResult {
-    const kinds: [string, number][] = [['no', 1.5], ['on', 12], ['sl', 6], ['fl', 12]];
-    return html`<svg viewBox="0 0 240 12" preserveAspectRatio="none" aria-hidden="true">${kinds.map(([kind, h], value) => {
-        const d = list.map((hour, i) => (hour === value ? `M${i * 10} 12v-${h}h9.6v${h}z` : '')).join('');
-        return d ? svg`<path class=${kind} d=${d}/>` : nothing;
-    })}</svg>`;
 }
 
 define('mesh-overview', MeshOverview);
