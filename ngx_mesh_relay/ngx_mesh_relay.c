@@ -991,17 +991,20 @@ ngx_mesh_relay_frame(ngx_mesh_session_t *s, mesh_ws_event_t *ev)
 
     case MESH_WS_DATA:
 
-        /* a device's text need not be UTF-8; a browser would close for it */
-        if (half->text && half->role == NGX_MESH_DEVICE) {
-            mesh_utf8_repair(&half->utf8, ev->data, ev->size, ev->len);
-        }
-
         if (half->out == NULL) {
             half->out = ev->data;
             half->out_last = ev->data;
         }
 
-        half->out_last = ngx_movemem(half->out_last, ev->data, ev->size);
+        (void) mesh_ws_unmask(half->out_last, ev->data, ev->size, ev->mask,
+                              ev->phase);
+
+        /* a device's text need not be UTF-8; a browser would close for it */
+        if (half->text && half->role == NGX_MESH_DEVICE) {
+            mesh_utf8_repair(&half->utf8, half->out_last, ev->size, ev->len);
+        }
+
+        half->out_last += ev->size;
         break;
 
     case MESH_WS_FRAME_END:
@@ -1328,7 +1331,7 @@ ngx_mesh_relay_pipe_send(ngx_mesh_relay_pipe_t *pipe, u_char *data, size_t len)
         return NGX_ERROR;
     }
 
-    if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
+    if (ngx_mesh_pipe_blocked(c, 1) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -1350,8 +1353,8 @@ ngx_mesh_relay_pipe_flush(ngx_mesh_relay_pipe_t *pipe)
         n = c->send(c, b->data + b->pos, b->len - b->pos);
 
         if (n == NGX_AGAIN || n == 0) {
-            return ngx_handle_write_event(c->write, 0) == NGX_OK ? NGX_AGAIN
-                                                                 : NGX_ERROR;
+            return ngx_mesh_pipe_blocked(c, 1) == NGX_OK ? NGX_AGAIN
+                                                         : NGX_ERROR;
         }
 
         if (n < 0) {
@@ -1367,7 +1370,7 @@ ngx_mesh_relay_pipe_flush(ngx_mesh_relay_pipe_t *pipe)
         ngx_memzero(b, sizeof(ngx_mesh_relay_buf_t));
     }
 
-    return NGX_OK;
+    return ngx_mesh_pipe_blocked(c, 0);
 }
 
 

@@ -99,7 +99,16 @@ mesh_ws_parse(mesh_ws_parse_t *st, const mesh_ws_limits_t *lim, uint8_t **pos,
         ev->size = n;
 
         if (st->masked && !st->over) {
-            st->phase = mesh_ws_unmask(*pos, n, st->mask, st->phase) & 3;
+
+            if (lim->keep_mask) {
+                ev->mask = st->mask;
+                ev->phase = st->phase;
+                st->phase = (st->phase + n) & 3;
+
+            } else {
+                st->phase = mesh_ws_unmask(*pos, *pos, n, st->mask, st->phase)
+                            & 3;
+            }
         }
 
         *pos += n;
@@ -372,7 +381,8 @@ mesh_ws_parse_control(mesh_ws_parse_t *st, uint8_t **pos, uint8_t *last,
     st->payload = 0;
 
     if (st->masked) {
-        (void) mesh_ws_unmask(st->control, st->ncontrol, st->mask, 0);
+        (void) mesh_ws_unmask(st->control, st->control, st->ncontrol,
+                              st->mask, 0);
     }
 
     rc = mesh_ws_found(st, ev, MESH_WS_CONTROL);
@@ -446,6 +456,8 @@ mesh_ws_found(const mesh_ws_parse_t *st, mesh_ws_event_t *ev, int what)
     ev->len = 0;
     ev->data = NULL;
     ev->size = 0;
+    ev->mask = NULL;
+    ev->phase = 0;
     ev->code = 0;
 
     return what;
@@ -518,37 +530,45 @@ mesh_ws_write_head(uint8_t *p, uint8_t opcode, int fin, uint64_t len,
 }
 
 
-unsigned
-mesh_ws_unmask(uint8_t *p, size_t size, const uint8_t *mask, unsigned phase)
-{
-    size_t    i;
-    uint8_t   key[8];
-    uint64_t  k, w[4];
+/* vectors: the compiler does not make them of a loop, and each byte counts */
 
-    for (i = 0; i < 8; i++) {
+typedef uint64_t  mesh_ws_lane_t __attribute__((vector_size(16)));
+
+unsigned
+mesh_ws_unmask(uint8_t *dst, const uint8_t *src, size_t size,
+    const uint8_t *mask, unsigned phase)
+{
+    size_t          i;
+    uint8_t         key[16];
+    mesh_ws_lane_t  k, a, b;
+
+    for (i = 0; i < sizeof(key); i++) {
         key[i] = mask[(phase + i) & 3];
     }
 
-    memcpy(&k, key, 8);
+    memcpy(&k, key, sizeof(k));
 
     phase = (unsigned) ((phase + size) & 3);
 
+    /* both are read before one is written: dst may lie just before src */
+
     while (size >= 32) {
-        memcpy(w, p, 32);
+        memcpy(&a, src, 16);
+        memcpy(&b, src + 16, 16);
 
-        w[0] ^= k;
-        w[1] ^= k;
-        w[2] ^= k;
-        w[3] ^= k;
+        a ^= k;
+        b ^= k;
 
-        memcpy(p, w, 32);
+        memcpy(dst, &a, 16);
+        memcpy(dst + 16, &b, 16);
 
-        p += 32;
+        src += 32;
+        dst += 32;
         size -= 32;
     }
 
     for (i = 0; i < size; i++) {
-        p[i] ^= key[i & 7];
+        dst[i] = src[i] ^ key[i & 15];
     }
 
     return phase;

@@ -72,6 +72,7 @@ typedef struct {
     uint64_t    message_max;    /* bytes; 0 = none */
     unsigned    need_mask:1;    /* we are the server; 0: we are the client */
     unsigned    discard_over:1; /* past a maximum: discard, do not fail */
+    unsigned    keep_mask:1;    /* DATA stays masked: see mesh_ws_unmask() */
 } mesh_ws_limits_t;
 
 
@@ -84,10 +85,14 @@ typedef struct {
     uint64_t    len;            /* HEAD, OVER: payload bytes of the frame;
                                    DATA, DISCARD: of these still to come;
                                    END: bytes of the message */
-    uint8_t    *data;           /* DATA: in the caller's buffer, unmasked;
+    uint8_t    *data;           /* DATA: in the caller's buffer, unmasked
+                                   unless keep_mask is set;
                                    HEAD: where its payload begins, there;
                                    CONTROL: in *st, until the next call */
     size_t      size;           /* bytes at data; DISCARD: bytes dropped */
+    const uint8_t  *mask;       /* DATA with keep_mask: its 4 bytes, in *st,
+                                   or NULL */
+    unsigned    phase;          /* and which of them is the first */
     uint16_t    code;           /* MESH_ERROR: close code to send;
                                    CONTROL with CLOSE: the peer's code, or
                                    MESH_WS_CODE_NONE */
@@ -104,7 +109,8 @@ typedef struct {
  *                      4 bytes shorter, so that it can be written in front of
  *                      *pos (into head room of 10 bytes before the buffer,
  *                      where the header had begun in an earlier one)
- *   MESH_WS_DATA       a piece of payload, unmasked in place
+ *   MESH_WS_DATA       a piece of payload, unmasked in place unless
+ *                      keep_mask is set
  *   MESH_WS_FRAME_END  each data frame, also an empty one
  *   MESH_WS_END        the message is complete; follows the FRAME_END of its
  *                      last frame
@@ -146,11 +152,12 @@ size_t mesh_ws_head_masked(uint8_t *p, uint8_t opcode, int fin, uint64_t len,
     const uint8_t *mask);
 
 /*
- * Masks or unmasks size bytes in place; phase (0..3) is the byte of mask to
- * start with.  Returns the phase for the next piece.
+ * Masks or unmasks size bytes from src to dst, which is src or lies before it:
+ * a relay packs in the same pass.  phase (0..3) is the byte of mask to start
+ * with.  Returns the phase for the next piece.
  */
-unsigned mesh_ws_unmask(uint8_t *p, size_t size, const uint8_t *mask,
-    unsigned phase);
+unsigned mesh_ws_unmask(uint8_t *dst, const uint8_t *src, size_t size,
+    const uint8_t *mask, unsigned phase);
 
 /* 1 for a close code that may be on the wire (RFC 6455, 7.4) */
 int mesh_ws_code_valid(uint16_t code);

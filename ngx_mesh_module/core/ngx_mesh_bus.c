@@ -298,7 +298,7 @@ ngx_mesh_bus_connection(ngx_socket_t fd)
     c->write->channel = 1;
     c->write->ready = 1;
 
-    if (ngx_add_conn(c) != NGX_OK) {
+    if (ngx_add_event(c->read, NGX_READ_EVENT, NGX_CLEAR_EVENT) != NGX_OK) {
         ngx_close_connection(c);
         return NULL;
     }
@@ -722,6 +722,19 @@ ngx_mesh_pipe_connect(const ngx_mesh_addr_t *to, ngx_uint_t type, uint32_t arg,
 }
 
 
+ngx_int_t
+ngx_mesh_pipe_blocked(ngx_connection_t *c, ngx_uint_t blocked)
+{
+    if (blocked) {
+        return ngx_handle_write_event(c->write, 0);
+    }
+
+    return c->write->active ? ngx_del_event(c->write, NGX_WRITE_EVENT,
+                                            NGX_CLEAR_EVENT)
+                            : NGX_OK;
+}
+
+
 void
 ngx_mesh_pipe_close(ngx_connection_t *c)
 {
@@ -797,6 +810,11 @@ ngx_mesh_bus_flush(ngx_event_t *ev)
                     link->out.len - link->out.pos);
 
         if (n == NGX_AGAIN || n == 0) {
+
+            if (ngx_mesh_pipe_blocked(c, 1) != NGX_OK) {
+                ngx_mesh_bus_link_close(link);
+            }
+
             return;
         }
 
@@ -807,6 +825,8 @@ ngx_mesh_bus_flush(ngx_event_t *ev)
 
         link->out.pos += n;
     }
+
+    (void) ngx_mesh_pipe_blocked(c, 0);
 
     if (link->out.size > NGX_MESH_BUS_KEEP) {
         ngx_free(link->out.data);

@@ -90,6 +90,13 @@ ngx_connection_t *ngx_mesh_pipe_connect(const ngx_mesh_addr_t *to,
     ngx_uint_t type, uint32_t arg, const u_char *key, size_t key_len);
 void ngx_mesh_pipe_close(ngx_connection_t *c);
 
+/*
+ * To be called with 1 when the socket takes no more, and with 0 when all has
+ * left.  In between c's write handler tells that there is room again; outside
+ * of that each read of the other worker would wake this one for nothing.
+ */
+ngx_int_t ngx_mesh_pipe_blocked(ngx_connection_t *c, ngx_uint_t blocked);
+
 
 /* init_process, exit_process and the tick */
 ngx_int_t ngx_mesh_bus_init(ngx_cycle_t *cycle);

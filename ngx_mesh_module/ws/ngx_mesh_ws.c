@@ -370,6 +370,7 @@ ngx_mesh_ws_parse(ngx_mesh_session_t *s, u_char *pos, size_t size)
 
     if (s->class->cut_through) {
         limits.frame_max = s->conf->frame_max;
+        limits.keep_mask = 1;
 
     } else {
         limits.message_max = s->message_max;

@@ -45,8 +45,8 @@ typedef struct {
     void       (*over)(ngx_mesh_session_t *s);
 
     /*
-     * Cut-through: HEAD, DATA, FRAME_END, END events with payload unmasked
-     * in place; 16 bytes before data are writable.  NGX_AGAIN: stop reading
+     * Cut-through: HEAD, DATA, FRAME_END, END events with payload still
+     * masked (keep_mask); 16 bytes before data are writable.  NGX_AGAIN: stop reading
      * after this piece until ngx_mesh_ws_resume().
      */
     ngx_int_t  (*frame)(ngx_mesh_session_t *s, mesh_ws_event_t *ev);

@@ -12,6 +12,7 @@
 
 #define NGX_MESH_WS_KEY_LEN     24
 #define NGX_MESH_WS_ACCEPT_LEN  28
+#define NGX_MESH_WS_READ_AHEAD  32768     /* of a relay, while it reads */
 
 
 typedef struct {
@@ -38,7 +39,8 @@ static ngx_int_t ngx_mesh_ws_answer(ngx_http_request_t *r, ngx_str_t *key);
 static ngx_int_t ngx_mesh_ws_add(ngx_http_request_t *r, const char *name,
     u_char *value, size_t len);
 static void ngx_mesh_ws_detach(ngx_event_t *ev);
-static void ngx_mesh_ws_strip(ngx_connection_t *c, ngx_http_connection_t *hc);
+static void ngx_mesh_ws_strip(ngx_connection_t *c, ngx_http_connection_t *hc,
+    ngx_uint_t cut_through);
 
 static ngx_int_t ngx_mesh_origin_parse(ngx_str_t *text,
     ngx_mesh_origin_t *o);
@@ -386,7 +388,7 @@ ngx_mesh_ws_detach(ngx_event_t *ev)
     ngx_http_free_request(r, 0);
     c->destroyed = 0;
 
-    ngx_mesh_ws_strip(c, hc);
+    ngx_mesh_ws_strip(c, hc, s->class->cut_through);
 
     c->data = s;
     c->idle = 0;
@@ -429,7 +431,8 @@ ngx_mesh_ws_detach(ngx_event_t *ev)
 
 /* as ngx_http_set_keepalive() does for a connection that waits */
 static void
-ngx_mesh_ws_strip(ngx_connection_t *c, ngx_http_connection_t *hc)
+ngx_mesh_ws_strip(ngx_connection_t *c, ngx_http_connection_t *hc,
+    ngx_uint_t cut_through)
 {
     ngx_buf_t    *b;
     ngx_chain_t  *cl, *next, *chains[2];
@@ -466,6 +469,13 @@ ngx_mesh_ws_strip(ngx_connection_t *c, ngx_http_connection_t *hc)
         (void) SSL_set_mode(c->ssl->connection,
                             SSL_MODE_ENABLE_PARTIAL_WRITE
                             |SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+
+        /* whole records of one read, not two reads for each of them */
+        if (cut_through) {
+            SSL_set_default_read_buffer_len(c->ssl->connection,
+                                            NGX_MESH_WS_READ_AHEAD);
+            SSL_set_read_ahead(c->ssl->connection, 1);
+        }
     }
 }
 

@@ -92,7 +92,7 @@ sub reference {
     my $data = "$dir/reference" . @children;
     my %r = (port => $port++, stream => $port++, sink => $port++,
              listen => $port++);
-    my $workers = () = split ' ', `pgrep -P $s->{nginx}`;
+    my $workers = workers($s->{nginx});
     my $certificates = read_file("$s->{data}/mesh-site.conf")
                        =~ s/.*?((?:ssl_certificate(?:_key)? [^;]*; ?)+).*/$1/sr;
 
@@ -144,6 +144,11 @@ END
     chomp($r{pid} = read_file("$data/nginx.pid"));
 
     return \%r;
+}
+
+sub workers {
+    my @pids = split ' ', `pgrep -P $_[0]`;
+    return scalar @pids;
 }
 
 # Runs meshload; its one line of JSON as a hash.

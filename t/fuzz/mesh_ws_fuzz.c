@@ -1,8 +1,8 @@
 /* Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * The same bytes whole, byte by byte and in random pieces must be the same
- * frames.
+ * The same bytes whole, byte by byte and in random pieces, unmasked by the
+ * parser and by its caller, must be the same frames.
  *
  *   byte 0     1 need_mask, 2 discard_over, 4 frame_max, 8 message_max
  *   byte 1     frame_max
@@ -86,6 +86,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     parse(&whole, &lim, data + 7, size - 7, 0);
 
     for (i = 0; i < 2; i++) {
+        lim.keep_mask = i & 1;
         parse(&pieces, &lim, data + 7, size - 7, seeds[i]);
 
         if (whole.len != pieces.len

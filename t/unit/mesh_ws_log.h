@@ -115,6 +115,11 @@ mesh_ws_log_feed(mesh_ws_log_t *log, uint8_t *p, size_t n)
                 log->open = 1;
             }
 
+            if (ev.mask) {
+                (void) mesh_ws_unmask(ev.data, ev.data, ev.size, ev.mask,
+                                      ev.phase);
+            }
+
             mesh_ws_log_put(log, ev.data, ev.size);
             continue;
         }

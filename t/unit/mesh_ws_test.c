@@ -4,7 +4,7 @@
 #include "tap.h"
 
 
-#define SERVER  { 0, 0, 1, 0 }
+#define SERVER  { 0, 0, 1, 0, 0 }
 
 
 static const uint8_t  mask[4] = { 0x37, 0xfa, 0x21, 0x3d };
@@ -28,7 +28,7 @@ add(int fin, uint8_t opcode, const void *data, size_t len)
         memset(p, 'z', len);
     }
 
-    (void) mesh_ws_unmask(p, len, mask, 0);
+    (void) mesh_ws_unmask(p, p, len, mask, 0);
 
     stream_len = (size_t) (p - stream) + len;
 }
@@ -181,7 +181,7 @@ test_good(void)
 static void
 test_client(void)
 {
-    mesh_ws_limits_t  lim = { 0, 0, 0, 0 };
+    mesh_ws_limits_t  lim = { 0, 0, 0, 0, 0 };
 
     raw("\x81\x05hello\x82\x00\x89\x01!", 12);
     expect(lim, "H1.3.5[hello]F E5 H2.3.0F E0 C9.0[!] ",
@@ -327,7 +327,7 @@ test_limits(void)
 static void
 test_discard(void)
 {
-    mesh_ws_limits_t  lim = { 0, 10, 1, 1 };
+    mesh_ws_limits_t  lim = { 0, 10, 1, 1, 0 };
 
     add(1, MESH_WS_TEXT, NULL, 11);
     add(1, MESH_WS_TEXT, "next", 4);
@@ -427,7 +427,7 @@ test_head(void)
     uint8_t            buf[MESH_WS_MAX_HEAD_MASKED], *pos;
     mesh_ws_event_t    ev;
     mesh_ws_parse_t    st;
-    mesh_ws_limits_t   server = SERVER, client = { 0, 0, 0, 0 };
+    mesh_ws_limits_t   server = SERVER, client = { 0, 0, 0, 0, 0 };
 
     static const struct {
         uint64_t  len;
@@ -585,8 +585,8 @@ static void
 test_unmask(void)
 {
     int       good;
-    size_t    off, len, i;
-    uint8_t   buf[128], plain[128];
+    size_t    off, len, back, i;
+    uint8_t   buf[128], plain[128], want[128];
     unsigned  phase;
 
     for (i = 0; i < sizeof(plain); i++) {
@@ -596,25 +596,61 @@ test_unmask(void)
     good = 1;
 
     for (phase = 0; phase < 4; phase++) {
-        for (off = 0; off < 9; off++) {
-            for (len = 0; len + off < sizeof(buf); len++) {
+        for (off = 0; off < 16; off++) {
+            for (back = 0; back <= off; back++) {
+                for (len = 0; len + off < sizeof(buf); len++) {
 
-                memcpy(buf, plain, sizeof(buf));
+                    memcpy(buf, plain, sizeof(buf));
+                    memcpy(want, plain, sizeof(want));
 
-                good &= mesh_ws_unmask(buf + off, len, mask, phase)
-                        == (phase + len) % 4;
+                    for (i = 0; i < len; i++) {
+                        want[off - back + i] = plain[off + i]
+                                               ^ mask[(i + phase) % 4];
+                    }
 
-                for (i = 0; i < sizeof(buf); i++) {
-
-                    good &= buf[i] == (i < off || i >= off + len ? plain[i]
-                                : (plain[i]
-                                   ^ mask[(i - off + phase) % 4]));
+                    good &= mesh_ws_unmask(buf + off - back, buf + off, len,
+                                           mask, phase)
+                            == (phase + len) % 4;
+                    good &= memcmp(buf, want, sizeof(buf)) == 0;
                 }
             }
         }
     }
 
-    ok(good, "unmasking at every offset, length and phase");
+    ok(good, "unmasking at every offset, length and phase, moved back or not");
+}
+
+
+/* with keep_mask its caller unmasks: the same text, however it is cut */
+
+static void
+test_keep_mask(void)
+{
+    int               good;
+    char             *whole, *text;
+    size_t            cut;
+    mesh_ws_limits_t  lim;
+
+    stream_len = 0;
+    add(0, MESH_WS_BINARY, "what a relay packs while it unmasks", 35);
+    add(1, MESH_WS_CONT, "the rest", 8);
+
+    memset(&lim, 0, sizeof(mesh_ws_limits_t));
+    lim.need_mask = 1;
+    whole = run(lim, 0, 0);
+
+    lim.keep_mask = 1;
+    good = 1;
+
+    for (cut = 0; cut <= stream_len; cut++) {
+        text = run(lim, cut, cut);
+        good &= strcmp(text, whole) == 0;
+        free(text);
+    }
+
+    ok(good, "what stays masked comes with the mask for each piece");
+    free(whole);
+    stream_len = 0;
 }
 
 
@@ -651,6 +687,7 @@ main(void)
     test_rewrite();
     test_large();
     test_unmask();
+    test_keep_mask();
     test_codes();
 
     return tap_done();
