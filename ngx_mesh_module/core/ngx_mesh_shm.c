@@ -10,10 +10,11 @@
 
 
 #define NGX_MESH_ZONE_MAGIC    0x6d657368
-#define NGX_MESH_ZONE_VERSION  1
+#define NGX_MESH_ZONE_VERSION  2
 #define NGX_MESH_PURGE_BATCH   256
 #define NGX_MESH_EACH_BATCH    128
-#define NGX_MESH_KEY_MAX       72
+#define NGX_MESH_KEY_LEN       32     /* SHA-256 */
+#define NGX_MESH_NAME_MAX      64     /* of what is counted */
 #define NGX_MESH_REFUSED_MAX   128
 #define NGX_MESH_SERVERS_MAX   256
 #define NGX_MESH_PURGE_EVERY   10     /* seconds */
@@ -38,12 +39,14 @@ typedef struct {
     uint8_t             type;
 } ngx_mesh_mine_t;
 
-/* the front of everything that is found by a key */
+/*
+ * The front of everything that is found by a key.  Keys are hashes, whatever
+ * they name: with them most records are 128 bytes of the zone and not 256.
+ */
 typedef struct {
-    ngx_rbtree_node_t   node;         /* key: hash of the bytes below */
+    ngx_rbtree_node_t   node;         /* key: the first bytes of the one below */
     ngx_mesh_mine_t     mine;
-    uint8_t             len;
-    u_char              key[NGX_MESH_KEY_MAX];
+    u_char              key[NGX_MESH_KEY_LEN];
 } ngx_mesh_rec_t;
 
 typedef struct {
@@ -74,9 +77,9 @@ typedef struct {
     ngx_uint_t             n;
 } ngx_mesh_share_t;
 
+/* nobody's: mine.queue is that of all rates, oldest first */
 typedef struct {
     ngx_mesh_rec_t      rec;
-    ngx_queue_t         queue;        /* oldest first */
     time_t              since;        /* of this window */
     time_t              until;
     ngx_uint_t          n;
@@ -306,7 +309,7 @@ ngx_mesh_rec_compare(ngx_mesh_rec_t *a, ngx_mesh_rec_t *b)
         return a->node.key < b->node.key ? -1 : 1;
     }
 
-    return ngx_memn2cmp(a->key, b->key, a->len, b->len);
+    return ngx_memcmp(a->key, b->key, NGX_MESH_KEY_LEN);
 }
 
 
@@ -314,15 +317,18 @@ static void
 ngx_mesh_rec_key(ngx_mesh_rec_t *rec, ngx_uint_t type, const void *a,
     size_t alen, const void *b, size_t blen)
 {
-    alen = ngx_min(alen, NGX_MESH_KEY_MAX);
-    blen = ngx_min(blen, NGX_MESH_KEY_MAX - alen);
+    u_char  text[NGX_MESH_NAME_MAX + 16];
 
-    ngx_memcpy(rec->key, a, alen);
-    ngx_memcpy(rec->key + alen, b, blen);
+    alen = ngx_min(alen, sizeof(text));
+    blen = ngx_min(blen, sizeof(text) - alen);
 
-    rec->len = alen + blen;
+    ngx_memcpy(text, a, alen);
+    ngx_memcpy(text + alen, b, blen);
+
+    ngx_mesh_sha256(text, alen + blen, rec->key);
+
     rec->mine.type = type;
-    rec->node.key = ngx_crc32_short(rec->key, rec->len);
+    ngx_memcpy(&rec->node.key, rec->key, sizeof(ngx_rbtree_key_t));
 }
 
 
@@ -371,8 +377,7 @@ ngx_mesh_rec_create_locked(ngx_mesh_rec_t *key, size_t size)
     rec->node.key = key->node.key;
     rec->mine.type = key->mine.type;
     rec->mine.slot = ngx_mesh_slot_n;
-    rec->len = key->len;
-    ngx_memcpy(rec->key, key->key, key->len);
+    ngx_memcpy(rec->key, key->key, NGX_MESH_KEY_LEN);
     ngx_queue_init(&rec->mine.queue);
 
     return rec;
@@ -692,8 +697,7 @@ ngx_mesh_presence_each(int64_t domain_id,
             }
 
             cursor.node.key = rec->node.key;
-            cursor.len = rec->len;
-            ngx_memcpy(cursor.key, rec->key, rec->len);
+            ngx_memcpy(cursor.key, rec->key, NGX_MESH_KEY_LEN);
 
             if (((ngx_mesh_rec_presence_t *) rec)->p.domain_id == domain_id) {
                 batch[n++] = ((ngx_mesh_rec_presence_t *) rec)->p;
@@ -981,7 +985,6 @@ ngx_mesh_rate(ngx_uint_t what, const ngx_str_t *name, ngx_uint_t n,
     rec = (ngx_mesh_rec_rate_t *) ngx_mesh_rec_find_locked(&key);
 
     if (rec && rec->until <= ngx_time()) {
-        ngx_queue_remove(&rec->queue);
         ngx_mesh_rec_delete_locked(&rec->rec);
         rec = NULL;
     }
@@ -992,7 +995,8 @@ ngx_mesh_rate(ngx_uint_t what, const ngx_str_t *name, ngx_uint_t n,
         if (rec) {
             rec->since = ngx_time();
             rec->until = rec->since + window;
-            ngx_queue_insert_tail(&ngx_mesh_zone->rates, &rec->queue);
+            ngx_queue_insert_tail(&ngx_mesh_zone->rates,
+                                  &rec->rec.mine.queue);
             ngx_rbtree_insert(&ngx_mesh_zone->tree[NGX_MESH_REC_RATE],
                               &rec->rec.node);
         }
@@ -1024,7 +1028,6 @@ ngx_mesh_rate_clear(ngx_uint_t what, const ngx_str_t *name)
     rec = (ngx_mesh_rec_rate_t *) ngx_mesh_rec_find_locked(&key);
 
     if (rec) {
-        ngx_queue_remove(&rec->queue);
         ngx_mesh_rec_delete_locked(&rec->rec);
     }
 
@@ -1041,13 +1044,12 @@ ngx_mesh_rate_expire_locked(ngx_uint_t n, ngx_uint_t all)
 
     while (n-- && !ngx_queue_empty(&ngx_mesh_zone->rates)) {
         q = ngx_queue_head(&ngx_mesh_zone->rates);
-        rec = ngx_queue_data(q, ngx_mesh_rec_rate_t, queue);
+        rec = ngx_queue_data(q, ngx_mesh_rec_rate_t, rec.mine.queue);
 
         if (!all && rec->until > ngx_time()) {
             return;
         }
 
-        ngx_queue_remove(q);
         ngx_mesh_rec_delete_locked(&rec->rec);
     }
 }

@@ -333,13 +333,11 @@ ngx_mesh_ws_detach(ngx_event_t *ev)
     s = ngx_pcalloc(c->pool, sizeof(ngx_mesh_session_t));
 
     if (s) {
-        /* the address that realip gives back with the request's end */
-        s->address.len = c->addr_text.len;
-        s->address.data = ngx_pstrdup(c->pool, &c->addr_text);
-
-        if (s->address.data == NULL) {
-            s = NULL;
-        }
+        /*
+         * Also where realip has set another: it allocates that from the pool
+         * of the connection, and gives the first one back with the request.
+         */
+        s->address = c->addr_text;
     }
 
     /* the first frames may have come with the request */
