@@ -163,7 +163,10 @@ struct ngx_mesh_ctl_s {
 
     void                         *data;       /* the handler's */
     ngx_uint_t                    waiting;    /* of several acts */
+    ngx_mesh_jw_t                *answer;     /* that waits for the model */
+    ngx_mesh_model_wait_t         wait;
     unsigned                      self:1;     /* NOTE: the account itself */
+    unsigned                      changed:1;  /* it told of a change */
 };
 
 
@@ -188,12 +191,18 @@ ngx_mesh_ctl_value_t *ngx_mesh_ctl_value(ngx_mesh_ctl_t *ctl,
 ngx_mesh_account_t *ngx_mesh_ctl_account(ngx_mesh_ctl_t *ctl);
 ngx_mesh_group_t *ngx_mesh_ctl_group(ngx_mesh_ctl_t *ctl);
 
+/* as ngx_mesh_model_changed() */
+void ngx_mesh_ctl_changed(ngx_mesh_ctl_t *ctl, ngx_uint_t kind, int64_t id);
+
 /* {"action":…; the writer, in ctl's pool, stands inside of the object; what
    fails shows when it is sent */
 ngx_mesh_jw_t *ngx_mesh_ctl_open(ngx_mesh_ctl_t *ctl);
 /* adds responseid and tag, closes, sends */
 void ngx_mesh_ctl_send(ngx_mesh_ctl_t *ctl, ngx_mesh_jw_t *w);
-/* the same and the command ends: ctl is gone */
+/*
+ * The same and the command ends: ctl is gone, or waits until what it changed
+ * is in this worker's model, so that the client's next question sees it.
+ */
 void ngx_mesh_ctl_reply(ngx_mesh_ctl_t *ctl, ngx_mesh_jw_t *w);
 /* {action, responseid, tag, result}; ctl is gone */
 void ngx_mesh_ctl_result(ngx_mesh_ctl_t *ctl, const char *result);

@@ -364,7 +364,7 @@ ngx_mesh_ctl_device_changed(ngx_mesh_db_req_t *q, ngx_int_t rc)
         return;
     }
 
-    ngx_mesh_model_changed(NGX_MESH_CHANGE_DEVICE, device->device_id);
+    ngx_mesh_ctl_changed(ctl, NGX_MESH_CHANGE_DEVICE, device->device_id);
 
     if (device->online) {
         (void) ngx_mesh_agent_changed(&device->presence);
@@ -577,7 +577,7 @@ ngx_mesh_ctl_device_moved(ngx_mesh_db_req_t *q, ngx_int_t rc)
 
         device->group_id = act->group_id;
 
-        ngx_mesh_model_changed(NGX_MESH_CHANGE_DEVICE, device->device_id);
+        ngx_mesh_ctl_changed(ctl, NGX_MESH_CHANGE_DEVICE, device->device_id);
 
         if (device->online) {
             (void) ngx_mesh_presence_move(NGX_MESH_AGENT, ctl->who.domain_id,
@@ -700,7 +700,7 @@ ngx_mesh_ctl_device_removed(ngx_mesh_db_req_t *q, ngx_int_t rc)
             ngx_mesh_event_publish(&act->scope, &act->json);
         }
 
-        ngx_mesh_model_changed(NGX_MESH_CHANGE_DEVICE,
+        ngx_mesh_ctl_changed(ctl, NGX_MESH_CHANGE_DEVICE,
                                act->device->device_id);
 
         if (act->device->online) {

@@ -92,6 +92,7 @@ static ngx_int_t ngx_mesh_ctl_device_id(ngx_mesh_ctl_t *ctl,
 static void ngx_mesh_ctl_resolved(ngx_mesh_db_req_t *q, ngx_int_t rc);
 static void ngx_mesh_ctl_allow(ngx_mesh_ctl_t *ctl);
 static ngx_uint_t ngx_mesh_ctl_has(ngx_mesh_ctl_t *ctl, uint32_t rights);
+static void ngx_mesh_ctl_answer(void *data);
 static void ngx_mesh_ctl_write(ngx_mesh_ctl_t *ctl, const ngx_str_t *text);
 
 
@@ -1063,9 +1064,35 @@ ngx_mesh_ctl_write(ngx_mesh_ctl_t *ctl, const ngx_str_t *text)
 
 
 void
+ngx_mesh_ctl_changed(ngx_mesh_ctl_t *ctl, ngx_uint_t kind, int64_t id)
+{
+    ctl->changed = 1;
+    ngx_mesh_model_changed(kind, id);
+}
+
+
+void
 ngx_mesh_ctl_reply(ngx_mesh_ctl_t *ctl, ngx_mesh_jw_t *w)
 {
-    ngx_mesh_ctl_send(ctl, w);
+    ctl->answer = w;
+
+    if (!ctl->changed) {
+        ngx_mesh_ctl_answer(ctl);
+        return;
+    }
+
+    ctl->wait.done = ngx_mesh_ctl_answer;
+    ctl->wait.data = ctl;
+    ngx_mesh_model_wait(&ctl->wait);
+}
+
+
+static void
+ngx_mesh_ctl_answer(void *data)
+{
+    ngx_mesh_ctl_t *ctl = data;
+
+    ngx_mesh_ctl_send(ctl, ctl->answer);
     ngx_mesh_ctl_end(ctl);
 }
 

@@ -350,8 +350,8 @@ ngx_mesh_ctl_group_created(ngx_mesh_db_req_t *q, ngx_int_t rc)
         return;
     }
 
-    ngx_mesh_model_changed(NGX_MESH_CHANGE_GROUP, new->group_id);
-    ngx_mesh_model_changed(NGX_MESH_CHANGE_ACCESS, new->access_id);
+    ngx_mesh_ctl_changed(ctl, NGX_MESH_CHANGE_GROUP, new->group_id);
+    ngx_mesh_ctl_changed(ctl, NGX_MESH_CHANGE_ACCESS, new->access_id);
 
     ngx_str_null(&links);
 
@@ -662,7 +662,7 @@ ngx_mesh_ctl_group_edited(ngx_mesh_db_req_t *q, ngx_int_t rc)
         return;
     }
 
-    ngx_mesh_model_changed(NGX_MESH_CHANGE_GROUP, ctl->group_id);
+    ngx_mesh_ctl_changed(ctl, NGX_MESH_CHANGE_GROUP, ctl->group_id);
 
     if (edit->json.len) {
         ngx_memzero(&scope, sizeof(ngx_mesh_scope_t));
@@ -787,7 +787,7 @@ ngx_mesh_ctl_group_devices(ngx_mesh_db_req_t *q, ngx_int_t rc)
 
     if (rc != NGX_OK) {
         /* deleted it is; the rest goes with the next start or try */
-        ngx_mesh_model_changed(NGX_MESH_CHANGE_GROUP, ctl->group_id);
+        ngx_mesh_ctl_changed(ctl, NGX_MESH_CHANGE_GROUP, ctl->group_id);
         ngx_mesh_ctl_result(ctl, ngx_mesh_ctl_db_text(rc));
         return;
     }
@@ -852,21 +852,21 @@ ngx_mesh_ctl_group_emptied(ngx_mesh_db_req_t *q, ngx_int_t rc)
     ids = ctl->data;
 
     if (rc != NGX_OK) {
-        ngx_mesh_model_changed(NGX_MESH_CHANGE_GROUP, ctl->group_id);
+        ngx_mesh_ctl_changed(ctl, NGX_MESH_CHANGE_GROUP, ctl->group_id);
         ngx_mesh_ctl_result(ctl, ngx_mesh_ctl_db_text(rc));
         return;
     }
 
     if (ctl->waiting) {
         for (i = 0; i < ctl->waiting; i++) {
-            ngx_mesh_model_changed(NGX_MESH_CHANGE_DEVICE, ids[i]);
+            ngx_mesh_ctl_changed(ctl, NGX_MESH_CHANGE_DEVICE, ids[i]);
         }
 
         ngx_mesh_ctl_group_empty(ctl);
         return;
     }
 
-    ngx_mesh_model_changed(NGX_MESH_CHANGE_GROUP, ctl->group_id);
+    ngx_mesh_ctl_changed(ctl, NGX_MESH_CHANGE_GROUP, ctl->group_id);
     ngx_mesh_ctl_result(ctl, "ok");
 }
 
@@ -1223,7 +1223,7 @@ ngx_mesh_ctl_granted(ngx_mesh_db_req_t *q, ngx_int_t rc)
 
         /* a member who goes must see it, so the event is told to him too */
 
-        ngx_mesh_model_changed(NGX_MESH_CHANGE_ACCESS, grant->access_id);
+        ngx_mesh_ctl_changed(ctl, NGX_MESH_CHANGE_ACCESS, grant->access_id);
         ngx_mesh_ctl_group_publish(ctl, grants->group ? grants->group_id : 0,
                                    grant);
 

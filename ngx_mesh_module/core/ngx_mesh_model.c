@@ -23,6 +23,7 @@
 #define NGX_MESH_MODEL_DEPTH    8     /* groups above a device */
 #define NGX_MESH_MODEL_POLL     5000  /* ms */
 #define NGX_MESH_MODEL_TICK     1000  /* ms */
+#define NGX_MESH_MODEL_WAIT     5     /* seconds, for what was told */
 
 /* between workers: u8 version, u8 kind, u64 id */
 #define NGX_MESH_CHANGED_VERSION  1
@@ -149,6 +150,8 @@ typedef struct {
 typedef struct {
     ngx_uint_t          kind;
     int64_t             id;
+    uint64_t            seq;          /* of this worker's own, or 0 */
+    ngx_queue_t         queue;        /* then, in ngx_mesh_model_reading */
 } ngx_mesh_change_t;
 
 
@@ -201,8 +204,11 @@ static void ngx_mesh_model_poll(void);
 static void ngx_mesh_model_polled(ngx_mesh_db_req_t *q, ngx_int_t rc);
 static void ngx_mesh_model_receive(const ngx_mesh_addr_t *from,
     uint64_t serial, u_char *data, size_t len);
-static void ngx_mesh_model_apply(ngx_uint_t kind, int64_t id);
+static void ngx_mesh_model_settle(void);
+static void ngx_mesh_model_apply(ngx_uint_t kind, int64_t id, uint64_t seq);
 static void ngx_mesh_model_applied(ngx_mesh_db_req_t *q, ngx_int_t rc);
+static void ngx_mesh_model_read(ngx_mesh_db_req_t *q, ngx_mesh_change_t *ch,
+    ngx_int_t rc);
 static ngx_int_t ngx_mesh_model_update(ngx_mesh_db_req_t *q,
     ngx_mesh_change_t *ch);
 static void ngx_mesh_model_hooks(ngx_uint_t kind, int64_t id);
@@ -229,6 +235,12 @@ static ngx_uint_t          ngx_mesh_model_dirty;     /* load it again */
 static ngx_uint_t          ngx_mesh_model_loading;
 static ngx_uint_t          ngx_mesh_model_noticed;  /* while loading */
 static ngx_uint_t          ngx_mesh_model_polling;
+
+/* what this worker told all, itself too, and is not in its model yet */
+static uint64_t            ngx_mesh_model_told;
+static uint64_t            ngx_mesh_model_heard;
+static ngx_queue_t         ngx_mesh_model_reading;  /* in the order of telling */
+static ngx_queue_t         ngx_mesh_model_waiting;
 
 static ngx_event_t         ngx_mesh_keep_timer;
 static int64_t             ngx_mesh_keep_bound[NGX_MESH_KEEP_HOUR];
@@ -1570,6 +1582,8 @@ ngx_mesh_model_changed(ngx_uint_t kind, int64_t id)
     buf[1] = (u_char) kind;
     mesh_put64(buf + 2, (uint64_t) id);
 
+    ngx_mesh_model_told++;
+
     /* this worker too, by the same road */
 
     ngx_mesh_bus_broadcast(NGX_MESH_BUS_CHANGED, buf, sizeof(buf), 0);
@@ -1580,19 +1594,69 @@ static void
 ngx_mesh_model_receive(const ngx_mesh_addr_t *from, uint64_t serial,
     u_char *data, size_t len)
 {
+    uint64_t  seq;
+
+    seq = 0;
+
     if (len != NGX_MESH_CHANGED_LEN || data[0] != NGX_MESH_CHANGED_VERSION) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "mesh model: a record of %uz bytes is none", len);
         return;
     }
 
-    ngx_mesh_model_apply(data[1], (int64_t) mesh_get64(data + 2));
+    if (from->slot == ngx_mesh_slot_n) {
+        seq = ++ngx_mesh_model_heard;
+    }
+
+    ngx_mesh_model_apply(data[1], (int64_t) mesh_get64(data + 2), seq);
+    ngx_mesh_model_settle();
+}
+
+
+void
+ngx_mesh_model_wait(ngx_mesh_model_wait_t *w)
+{
+    w->upto = ngx_mesh_model_told;
+    w->until = ngx_time() + NGX_MESH_MODEL_WAIT;
+
+    ngx_queue_insert_tail(&ngx_mesh_model_waiting, &w->queue);
+    ngx_mesh_model_settle();
+}
+
+
+static void
+ngx_mesh_model_settle(void)
+{
+    uint64_t                done;
+    ngx_queue_t            *q;
+    ngx_mesh_change_t      *ch;
+    ngx_mesh_model_wait_t  *w;
+
+    while (!ngx_queue_empty(&ngx_mesh_model_waiting)) {
+        done = ngx_mesh_model_heard;
+
+        if (!ngx_queue_empty(&ngx_mesh_model_reading)) {
+            q = ngx_queue_head(&ngx_mesh_model_reading);
+            ch = ngx_queue_data(q, ngx_mesh_change_t, queue);
+            done = ch->seq - 1;
+        }
+
+        q = ngx_queue_head(&ngx_mesh_model_waiting);
+        w = ngx_queue_data(q, ngx_mesh_model_wait_t, queue);
+
+        if (w->upto > done && w->until > ngx_time()) {
+            return;
+        }
+
+        ngx_queue_remove(q);
+        w->done(w->data);
+    }
 }
 
 
 /* reads the row anew; twice is harmless */
 static void
-ngx_mesh_model_apply(ngx_uint_t kind, int64_t id)
+ngx_mesh_model_apply(ngx_uint_t kind, int64_t id, uint64_t seq)
 {
     ngx_uint_t          stmt;
     ngx_queue_t        *p;
@@ -1646,7 +1710,7 @@ ngx_mesh_model_apply(ngx_uint_t kind, int64_t id)
         {
             a = ngx_mesh_access_at(p, offsetof(ngx_mesh_access_node_t,
                                                object));
-            ngx_mesh_model_apply(NGX_MESH_CHANGE_ACCESS, a->access_id);
+            ngx_mesh_model_apply(NGX_MESH_CHANGE_ACCESS, a->access_id, seq);
         }
 
         ngx_mesh_model_hooks(kind, id);
@@ -1671,6 +1735,7 @@ ngx_mesh_model_apply(ngx_uint_t kind, int64_t id)
 
     ch->kind = kind;
     ch->id = id;
+    ch->seq = seq;
     q->data = ch;
 
     ngx_mesh_db_stmt(q, stmt);
@@ -1678,6 +1743,11 @@ ngx_mesh_model_apply(ngx_uint_t kind, int64_t id)
 
     if (ngx_mesh_db_send(q) != NGX_OK) {
         ngx_mesh_model_dirty = 1;
+        return;
+    }
+
+    if (seq) {
+        ngx_queue_insert_tail(&ngx_mesh_model_reading, &ch->queue);
     }
 }
 
@@ -1687,6 +1757,18 @@ ngx_mesh_model_applied(ngx_mesh_db_req_t *q, ngx_int_t rc)
 {
     ngx_mesh_change_t *ch = q->data;
 
+    ngx_mesh_model_read(q, ch, rc);
+
+    if (ch->seq) {
+        ngx_queue_remove(&ch->queue);
+        ngx_mesh_model_settle();
+    }
+}
+
+
+static void
+ngx_mesh_model_read(ngx_mesh_db_req_t *q, ngx_mesh_change_t *ch, ngx_int_t rc)
+{
     if (rc == NGX_ABORT || ngx_mesh_model == NULL) {
         return;                       /* all is loaded when it is back */
     }
@@ -1869,7 +1951,7 @@ ngx_mesh_model_polled(ngx_mesh_db_req_t *q, ngx_int_t rc)
         last = row;
 
         ngx_mesh_model_apply((ngx_uint_t) ngx_mesh_db_num(&row[2]),
-                             ngx_mesh_db_num(&row[3]));
+                             ngx_mesh_db_num(&row[3]), 0);
     }
 }
 
@@ -1942,6 +2024,7 @@ ngx_mesh_model_tick(ngx_event_t *ev)
     ngx_add_timer(ev, NGX_MESH_MODEL_TICK);
 
     ngx_mesh_model_expire();
+    ngx_mesh_model_settle();
 
     if (!ngx_mesh_db_up() || ngx_mesh_model_loading) {
         return;
@@ -2027,6 +2110,9 @@ ngx_mesh_model_init(ngx_cycle_t *cycle)
     }
 
     ngx_mesh_model_bound = -1;
+
+    ngx_queue_init(&ngx_mesh_model_reading);
+    ngx_queue_init(&ngx_mesh_model_waiting);
 
     ngx_mesh_bus_handler(NGX_MESH_BUS_CHANGED, ngx_mesh_model_receive);
     ngx_mesh_db_on_up(ngx_mesh_model_load);

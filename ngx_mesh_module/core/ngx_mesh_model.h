@@ -188,6 +188,21 @@ void ngx_mesh_model_change(ngx_mesh_db_req_t *q, ngx_uint_t kind, int64_t id);
 void ngx_mesh_model_changed(ngx_uint_t kind, int64_t id);
 
 /*
+ * Calls done() when the model of this worker has all that was told before, so
+ * that who made a change and asks again sees it; without the database after
+ * some seconds.  The caller owns w until then.
+ */
+typedef struct {
+    ngx_queue_t   queue;
+    uint64_t      upto;
+    time_t        until;
+    void        (*done)(void *data);
+    void         *data;
+} ngx_mesh_model_wait_t;
+
+void ngx_mesh_model_wait(ngx_mesh_model_wait_t *w);
+
+/*
  * Called in every worker after a change was applied (rights may differ now);
  * several may register: control (sessions), relay (open pairs), agent (its
  * device's name and group).
