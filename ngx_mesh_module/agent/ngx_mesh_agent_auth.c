@@ -7,9 +7,10 @@
  */
 
 #include "ngx_mesh_agent.h"
+#include "../../proto/mesh_cert.h"
+#include <openssl/core_names.h>
+#include <openssl/param_build.h>
 #include <openssl/pkcs7.h>
-#include <openssl/rsa.h>
-#include <openssl/x509.h>
 
 
 #define NGX_MESH_AGENT_BITS_MIN  2048
@@ -38,6 +39,7 @@ static ngx_int_t ngx_mesh_agent_verify(ngx_mesh_agent_t *a,
     mesh_agent_msg_t *m);
 static ngx_int_t ngx_mesh_agent_check(ngx_mesh_agent_t *a,
     mesh_agent_msg_t *m);
+static EVP_PKEY *ngx_mesh_agent_key(const mesh_cert_rsa_t *cert);
 static ngx_int_t ngx_mesh_agent_signature(EVP_PKEY *key, const u_char *input,
     const u_char *sig, size_t len);
 static ngx_int_t ngx_mesh_agent_cms(EVP_PKEY *key, const u_char *input,
@@ -373,48 +375,42 @@ ngx_mesh_agent_verify(ngx_mesh_agent_t *a, mesh_agent_msg_t *m)
 static ngx_int_t
 ngx_mesh_agent_check(ngx_mesh_agent_t *a, mesh_agent_msg_t *m)
 {
-    int                    bits;
-    X509                  *x509;
     u_char                 input[MESH_AGENT_SIGN_LEN];
     EVP_PKEY              *key;
-    BIGNUM                *e;
-    ngx_int_t              rc, reason;
-    const u_char          *p;
-    ASN1_BIT_STRING       *pub;
+    ngx_int_t              rc;
+    ngx_uint_t             bits;
+    mesh_cert_rsa_t        cert;
     ngx_mesh_handshake_t  *hs;
 
     hs = a->hs;
-    e = NULL;
-    reason = NGX_MESH_REFUSED_SIGNATURE;
 
-    p = m->u.verify.cert;
-    x509 = d2i_X509(NULL, &p, m->u.verify.cert_len);
+    rc = mesh_cert_rsa(m->u.verify.cert, m->u.verify.cert_len, &cert);
 
-    if (x509 == NULL || p != m->u.verify.cert + m->u.verify.cert_len) {
-        goto done;
+    if (rc != MESH_OK) {
+        return rc == MESH_DECLINED ? NGX_MESH_REFUSED_KEY
+                                   : NGX_MESH_REFUSED_SIGNATURE;
     }
 
-    key = X509_get0_pubkey(x509);
-
-    if (key == NULL || EVP_PKEY_base_id(key) != EVP_PKEY_RSA) {
-        reason = NGX_MESH_REFUSED_KEY;
-        goto done;
-    }
-
-    bits = EVP_PKEY_bits(key);
+    bits = mesh_cert_bits(cert.n, cert.n_len);
 
     if (bits < NGX_MESH_AGENT_BITS_MIN || bits > NGX_MESH_AGENT_BITS_MAX
-        || EVP_PKEY_get_bn_param(key, "e", &e) != 1 || BN_num_bits(e) > 33)
+        || mesh_cert_bits(cert.e, cert.e_len) > 33)
     {
-        reason = NGX_MESH_REFUSED_KEY;
-        goto done;
+        return NGX_MESH_REFUSED_KEY;
+    }
+
+    key = ngx_mesh_agent_key(&cert);
+
+    if (key == NULL) {
+        ERR_clear_error();
+        return NGX_MESH_REFUSED_KEY;
     }
 
     mesh_agent_sign_input(input, MESH_AGENT_SIGN_AGENT, hs->full,
                           hs->agent_nonce, hs->nonce);
 
     /* the length of a raw signature is that of the modulus */
-    if (m->u.verify.sig_len == (size_t) EVP_PKEY_size(key)) {
+    if (m->u.verify.sig_len == (bits + 7) / 8) {
         rc = ngx_mesh_agent_signature(key, input, m->u.verify.sig,
                                       m->u.verify.sig_len);
     } else {
@@ -422,19 +418,62 @@ ngx_mesh_agent_check(ngx_mesh_agent_t *a, mesh_agent_msg_t *m)
                                 m->u.verify.sig_len);
     }
 
-    if (rc == NGX_OK) {
-        pub = X509_get0_pubkey_bitstr(x509);
-        ngx_mesh_sha384(pub->data, pub->length, a->id);
-        reason = 0;
-    }
-
-done:
-
-    BN_free(e);
-    X509_free(x509);
+    EVP_PKEY_free(key);
     ERR_clear_error();
 
-    return reason;
+    if (rc != NGX_OK) {
+        return NGX_MESH_REFUSED_SIGNATURE;
+    }
+
+    ngx_mesh_sha384(cert.key, cert.key_len, a->id);
+
+    return 0;
+}
+
+
+/*
+ * The decoders of OpenSSL 3 take ten times as long for a certificate, and more
+ * than the rest of an agent's login.
+ */
+static EVP_PKEY *
+ngx_mesh_agent_key(const mesh_cert_rsa_t *cert)
+{
+    BIGNUM          *n, *e;
+    EVP_PKEY        *key;
+    OSSL_PARAM      *params;
+    EVP_PKEY_CTX    *ctx;
+    OSSL_PARAM_BLD  *bld;
+
+    key = NULL;
+    params = NULL;
+
+    n = BN_bin2bn(cert->n, cert->n_len, NULL);
+    e = BN_bin2bn(cert->e, cert->e_len, NULL);
+    bld = OSSL_PARAM_BLD_new();
+
+    if (n && e && bld
+        && OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_N, n) == 1
+        && OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_E, e) == 1)
+    {
+        params = OSSL_PARAM_BLD_to_param(bld);
+    }
+
+    ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+
+    if (ctx == NULL || params == NULL
+        || EVP_PKEY_fromdata_init(ctx) != 1
+        || EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params) != 1)
+    {
+        key = NULL;
+    }
+
+    EVP_PKEY_CTX_free(ctx);
+    OSSL_PARAM_free(params);
+    OSSL_PARAM_BLD_free(bld);
+    BN_free(n);
+    BN_free(e);
+
+    return key;
 }
 
 
