@@ -70,7 +70,9 @@ ngx_mesh_agent_select(ngx_mesh_agent_t *a, ngx_mesh_db_done_pt done)
 static void
 ngx_mesh_agent_found(ngx_mesh_db_req_t *q, ngx_int_t rc)
 {
-    ngx_mesh_agent_t  *a;
+    ngx_uint_t           corked;
+    ngx_mesh_agent_t    *a;
+    ngx_mesh_session_t  *s;
 
     a = q->data;
     a->db = NULL;
@@ -79,12 +81,17 @@ ngx_mesh_agent_found(ngx_mesh_db_req_t *q, ngx_int_t rc)
         return;     /* the tick asks again */
     }
 
+    s = a->s;
+    corked = ngx_mesh_ws_cork(s);
+
     if (ngx_mesh_db_rows(q, 0)) {
         ngx_mesh_agent_known(a, ngx_mesh_db_row(q, 0, 0));
 
     } else {
         ngx_mesh_agent_create(a);
     }
+
+    ngx_mesh_ws_uncork(s, corked);
 }
 
 

@@ -22,6 +22,9 @@
 #define NGX_MESH_WS_MSG_TOTAL   (256 * 1024 * 1024)
 #define NGX_MESH_WS_TICKERS     16
 
+#define NGX_MESH_WS_EMPTY       1         /* ends of a read */
+#define NGX_MESH_WS_GONE        2
+
 
 struct ngx_mesh_out_s {
     ngx_mesh_out_t     *next;
@@ -30,7 +33,7 @@ struct ngx_mesh_out_s {
 
 
 static void ngx_mesh_ws_read(ngx_mesh_session_t *s);
-static ssize_t ngx_mesh_ws_fill(ngx_mesh_session_t *s, ngx_uint_t *eof);
+static ssize_t ngx_mesh_ws_fill(ngx_mesh_session_t *s, ngx_uint_t *end);
 static ngx_int_t ngx_mesh_ws_event(ngx_mesh_session_t *s,
     mesh_ws_event_t *ev, u_char *last);
 static ngx_int_t ngx_mesh_ws_collect(ngx_mesh_session_t *s,
@@ -271,6 +274,38 @@ ngx_mesh_ws_read_handler(ngx_event_t *rev)
 }
 
 
+ngx_uint_t
+ngx_mesh_ws_cork(ngx_mesh_session_t *s)
+{
+    if (s->in_read) {
+        return 0;       /* the read handler does it */
+    }
+
+    s->in_read = 1;
+
+    return 1;
+}
+
+
+void
+ngx_mesh_ws_uncork(ngx_mesh_session_t *s, ngx_uint_t corked)
+{
+    if (!corked) {
+        return;
+    }
+
+    if (!s->closed && ngx_mesh_ws_flush(s) == NGX_ERROR) {
+        s->closed = 1;
+    }
+
+    s->in_read = 0;
+
+    if (s->closed) {
+        ngx_mesh_ws_finalize(s);
+    }
+}
+
+
 static ngx_uint_t
 ngx_mesh_ws_reads(ngx_mesh_session_t *s)
 {
@@ -283,7 +318,7 @@ static void
 ngx_mesh_ws_read(ngx_mesh_session_t *s)
 {
     ssize_t           n;
-    ngx_uint_t        turns, eof;
+    ngx_uint_t        turns, end;
 
     for (turns = 0; ngx_mesh_ws_reads(s); turns++) {
 
@@ -292,8 +327,8 @@ ngx_mesh_ws_read(ngx_mesh_session_t *s)
             return;
         }
 
-        eof = 0;
-        n = ngx_mesh_ws_fill(s, &eof);
+        end = 0;
+        n = ngx_mesh_ws_fill(s, &end);
 
         if (n > 0) {
             s->seen = ngx_time();
@@ -304,20 +339,20 @@ ngx_mesh_ws_read(ngx_mesh_session_t *s)
             ngx_mesh_ws_parse(s, ngx_mesh_ws_scratch + NGX_MESH_WS_ROOM, n);
         }
 
-        if (eof) {
+        if (end == NGX_MESH_WS_GONE) {
             s->closed = 1;
-            return;
         }
 
-        if (n == 0) {
+        if (end) {
             return;
         }
     }
 }
 
 
+/* end: there is no more, now or for ever */
 static ssize_t
-ngx_mesh_ws_fill(ngx_mesh_session_t *s, ngx_uint_t *eof)
+ngx_mesh_ws_fill(ngx_mesh_session_t *s, ngx_uint_t *end)
 {
     u_char            *buf;
     size_t             size;
@@ -334,11 +369,12 @@ ngx_mesh_ws_fill(ngx_mesh_session_t *s, ngx_uint_t *eof)
         n = c->recv(c, buf + size, NGX_MESH_WS_READ - size);
 
         if (n == NGX_AGAIN) {
+            *end = NGX_MESH_WS_EMPTY;
             break;
         }
 
         if (n <= 0) {
-            *eof = 1;
+            *end = NGX_MESH_WS_GONE;
             break;
         }
 

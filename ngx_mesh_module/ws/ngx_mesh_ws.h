@@ -46,8 +46,8 @@ typedef struct {
 
     /*
      * Cut-through: HEAD, DATA, FRAME_END, END events with payload still
-     * masked (keep_mask); 16 bytes before data are writable.  NGX_AGAIN: stop reading
-     * after this piece until ngx_mesh_ws_resume().
+     * masked (keep_mask); 16 bytes before data are writable.  NGX_AGAIN: stop
+     * reading after this piece until ngx_mesh_ws_resume().
      */
     ngx_int_t  (*frame)(ngx_mesh_session_t *s, mesh_ws_event_t *ev);
 
@@ -161,6 +161,14 @@ ngx_int_t ngx_mesh_ws_send_part(ngx_mesh_session_t *s, ngx_uint_t opcode,
 ngx_mesh_frame_t *ngx_mesh_frame_create(ngx_uint_t opcode, size_t len);
 ngx_int_t ngx_mesh_ws_send_frame(ngx_mesh_session_t *s, ngx_mesh_frame_t *f);
 void ngx_mesh_frame_release(ngx_mesh_frame_t *f);
+
+/*
+ * What is sent between the two leaves in one write, and s is not freed there:
+ * for who is not called by the session itself.  cork() returns what uncork()
+ * is given; after that s may be gone.
+ */
+ngx_uint_t ngx_mesh_ws_cork(ngx_mesh_session_t *s);
+void ngx_mesh_ws_uncork(ngx_mesh_session_t *s, ngx_uint_t corked);
 
 /*
  * Raw bytes that are frames already (relay, pipes): sends directly what the
