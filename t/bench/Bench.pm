@@ -13,12 +13,14 @@ use warnings;
 use Cwd qw(abs_path);
 use Exporter qw(import);
 use File::Temp qw(tempdir);
+use HTTP::Tiny;
 use JSON::PP qw(decode_json);
 use POSIX qw(:sys_wait_h);
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(server reference load median verdict finish keys_file
-                 signature_ms);
+our @EXPORT = qw(server halt restart health reference load load_start load_end
+                 wait_for figure workers median verdict finish
+                 keys_file signature_ms);
 
 my $root = abs_path(__FILE__) =~ s{/t/bench/Bench\.pm$}{}r;
 my $build = "$root/build";
@@ -78,11 +80,46 @@ sub server {
     # workers look for what mesh-admin changed every five seconds
     sleep 6;
 
+    $s{run} = $children[-1];
     chomp($s{nginx} = read_file("$data/run/nginx.pid"));
     ($s{signer}) = grep { read_file("/proc/$_/cmdline") =~ /\0\Q$data\E/ }
                    split ' ', `pgrep -x mesh-signer`;
 
     return \%s;
+}
+
+# Ends all of a server; then its signer and its nginx again, as make run starts
+# them, but without make run.  Returns nginx's pid.
+sub halt {
+    my ($s) = @_;
+    kill 'TERM', $s->{run};
+    waitpid $s->{run}, 0;
+    @children = grep { $_ != $s->{run} } @children;
+}
+
+sub restart {
+    my ($s) = @_;
+    my $socket = "$s->{data}/run/signer.sock";
+
+    if (!$s->{again}) {
+        unlink $socket;
+        spawn("$s->{data}/signer.out", "$build/mesh-signer", '-k',
+              "$s->{data}/keys", '-s', $socket, '-u', 'mesh-signer',
+              '-w', 'www-data');
+        wait_for('mesh-signer', sub { -S $socket });
+        $s->{again} = 1;
+    }
+
+    unlink "$s->{data}/run/nginx.pid";
+    spawn("$s->{data}/nginx.out", '/usr/sbin/nginx', '-p', $s->{data}, '-c',
+          "$s->{data}/nginx.conf", '-g', 'daemon off;');
+
+    return $children[-1];
+}
+
+sub health {
+    my ($s) = @_;
+    return get($s, 'health.ashx')->{status} == 200;
 }
 
 # A plain nginx with the certificates of a server and as many workers.
@@ -92,7 +129,7 @@ sub reference {
     my $data = "$dir/reference" . @children;
     my %r = (port => $port++, stream => $port++, sink => $port++,
              listen => $port++);
-    my $workers = workers($s->{nginx});
+    my $workers = () = workers($s->{nginx});
     my $certificates = read_file("$s->{data}/mesh-site.conf")
                        =~ s/.*?((?:ssl_certificate(?:_key)? [^;]*; ?)+).*/$1/sr;
 
@@ -147,8 +184,7 @@ END
 }
 
 sub workers {
-    my @pids = split ' ', `pgrep -P $_[0]`;
-    return scalar @pids;
+    return split ' ', `pgrep -P $_[0]`;
 }
 
 # Runs meshload; its one line of JSON as a hash.
@@ -156,6 +192,34 @@ sub load {
     my @arg = @_;
     my $out = output("$build/meshload", @arg, '--quiet');
     return decode_json((split /\n/, $out)[-1] // '');
+}
+
+# The same in the background.
+sub load_start {
+    my @arg = @_;
+    my $file = "$dir/load" . @children;
+    spawn($file, "$build/meshload", @arg, '--quiet');
+    return { pid => $children[-1], file => $file };
+}
+
+sub load_end {
+    my ($load) = @_;
+    waitpid $load->{pid}, 0;
+    @children = grep { $_ != $load->{pid} } @children;
+    return decode_json((split /\n/, read_file($load->{file}))[-1] // '');
+}
+
+# A figure of the server's status, over all of its workers.
+sub figure {
+    my ($s, $name) = @_;
+    my ($n) = get($s, 'metrics')->{content} =~ /^mesh_\Q$name\E (\d+)$/m;
+    return $n // -1;
+}
+
+sub get {
+    my ($s, $path) = @_;
+    return HTTP::Tiny->new(verify_SSL => 0, timeout => 10)
+           ->get("https://127.0.0.1:$s->{port}/$path");
 }
 
 # A pool of keys, made once.
@@ -218,7 +282,7 @@ sub spawn {
 
 sub wait_for {
     my ($what, $ready) = @_;
-    my $end = time + 60;
+    my $end = time + 120;
 
     until ($ready->()) {
         die "$what did not start: " . join('', map { read_file($_) }
