@@ -59,23 +59,27 @@ test('the link is closed for ever afterwards', async () => {
     await other.browser.close();
 });
 
-test('the command to copy fetches agent and settings from here, and the device shows up by itself', async () => {
+test('the command to copy fetches agent and settings from here, and the device shows up by itself', async (t) => {
     const command = await page.locator('.command code').innerText();
     await picture(page, 'empty');
     const [binary, settings] = [...command.matchAll(/https:[^"'\s;]+/g)].map((m) => m[0]);
     assert.match(binary, /meshagents\?id=6$/);
     assert.match(settings, /meshsettings\?id=/);
     agent = await mesh.agent(binary, settings);
+    const started = Date.now();
     await page.locator('.dev.is-online').waitFor();
+    t.diagnostic(`seconds until online: ${(Date.now() - started) / 1000}`);
     id = await page.locator('.dev').getAttribute('data-key');
     await page.getByText(/Debian/).first().waitFor();
 });
 
-test('the terminal of the device opens, echoes and takes the size of the window', async () => {
+test('the terminal of the device opens, echoes and takes the size of the window', async (t) => {
     await hash(device());
     await page.getByRole('button', { name: 'Terminal' }).click();
+    const clicked = Date.now();
     await page.locator('.term .xterm-rows').waitFor();
     await until('a prompt', async () => /[#$] *$/m.test(await screen()));
+    t.diagnostic(`seconds until a prompt: ${(Date.now() - clicked) / 1000}`);
     await page.keyboard.type('echo mesh-$((20+22)); stty size\r');
     await until('the output', async () => /mesh-42\s+\d+ \d+/.test(await screen()));
     const [, rows, cols] = /mesh-42\s+(\d+) (\d+)/.exec(await screen());
