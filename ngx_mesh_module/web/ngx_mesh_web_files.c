@@ -180,19 +180,27 @@ ngx_mesh_web_msh(ngx_http_request_t *r, ngx_mesh_group_t *group,
                                   : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ngx_mesh_arg(r, "installflags", &flags) != NGX_OK) {
+    rc = ngx_mesh_arg(r, "installflags", &flags);
+
+    if (rc == NGX_DECLINED) {
         ngx_str_set(&flags, "0");
+        rc = NGX_OK;
     }
 
-    if (flags.len != 1 || flags.data[0] < '0' || flags.data[0] > '2') {
+    if (rc != NGX_OK || flags.len != 1
+        || flags.data[0] < '0' || flags.data[0] > '2')
+    {
         return NGX_HTTP_BAD_REQUEST;
     }
 
-    if (ngx_mesh_arg(r, "tag", &tag) != NGX_OK) {
+    rc = ngx_mesh_arg(r, "tag", &tag);
+
+    if (rc == NGX_DECLINED) {
         tag.len = 0;
+        rc = NGX_OK;
     }
 
-    if (tag.len > 64) {
+    if (rc != NGX_OK || tag.len > 64) {
         return NGX_HTTP_BAD_REQUEST;
     }
 

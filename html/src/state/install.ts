@@ -25,6 +25,7 @@ export interface Install {
 }
 
 const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
+const doubleQuote = (text: string): string => `"${text.replace(/[\\"$`]/g, '\\$&')}"`;
 
 /**
  * One line for sh: fetches agent and settings from this server into a folder of its
@@ -36,11 +37,11 @@ export function installCommand({ base, group, tool, ids }: Install): string {
     const get = tool === 'curl' ? 'curl -fsSk -o' : 'wget -q --no-check-certificate -O';
     const known = MACHINES.filter(([, id]) => !ids.length || ids.includes(id));
     const cases = (known.length ? known : MACHINES).map(([machine, id]) => `${machine}) a=${id};;`).join(' ');
-    const url = (path: string): string => new URL(path, base).href;
+    const url = (path: string): string => doubleQuote(new URL(path, base).href);
     const single = known.length === 1 && known[0]?.[0] === 'x86_64';
-    const agent = single ? quote(url('meshagents?id=6')) : `"${url('meshagents?id=')}$a"`;
+    const agent = single ? url('meshagents?id=6') : `${url('meshagents?id=')}$a`;
     const pick = single ? '' : `case $(uname -m) in ${cases} *) echo "No agent for $(uname -m)"; exit 1;; esac; `;
 
-    return `sudo sh -c ${quote(`set -e; ${pick}d=$(mktemp -d); cd $d; ${get} meshagent ${agent.replaceAll("'", '"')}; `
-        + `${get} meshagent.msh "${url(`meshsettings?id=${encodeURIComponent(group)}`)}"; chmod 755 meshagent; ./meshagent -fullinstall`)}`;
+    return `sudo sh -c ${quote(`set -e; ${pick}d=$(mktemp -d); cd $d; ${get} meshagent ${agent}; `
+        + `${get} meshagent.msh ${url(`meshsettings?id=${encodeURIComponent(group)}`)}; chmod 755 meshagent; ./meshagent -fullinstall`)}`;
 }
