@@ -7,6 +7,7 @@
  */
 
 #include "ngx_mesh_agent.h"
+#include <zlib.h>
 
 
 #define NGX_MESH_CORE_MAX  (8 * 1024 * 1024)
@@ -15,12 +16,15 @@
 /* ready to be sent: header, four zeros, text; shared by all agents */
 typedef struct {
     ngx_mesh_frame_t  *frame;
+    ngx_mesh_frame_t  *deflated;      /* zeros and text, or NULL */
     u_char             hash[NGX_MESH_ID_LEN];
 } ngx_mesh_core_t;
 
 
 static ngx_int_t ngx_mesh_core_load(ngx_mesh_core_t *core, ngx_str_t *file,
     ngx_log_t *log);
+static ngx_mesh_frame_t *ngx_mesh_core_deflate(const u_char *hash,
+    u_char *text, size_t len, ngx_log_t *log);
 static ngx_mesh_core_t *ngx_mesh_agent_core_of(ngx_mesh_agent_t *a);
 static void ngx_mesh_agent_request_send(ngx_mesh_agent_t *a, ngx_uint_t cmd);
 static void ngx_mesh_agent_ready(ngx_mesh_agent_t *a);
@@ -107,7 +111,60 @@ ngx_mesh_core_load(ngx_mesh_core_t *core, ngx_str_t *name, ngx_log_t *log)
     (void) mesh_agent_write_hashed(core->frame->data, MESH_AGENT_CORE, 0,
                                    core->hash);
 
+    core->deflated = ngx_mesh_core_deflate(core->hash, p, 4 + size, log);
+
     return NGX_OK;
+}
+
+
+/* agent.md 4.2: without a header of zlib's, which agents take for damage */
+static ngx_mesh_frame_t *
+ngx_mesh_core_deflate(const u_char *hash, u_char *text, size_t len,
+    ngx_log_t *log)
+{
+    size_t             size;
+    u_char            *buf;
+    z_stream           z;
+    ngx_mesh_frame_t  *f;
+
+    ngx_memzero(&z, sizeof(z_stream));
+
+    if (deflateInit2(&z, Z_BEST_COMPRESSION, Z_DEFLATED, -MAX_WBITS,
+                     MAX_MEM_LEVEL, Z_DEFAULT_STRATEGY)
+        != Z_OK)
+    {
+        return NULL;
+    }
+
+    size = deflateBound(&z, len);
+    buf = ngx_alloc(size, log);
+    f = NULL;
+
+    if (buf) {
+        z.next_in = text;
+        z.avail_in = len;
+        z.next_out = buf;
+        z.avail_out = size;
+
+        if (deflate(&z, Z_FINISH) == Z_STREAM_END && z.total_out < len) {
+            f = ngx_mesh_frame_create(NGX_MESH_WS_BINARY,
+                                      MESH_AGENT_HASHED_LEN + z.total_out);
+        }
+    }
+
+    if (f) {
+        (void) mesh_agent_write_hashed(f->data, MESH_AGENT_CORE_DEFLATED, 0,
+                                       hash);
+        ngx_memcpy(f->data + MESH_AGENT_HASHED_LEN, buf, z.total_out);
+    }
+
+    (void) deflateEnd(&z);
+
+    if (buf) {
+        ngx_free(buf);
+    }
+
+    return f;
 }
 
 
@@ -207,7 +264,10 @@ ngx_mesh_agent_push_hash(ngx_mesh_agent_t *a, mesh_agent_msg_t *m)
     a->pushes++;
     a->core_wanted = 0;
     ngx_mesh_count(NGX_MESH_C_CORES_PUSHED);
-    (void) ngx_mesh_ws_send_frame(a->s, core->frame);
+    (void) ngx_mesh_ws_send_frame(a->s,
+                                  core->deflated
+                                  && (a->caps & MESH_AGENT_CAP_COMPRESSED)
+                                  ? core->deflated : core->frame);
 }
 
 
