@@ -317,6 +317,31 @@ ok($text eq $core && substr($push, 4, 48) eq sha384($core),
 cmp_ok(length $push, '<', length($core) / 2, 'in less than half of the bytes');
 $small->close;
 
+my $twin = agent(n => 990);
+$twin->online;
+$twin->await(11);
+$twin->binary(pack('nn', 11, 0) . sha384($core));
+is($twin->await('sysinfo')->{json}{hash}, undef,
+   'one without an inventory is asked for it');
+$twin->json({ action => 'sysinfo', data => { hash => 'h"1',
+    hardware => { identifiers => { cpu_name => 'test' } } } });
+$mesh->wait_for('the inventory', sub {
+    $control->ask({ action => 'getsysinfo', nodeid => $twin->node })->{hardware};
+});
+$twin->json({ action => 'sysinfocheck' });
+is($twin->await('sysinfo')->{json}{hash}, 'h"1',
+   'one that asks hears what is stored');
+$twin->json({ action => 'sysinfocheck' });
+is($twin->await('sysinfo', 0.5), undef, 'once a minute');
+$twin->close;
+$twin = agent(n => 990);
+$twin->online;
+$twin->await(11);
+$twin->binary(pack('nn', 11, 0) . sha384($core));
+is($twin->await('sysinfo')->{json}{hash}, 'h"1',
+   'and so does one that comes back');
+$twin->close;
+
 my $looping = agent();
 $looping->online;
 my $pushed = 0;

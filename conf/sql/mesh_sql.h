@@ -293,10 +293,12 @@ MESH_SQL_ROW(KEEP_PARTITIONS, 1, MESH_SQL_WRITE|MESH_SQL_IDEMPOTENT,          \
                                                                               \
 /* connecting agents: domain, wire id */                                      \
 MESH_SQL_ROW(DEVICE_CONNECT, 2, MESH_SQL_WAIT,                                \
-    "SELECT device_id, device_group_id, kind, icon, name, reported_name,"     \
+    "SELECT d.device_id, device_group_id, kind, icon, name, reported_name,"   \
     " description, system, agent_kind, agent_caps, agent_version, host,"      \
-    " consent, first_seen_at, approved_at, revision FROM device"              \
-    " WHERE domain_id = ?1 AND wire_id = ?2",                                 \
+    " consent, first_seen_at, approved_at, revision,"                         \
+    " (SELECT hash FROM device_part AS p"                                     \
+    "   WHERE p.device_id = d.device_id AND part = 'hardware')"               \
+    " FROM device AS d WHERE domain_id = ?1 AND wire_id = ?2",                \
     NULL)                                                                     \
                                                                               \
 /* id, domain, wire id, group, kind, icon, name, key, reported name,       */ \

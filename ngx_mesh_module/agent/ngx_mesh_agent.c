@@ -362,7 +362,6 @@ ngx_mesh_agent_admit(ngx_mesh_agent_t *a)
     }
 
     a->state = NGX_MESH_AGENT_ONLINE;
-    a->since = p.since;
 
     ngx_mesh_agent_uncount(a);
     ngx_mesh_agent_auth_free(a);
@@ -804,5 +803,10 @@ ngx_mesh_agent_close(ngx_mesh_session_t *s)
     ngx_mesh_agent_uncount(a);
     ngx_mesh_agent_askers_free(a);
     ngx_mesh_agent_auth_free(a);
+
+    if (a->hardware) {
+        ngx_free(a->hardware);
+    }
+
     ngx_free(a);
 }

@@ -89,6 +89,8 @@ typedef struct {
     ngx_mesh_handshake_t    *hs;
     ngx_mesh_db_req_t       *db;      /* that is waited for, or NULL */
     ngx_mesh_asker_t        *askers;
+    u_char                  *hardware;    /* hash of what is stored; owned,
+                                             until its core runs, or NULL */
 
     int64_t                  domain_id;
     int64_t                  device_id;
@@ -104,7 +106,6 @@ typedef struct {
     uint16_t                 nasked;
     uint32_t                 agent_id;
     uint32_t                 caps;
-    time_t                   since;
 
     unsigned                 sent_info:1;     /* 3 came: never to be closed */
     unsigned                 counted:1;       /* in mesh_limit agent */
@@ -135,6 +136,9 @@ void ngx_mesh_agent_reread(ngx_mesh_agent_t *a);
 
 /* ngx_mesh_agent_push.c: core */
 ngx_int_t ngx_mesh_agent_push_init(ngx_cycle_t *cycle);
+/* the hash of the inventory that is stored, or NULL data */
+void ngx_mesh_agent_push_know(ngx_mesh_agent_t *a, const ngx_str_t *hash);
+void ngx_mesh_agent_push_check(ngx_mesh_agent_t *a);
 void ngx_mesh_agent_push_start(ngx_mesh_agent_t *a);
 void ngx_mesh_agent_push_hash(ngx_mesh_agent_t *a, mesh_agent_msg_t *m);
 void ngx_mesh_agent_push_action(ngx_mesh_agent_t *a, ngx_uint_t what);

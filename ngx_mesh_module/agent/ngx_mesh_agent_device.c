@@ -12,7 +12,7 @@ enum {
     NGX_MESH_DEV_DESC, NGX_MESH_DEV_SYSTEM, NGX_MESH_DEV_AGENT,
     NGX_MESH_DEV_CAPS, NGX_MESH_DEV_VERSION, NGX_MESH_DEV_HOST,
     NGX_MESH_DEV_CONSENT, NGX_MESH_DEV_FIRST, NGX_MESH_DEV_APPROVED,
-    NGX_MESH_DEV_REVISION
+    NGX_MESH_DEV_REVISION, NGX_MESH_DEV_HARDWARE
 };
 
 
@@ -137,6 +137,7 @@ ngx_mesh_agent_known(ngx_mesh_agent_t *a, ngx_str_t *row)
         }
     }
 
+    ngx_mesh_agent_push_know(a, &row[NGX_MESH_DEV_HARDWARE]);
     ngx_mesh_agent_admit(a);
 }
 

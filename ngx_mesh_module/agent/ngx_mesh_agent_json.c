@@ -35,6 +35,8 @@ static void ngx_mesh_agent_netinfo(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
     ngx_pool_t *pool);
 static void ngx_mesh_agent_sysinfo(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
     ngx_pool_t *pool);
+static void ngx_mesh_agent_sysinfocheck(ngx_mesh_agent_t *a,
+    ngx_mesh_json_t *j, ngx_pool_t *pool);
 static void ngx_mesh_agent_battery(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
     ngx_pool_t *pool);
 static void ngx_mesh_agent_msg(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
@@ -66,6 +68,7 @@ static const ngx_mesh_agent_json_row_t  ngx_mesh_agent_json_rows[] = {
     { "coreinfo",         ngx_mesh_agent_coreinfo },
     { "netinfo",          ngx_mesh_agent_netinfo },
     { "sysinfo",          ngx_mesh_agent_sysinfo },
+    { "sysinfocheck",     ngx_mesh_agent_sysinfocheck },
     { "battery",          ngx_mesh_agent_battery },
     { "msg",              ngx_mesh_agent_msg },
     { "log",              ngx_mesh_agent_log },
@@ -376,6 +379,25 @@ ngx_mesh_agent_sysinfo(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
 
     ngx_mesh_agent_part(a, "hardware", &hash, &doc);
     ngx_mesh_agent_hint(a, "sysinfohash", pool);
+}
+
+
+/* agent.md 5.1: once a minute */
+static void
+ngx_mesh_agent_sysinfocheck(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
+    ngx_pool_t *pool)
+{
+    ngx_str_t  name;
+
+    name.data = a->id;
+    name.len = NGX_MESH_ID_LEN;
+
+    if (ngx_mesh_rate(NGX_MESH_RATE_CHECK, &name, 1, 60) > 1) {
+        ngx_mesh_count(NGX_MESH_C_DROPPED);
+        return;
+    }
+
+    ngx_mesh_agent_push_check(a);
 }
 
 
@@ -694,7 +716,7 @@ ngx_mesh_agent_log(ngx_mesh_agent_t *a, ngx_mesh_json_t *j, ngx_pool_t *pool)
     name.data = a->id;
     name.len = NGX_MESH_ID_LEN;
 
-    if (ngx_mesh_rate(20, &name, 1, 60) > 60) {
+    if (ngx_mesh_rate(NGX_MESH_RATE_LOG, &name, 1, 60) > 60) {
         ngx_mesh_count(NGX_MESH_C_DROPPED);
         return;
     }

@@ -10,7 +10,8 @@
 #include <zlib.h>
 
 
-#define NGX_MESH_CORE_MAX  (8 * 1024 * 1024)
+#define NGX_MESH_CORE_MAX       (8 * 1024 * 1024)
+#define NGX_MESH_HARDWARE_HASH  128
 
 
 /* ready to be sent: header, four zeros, text; shared by all agents */
@@ -28,6 +29,8 @@ static ngx_mesh_frame_t *ngx_mesh_core_deflate(const u_char *hash,
 static ngx_mesh_core_t *ngx_mesh_agent_core_of(ngx_mesh_agent_t *a);
 static void ngx_mesh_agent_request_send(ngx_mesh_agent_t *a, ngx_uint_t cmd);
 static void ngx_mesh_agent_ready(ngx_mesh_agent_t *a);
+static void ngx_mesh_agent_hardware_send(ngx_mesh_agent_t *a,
+    const ngx_str_t *hash);
 static void ngx_mesh_agent_hardware(ngx_mesh_db_req_t *q, ngx_int_t rc);
 
 
@@ -315,11 +318,28 @@ ngx_mesh_agent_push_action(ngx_mesh_agent_t *a, ngx_uint_t what)
 }
 
 
+void
+ngx_mesh_agent_push_know(ngx_mesh_agent_t *a, const ngx_str_t *hash)
+{
+    if (a->hardware || hash->data == NULL
+        || hash->len > NGX_MESH_HARDWARE_HASH)
+    {
+        return;
+    }
+
+    a->hardware = ngx_alloc(hash->len + 1, a->s->c->log);
+
+    if (a->hardware) {
+        (void) ngx_cpystrn(a->hardware, hash->data, hash->len + 1);
+    }
+}
+
+
 /* its core runs: what it is told first */
 static void
 ngx_mesh_agent_ready(ngx_mesh_agent_t *a)
 {
-    ngx_mesh_db_req_t  *q;
+    ngx_str_t  hash;
 
     static u_char  info[] = "{\"action\":\"serverInfo\"}";
 
@@ -330,11 +350,59 @@ ngx_mesh_agent_ready(ngx_mesh_agent_t *a)
     a->ready = 1;
     (void) ngx_mesh_agent_send(a, info, sizeof(info) - 1);
 
+    hash.data = a->hardware;
+    hash.len = a->hardware ? ngx_strlen(a->hardware) : 0;
+    ngx_mesh_agent_hardware_send(a, &hash);
+
+    if (a->hardware) {
+        ngx_free(a->hardware);
+        a->hardware = NULL;
+    }
+}
+
+
+/* the hardware is sent again only where it is not what is stored */
+static void
+ngx_mesh_agent_hardware_send(ngx_mesh_agent_t *a, const ngx_str_t *hash)
+{
+    ngx_str_t      text;
+    ngx_pool_t    *pool;
+    ngx_mesh_jw_t  w;
+
+    pool = ngx_create_pool(1024, a->s->c->log);
+    if (pool == NULL) {
+        return;
+    }
+
+    if (ngx_mesh_jw_init(&w, pool, 256) == NGX_OK) {
+        ngx_mesh_jw_open(&w, NULL, '{');
+        ngx_mesh_jw_cstr(&w, "action", "sysinfo");
+
+        if (hash->data) {
+            ngx_mesh_jw_str(&w, "hash", hash);
+        }
+
+        ngx_mesh_jw_shut(&w, '}');
+
+        if (ngx_mesh_jw_done(&w, &text) == NGX_OK) {
+            (void) ngx_mesh_agent_send(a, text.data, text.len);
+        }
+    }
+
+    ngx_destroy_pool(pool);
+}
+
+
+/* it asks what we have */
+void
+ngx_mesh_agent_push_check(ngx_mesh_agent_t *a)
+{
+    ngx_mesh_db_req_t  *q;
+
     if (a->db) {
         return;
     }
 
-    /* the hardware is sent again only where it is not what is stored */
     q = ngx_mesh_db_create(ngx_mesh_agent_hardware, a);
 
     if (q == NULL) {
@@ -354,27 +422,16 @@ ngx_mesh_agent_ready(ngx_mesh_agent_t *a)
 static void
 ngx_mesh_agent_hardware(ngx_mesh_db_req_t *q, ngx_int_t rc)
 {
-    ngx_str_t          text;
-    ngx_mesh_jw_t      w;
+    ngx_str_t          none;
     ngx_mesh_agent_t  *a;
 
     a = q->data;
     a->db = NULL;
+    ngx_str_null(&none);
 
-    if (rc != NGX_OK || ngx_mesh_jw_init(&w, q->pool, 256) != NGX_OK) {
-        return;
-    }
-
-    ngx_mesh_jw_open(&w, NULL, '{');
-    ngx_mesh_jw_cstr(&w, "action", "sysinfo");
-
-    if (ngx_mesh_db_rows(q, 0)) {
-        ngx_mesh_jw_str(&w, "hash", &ngx_mesh_db_row(q, 0, 0)[1]);
-    }
-
-    ngx_mesh_jw_shut(&w, '}');
-
-    if (ngx_mesh_jw_done(&w, &text) == NGX_OK) {
-        (void) ngx_mesh_agent_send(a, text.data, text.len);
+    if (rc == NGX_OK) {
+        ngx_mesh_agent_hardware_send(a, ngx_mesh_db_rows(q, 0)
+                                        ? &ngx_mesh_db_row(q, 0, 0)[1]
+                                        : &none);
     }
 }

@@ -215,6 +215,8 @@ void ngx_mesh_rate_clear(ngx_uint_t what, const ngx_str_t *name);
 #define NGX_MESH_RATE_LOGIN_USER     16
 #define NGX_MESH_RATE_LOGIN_ADDRESS  17
 #define NGX_MESH_RATE_NODE           18
+#define NGX_MESH_RATE_LOG            20
+#define NGX_MESH_RATE_CHECK          21
 
 
 /* Refused agents, as the Server page shows them: a ring of the last 128. */
