@@ -145,7 +145,7 @@ sub reference {
 $head worker_processes $workers; pid $data/nginx.pid; error_log $data/error.log;
 http {
     access_log off; $tmp
-    ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:mesh_tls:4m;
+    ssl_protocols TLSv1.2 TLSv1.3; ssl_session_tickets off;
     keepalive_timeout 3600s; client_header_timeout 3600s;
     server {
         listen 127.0.0.1:$r{port} ssl reuseport; $certificates
