@@ -16,4 +16,7 @@ for name in idle handshake relay rtt reload start evening; do
     perl "./$name" || rc=1
 done
 
+echo "== list"
+node ./list.mjs || rc=1
+
 exit $rc
