@@ -107,9 +107,9 @@ static ngx_command_t  ngx_http_mesh_commands[] = {
       0,
       NULL },
 
-    /* mesh_agents dir;  stock binaries to be offered */
+    /* mesh_agents dir [update];  stock binaries to be offered */
     { ngx_string("mesh_agents"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_CONF_TAKE1,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_CONF_TAKE12,
       ngx_http_mesh_agents,
       NGX_HTTP_SRV_CONF_OFFSET,
       offsetof(ngx_http_mesh_srv_conf_t, agents),
@@ -448,6 +448,7 @@ ngx_http_mesh_merge_srv_conf(ngx_conf_t *cf, void *parent, void *child)
     conf->index = mmcf->nservers++;
 
     ngx_conf_merge_str_value(conf->agents, prev->agents, "");
+    ngx_conf_merge_value(conf->agents_update, prev->agents_update, 0);
     ngx_conf_merge_str_value(conf->url, prev->url, "");
     ngx_conf_merge_msec_value(conf->auth_timeout, prev->auth_timeout, 30000);
     ngx_conf_merge_msec_value(conf->refuse_hold, prev->refuse_hold, 300000);
@@ -625,19 +626,31 @@ ngx_http_mesh_domain(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static char *
 ngx_http_mesh_agents(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    char       *rv;
-    ngx_str_t  *dir;
+    ngx_http_mesh_srv_conf_t *mscf = conf;
 
-    rv = ngx_conf_set_str_slot(cf, cmd, conf);
+    ngx_str_t  *value;
 
-    if (rv != NGX_CONF_OK) {
-        return rv;
+    if (mscf->agents.data) {
+        return "is duplicate";
     }
 
-    dir = (ngx_str_t *) ((char *) conf + cmd->offset);
+    value = cf->args->elts;
+    mscf->agents = value[1];
+    mscf->agents_update = 0;
 
-    return ngx_conf_full_name(cf->cycle, dir, 0) == NGX_OK ? NGX_CONF_OK
-                                                           : NGX_CONF_ERROR;
+    if (cf->args->nelts == 3) {
+
+        if (ngx_strcmp(value[2].data, "update") != 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\"", &value[2]);
+            return NGX_CONF_ERROR;
+        }
+
+        mscf->agents_update = 1;
+    }
+
+    return ngx_conf_full_name(cf->cycle, &mscf->agents, 0) == NGX_OK
+           ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 

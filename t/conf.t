@@ -50,7 +50,13 @@ my @main = (
     ['mesh_core /does/not/exist.js;', qr/exist|duplicate/],
 );
 
-for ([server => \@server], [main => \@main]) {
+my @agents = (
+    ['always', qr/invalid parameter "always"/],
+    ['update update', qr/invalid number of arguments/],
+    ['; mesh_agents /x', qr/duplicate/],
+);
+
+for ([server => \@server], [main => \@main], [agents => \@agents]) {
     my ($where, $list) = @$_;
     for (@$list) {
         my ($text, $want) = @$_;

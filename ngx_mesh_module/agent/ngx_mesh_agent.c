@@ -45,7 +45,7 @@ static void ngx_mesh_agent_uncount(ngx_mesh_agent_t *a);
 static void ngx_mesh_agent_refused_event(ngx_mesh_agent_t *a);
 
 
-static const ngx_mesh_class_t  ngx_mesh_agent_class = {
+const ngx_mesh_class_t  ngx_mesh_agent_class = {
     .name = "agent",
     .gauge = NGX_MESH_GAUGES,         /* they are counted by what they are */
     .agent_text = 1,
@@ -63,6 +63,8 @@ static const ngx_mesh_class_t  ngx_mesh_agent_class = {
 ngx_int_t
 ngx_mesh_agent_init(ngx_cycle_t *cycle)
 {
+    ngx_mesh_agent_update_init();
+
     return ngx_mesh_agent_push_init(cycle);
 }
 
@@ -259,6 +261,14 @@ ngx_mesh_agent_command_in(ngx_mesh_agent_t *a, u_char *data, size_t len)
 
     case MESH_AGENT_CORE_HASH:
         ngx_mesh_agent_push_hash(a, &m);
+        break;
+
+    case MESH_AGENT_HASH:
+        ngx_mesh_agent_update_hash(a, &m);
+        break;
+
+    case MESH_AGENT_UPDATE_BLOCK:
+        ngx_mesh_agent_update_next(a, &m);
         break;
 
     case MESH_AGENT_TAG:
@@ -667,6 +677,7 @@ ngx_mesh_agent_mute(ngx_mesh_session_t *s)
 
     a->state = NGX_MESH_AGENT_MUTED;
     ngx_mesh_agent_askers_free(a);
+    ngx_mesh_agent_update_free(a);
 
     ngx_mesh_gauge(NGX_MESH_G_AGENTS, -1);
     ngx_mesh_gauge(NGX_MESH_G_HELD, 1);
@@ -803,6 +814,8 @@ ngx_mesh_agent_close(ngx_mesh_session_t *s)
     ngx_mesh_agent_uncount(a);
     ngx_mesh_agent_askers_free(a);
     ngx_mesh_agent_auth_free(a);
+
+    ngx_mesh_agent_update_free(a);
 
     if (a->hardware) {
         ngx_free(a->hardware);

@@ -50,6 +50,9 @@ struct ngx_mesh_asker_s {
 };
 
 
+typedef struct ngx_mesh_update_s  ngx_mesh_update_t;
+
+
 /* only until the agent is in, or held; owned by the session */
 typedef struct {
     u_char                   web[NGX_MESH_ID_LEN];    /* the hash it saw */
@@ -89,6 +92,7 @@ typedef struct {
     ngx_mesh_handshake_t    *hs;
     ngx_mesh_db_req_t       *db;      /* that is waited for, or NULL */
     ngx_mesh_asker_t        *askers;
+    ngx_mesh_update_t       *update;  /* that runs, or NULL */
     u_char                  *hardware;    /* hash of what is stored; owned,
                                              until its core runs, or NULL */
 
@@ -112,6 +116,9 @@ typedef struct {
     unsigned                 core_wanted:1;   /* push when tunnels have ended */
     unsigned                 ready:1;         /* its core runs */
     unsigned                 told:1;          /* duplicate: event written */
+    unsigned                 stock:1;         /* agent version 0 */
+    unsigned                 asked_hash:1;    /* of its program */
+    unsigned                 update_due:1;    /* it has another program */
 } ngx_mesh_agent_t;
 
 
@@ -133,6 +140,15 @@ void ngx_mesh_agent_auth_free(ngx_mesh_agent_t *a);
 /* ngx_mesh_agent_device.c: the row */
 void ngx_mesh_agent_device(ngx_mesh_agent_t *a);
 void ngx_mesh_agent_reread(ngx_mesh_agent_t *a);
+
+extern const ngx_mesh_class_t  ngx_mesh_agent_class;
+
+/* ngx_mesh_agent_update.c: program */
+void ngx_mesh_agent_update_init(void);
+void ngx_mesh_agent_update_start(ngx_mesh_agent_t *a);
+void ngx_mesh_agent_update_hash(ngx_mesh_agent_t *a, mesh_agent_msg_t *m);
+void ngx_mesh_agent_update_next(ngx_mesh_agent_t *a, mesh_agent_msg_t *m);
+void ngx_mesh_agent_update_free(ngx_mesh_agent_t *a);
 
 /* ngx_mesh_agent_push.c: core */
 ngx_int_t ngx_mesh_agent_push_init(ngx_cycle_t *cycle);

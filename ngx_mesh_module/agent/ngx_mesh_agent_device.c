@@ -107,6 +107,7 @@ ngx_mesh_agent_known(ngx_mesh_agent_t *a, ngx_str_t *row)
     a->device_id = ngx_mesh_db_num(&row[NGX_MESH_DEV_ID]);
     a->group_id = ngx_mesh_db_num(&row[NGX_MESH_DEV_GROUP]);
     a->agent_id = hs->agent_id;
+    a->stock = hs->version == 0;
     a->caps = hs->caps
               | (ngx_mesh_db_num(&row[NGX_MESH_DEV_CAPS])
                  & (MESH_AGENT_CAP_DESKTOP|MESH_AGENT_CAP_TERMINAL
@@ -171,6 +172,7 @@ ngx_mesh_agent_create(ngx_mesh_agent_t *a)
     a->device_id = key;
     a->group_id = group->group_id;
     a->agent_id = hs->agent_id;
+    a->stock = hs->version == 0;
     a->caps = hs->caps;
 
     reported.data = hs->name;

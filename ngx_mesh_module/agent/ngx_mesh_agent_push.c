@@ -218,6 +218,11 @@ ngx_mesh_agent_push_hash(ngx_mesh_agent_t *a, mesh_agent_msg_t *m)
 {
     ngx_mesh_core_t  *core;
 
+    /* it says that its core is gone: it gets another program */
+    if (a->update) {
+        return;
+    }
+
     core = ngx_mesh_agent_core_of(a);
 
     /* pinned by its owner, or a custom state that we asked for */
@@ -358,6 +363,8 @@ ngx_mesh_agent_ready(ngx_mesh_agent_t *a)
         ngx_free(a->hardware);
         a->hardware = NULL;
     }
+
+    ngx_mesh_agent_update_start(a);
 }
 
 

@@ -10,7 +10,7 @@
 
 
 #define NGX_MESH_ZONE_MAGIC    0x6d657368
-#define NGX_MESH_ZONE_VERSION  2
+#define NGX_MESH_ZONE_VERSION  3
 #define NGX_MESH_PURGE_BATCH   256
 #define NGX_MESH_EACH_BATCH    128
 #define NGX_MESH_KEY_LEN       32     /* SHA-256 */
@@ -173,7 +173,8 @@ static const ngx_mesh_named_t  ngx_mesh_counters[NGX_MESH_COUNTERS] = {
     { "sign_requests", "signatures asked for" },
     { "sign_latency_us", "time that signatures took" },
     { "workers_died", "workers that ended without saying so" },
-    { "cores_pushed", "cores pushed to agents" }
+    { "cores_pushed", "cores pushed to agents" },
+    { "updates", "programs sent to agents" }
 };
 
 static const ngx_mesh_named_t  ngx_mesh_gauges[NGX_MESH_GAUGES] = {

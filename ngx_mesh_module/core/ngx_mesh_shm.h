@@ -64,6 +64,7 @@ typedef enum {
     NGX_MESH_C_SIGN_LATENCY_US,       /* sum */
     NGX_MESH_C_WORKERS_DIED,
     NGX_MESH_C_CORES_PUSHED,
+    NGX_MESH_C_UPDATES,
     NGX_MESH_COUNTERS
 } ngx_mesh_counter_e;
 
@@ -217,6 +218,7 @@ void ngx_mesh_rate_clear(ngx_uint_t what, const ngx_str_t *name);
 #define NGX_MESH_RATE_NODE           18
 #define NGX_MESH_RATE_LOG            20
 #define NGX_MESH_RATE_CHECK          21
+#define NGX_MESH_RATE_UPDATE         22
 
 
 /* Refused agents, as the Server page shows them: a ring of the last 128. */

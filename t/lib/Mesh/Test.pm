@@ -49,7 +49,7 @@ sub new {
         dir => $dir,
         port => port(),
         workers => 4,
-        main => '', http => '', server => '', location => '',
+        main => '', http => '', server => '', location => '', agents => '',
         db => $ENV{MESH_DB} // 'sqlite',
         nginx => $ENV{MESH_NGINX} || '/usr/sbin/nginx',
         modules => $ENV{MESH_MODULES} // "$ROOT/build/modules",
@@ -147,7 +147,7 @@ http {
         ssl_certificate_key $dir/keys/web-rsa.key;
         ssl_protocols TLSv1.2 TLSv1.3;
         mesh_session_log $dir/logs/session.log;
-        mesh_agents $dir/agents;
+        mesh_agents $dir/agents $self->{agents};
         $self->{server}
         location / {
             root $dir/html;

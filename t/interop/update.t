@@ -1,0 +1,73 @@
+#!/usr/bin/perl
+# Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
+
+# The stock agent takes a new program from our server and comes back with it.
+# Here it is the same program with some bytes behind it.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use Digest::SHA qw(sha384_hex);
+use File::Copy qw(copy);
+use Test::More;
+use Mesh::Control;
+use Mesh::Test qw(escape);
+
+my $stock = $ENV{MESH_STOCK_AGENT}
+    || "$Mesh::Test::ROOT/t/node_modules/meshcentral/agents/meshagent_x86-64";
+die "no stock agent at $stock: make t/node_modules/.stamp\n" if !-e $stock;
+
+my $mesh = Mesh::Test->new(agents => 'update');
+my $group;
+$mesh->start(prepare => sub {
+    $mesh->admin(\"correct horse battery\n", 'user', 'add', 'admin',
+                 '--site-admin');
+    $group = $mesh->admin('group', 'add', 'Lab', '--owner', 'admin');
+    chomp $group;
+});
+
+my $dir = "$mesh->{dir}/agent";
+my $msh = $mesh->get('/meshsettings?id=' . escape($group))->{body};
+$msh =~ s/localhost/127.0.0.1/;
+mkdir $dir;
+copy($stock, "$dir/meshagent") or die "$stock: $!\n";
+chmod 0755, "$dir/meshagent";
+Mesh::Test::write_file("$dir/meshagent.msh", $msh);
+
+my $control = Mesh::Control->new($mesh, 'admin', 'correct horse battery');
+$mesh->spawn("$dir/log", 'sh', '-c', "cd $dir && exec ./meshagent");
+ok($control->event(sub { ($_[0]{action} // '') eq 'nodeconnect'
+                         && $_[0]{conn} }), 'the agent is online');
+
+my $program = Mesh::Test::read_file($stock) . "\0" x 1000;
+Mesh::Test::write_file("$mesh->{dir}/agents/6.new", $program);
+rename "$mesh->{dir}/agents/6.new", "$mesh->{dir}/agents/6";
+
+$mesh->wait_for('the update', sub { $mesh->metric('updates') == 1 });
+ok($control->event(sub { ($_[0]{action} // '') eq 'nodeconnect'
+                         && !$_[0]{conn} }), 'it goes to change its program');
+ok($control->event(sub { ($_[0]{action} // '') eq 'nodeconnect'
+                         && $_[0]{conn} }), 'and comes back');
+is(sha384_hex(Mesh::Test::read_file("$dir/meshagent")), sha384_hex($program),
+   'as the new one');
+
+my $nodes;
+$mesh->wait_for('its core', sub {
+    $nodes = $control->ask({ action => 'nodes' })->{nodes};
+    return (map { @$_ } values %$nodes)[0]{core};
+});
+is(scalar(map { @$_ } values %$nodes), 1, 'it is the same device');
+is($mesh->metric('updates'), 1, 'and is left alone with what it has');
+
+# it has started itself anew, out of our sight
+for my $proc (glob '/proc/[0-9]*') {
+    my ($pid) = $proc =~ /(\d+)/;
+    kill 'KILL', $pid
+        if (readlink("$proc/exe") // '') =~ /^\Q$dir\E\/meshagent/;
+}
+
+$mesh->stop;
+done_testing();
