@@ -23,12 +23,7 @@ Mesh::Test::write_file("$folder/6", $program);
 Mesh::Test::write_file("$folder/4", 'MZ' . 'x' x 1000);
 
 my $group;
-$mesh->start(prepare => sub {
-    $mesh->admin(\"correct horse battery\n", 'user', 'add', 'admin',
-                 '--site-admin');
-    $group = $mesh->admin('group', 'add', 'Lab', '--owner', 'admin');
-    chomp $group;
-});
+$mesh->start(prepare => \&people);
 
 my $n = 1100;
 my $core;       # of an agent that has none, as pushed
@@ -119,7 +114,27 @@ ok($waiting->await(13), 'and who has the old one gets it');
 $waiting->close;
 
 $mesh->stop;
+
+# --- agents that say they are of kinds which nobody has, all in one worker
+
+$mesh = Mesh::Test->new(agents => 'update', workers => 1);
+Mesh::Test::write_file("$mesh->{dir}/agents/6", $program);
+$mesh->start(prepare => \&people);
+ready(agent_id => 20000 + $_)->close for 1 .. 64;
+my $real = ready();
+ok($real->await(12, 20), 'S-18: kinds that are made up keep nobody from his update');
+$real->close;
+
+$mesh->stop;
 done_testing();
+
+
+sub people {
+    $mesh->admin(\"correct horse battery\n", 'user', 'add', 'admin',
+                 '--site-admin');
+    $group = $mesh->admin('group', 'add', 'Lab', '--owner', 'admin');
+    chomp $group;
+}
 
 
 # an agent whose core runs

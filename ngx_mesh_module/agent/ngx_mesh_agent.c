@@ -333,6 +333,18 @@ ngx_mesh_agent_send(ngx_mesh_agent_t *a, const u_char *data, size_t len)
 }
 
 
+/* 4 bytes: clear, 11, 12, 13, 16 */
+void
+ngx_mesh_agent_request_send(ngx_mesh_agent_t *a, ngx_uint_t cmd)
+{
+    size_t  n;
+    u_char  msg[MESH_AGENT_REQUEST_LEN];
+
+    n = mesh_agent_write_request(msg, cmd, 0);
+    (void) ngx_mesh_agent_send(a, msg, n);
+}
+
+
 void
 ngx_mesh_agent_scope(ngx_mesh_agent_t *a, ngx_mesh_scope_t *scope)
 {

@@ -127,6 +127,7 @@ void ngx_mesh_agent_hold(ngx_mesh_agent_t *a, ngx_uint_t reason);
 void ngx_mesh_agent_admit(ngx_mesh_agent_t *a);
 ngx_int_t ngx_mesh_agent_send(ngx_mesh_agent_t *a, const u_char *data,
     size_t len);
+void ngx_mesh_agent_request_send(ngx_mesh_agent_t *a, ngx_uint_t cmd);
 void ngx_mesh_agent_scope(ngx_mesh_agent_t *a, ngx_mesh_scope_t *scope);
 void ngx_mesh_agent_online(int64_t domain_id, const u_char *id,
     int64_t device_id, int64_t group_id, const ngx_str_t *address,

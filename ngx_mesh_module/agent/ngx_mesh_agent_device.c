@@ -91,7 +91,7 @@ ngx_mesh_agent_found(ngx_mesh_db_req_t *q, ngx_int_t rc)
         ngx_mesh_agent_create(a);
     }
 
-    ngx_mesh_ws_uncork(s, corked);
+    (void) ngx_mesh_ws_uncork(s, corked);
 }
 
 

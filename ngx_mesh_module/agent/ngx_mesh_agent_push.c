@@ -27,7 +27,6 @@ static ngx_int_t ngx_mesh_core_load(ngx_mesh_core_t *core, ngx_str_t *file,
 static ngx_mesh_frame_t *ngx_mesh_core_deflate(const u_char *hash,
     u_char *text, size_t len, ngx_log_t *log);
 static ngx_mesh_core_t *ngx_mesh_agent_core_of(ngx_mesh_agent_t *a);
-static void ngx_mesh_agent_request_send(ngx_mesh_agent_t *a, ngx_uint_t cmd);
 static void ngx_mesh_agent_ready(ngx_mesh_agent_t *a);
 static void ngx_mesh_agent_hardware_send(ngx_mesh_agent_t *a,
     const ngx_str_t *hash);
@@ -198,17 +197,6 @@ ngx_mesh_agent_push_start(ngx_mesh_agent_t *a)
     }
 
     ngx_mesh_agent_request_send(a, MESH_AGENT_CORE_HASH);
-}
-
-
-static void
-ngx_mesh_agent_request_send(ngx_mesh_agent_t *a, ngx_uint_t cmd)
-{
-    size_t  n;
-    u_char  msg[MESH_AGENT_REQUEST_LEN];
-
-    n = mesh_agent_write_request(msg, cmd, 0);
-    (void) ngx_mesh_agent_send(a, msg, n);
 }
 
 

@@ -26,14 +26,12 @@ typedef struct {
     ngx_uint_t        id;
     u_char            hash[NGX_MESH_ID_LEN];
     off_t             size;
-    time_t            mtime;
+    time_t            mtime;          /* 0: there is none, or not read yet */
     time_t            looked;
     unsigned          known:1;        /* hash is that of size and mtime */
-    unsigned          hashing:1;
 } ngx_mesh_program_t;
 
 typedef struct {
-    ngx_mesh_program_t  *program;
     off_t                size;
     time_t               mtime;
     u_char               hash[NGX_MESH_ID_LEN];
@@ -57,7 +55,6 @@ static void ngx_mesh_update_look(ngx_mesh_program_t *program);
 static void ngx_mesh_update_hash(void *data, ngx_log_t *log);
 static void ngx_mesh_update_hashed(ngx_event_t *ev);
 static void ngx_mesh_update_each(ngx_mesh_session_t *s, void *data);
-static void ngx_mesh_update_request(ngx_mesh_agent_t *a, uint16_t cmd);
 static void ngx_mesh_update_due(ngx_mesh_session_t *s, void *data);
 static void ngx_mesh_update_begin(ngx_mesh_agent_t *a,
     ngx_mesh_program_t *program);
@@ -68,6 +65,7 @@ static void ngx_mesh_update_tick(void);
 
 static ngx_mesh_program_t  ngx_mesh_programs[NGX_MESH_UPDATE_FILES];
 static ngx_uint_t          ngx_mesh_nprograms;
+static ngx_mesh_program_t *ngx_mesh_program_read;   /* by a thread, or NULL */
 static ngx_queue_t         ngx_mesh_updates;
 static ngx_uint_t          ngx_mesh_nupdates;
 static ngx_uint_t          ngx_mesh_update_waits;   /* somebody is due */
@@ -98,7 +96,7 @@ ngx_mesh_agent_update_start(ngx_mesh_agent_t *a)
     /* one that is not known yet is asked for when it is */
     if (program && program->known && !a->update) {
         a->asked_hash = 1;
-        ngx_mesh_update_request(a, MESH_AGENT_HASH);
+        ngx_mesh_agent_request_send(a, MESH_AGENT_HASH);
     }
 }
 
@@ -108,9 +106,10 @@ ngx_mesh_update_program(ngx_mesh_agent_t *a)
 {
     ngx_str_t           *folder;
     ngx_uint_t           i;
-    ngx_mesh_program_t  *program;
+    ngx_mesh_program_t  *program, *spare;
 
     folder = &a->s->srv->agents;
+    spare = NULL;
 
     for (i = 0; i < ngx_mesh_nprograms; i++) {
         program = &ngx_mesh_programs[i];
@@ -122,21 +121,32 @@ ngx_mesh_update_program(ngx_mesh_agent_t *a)
         {
             return program;
         }
+
+        /* an agent may say any number: what has no file makes room */
+        if (program->mtime == 0 && program != ngx_mesh_program_read) {
+            spare = program;
+        }
     }
 
-    if (i == NGX_MESH_UPDATE_FILES || folder->len == 0
-        || folder->len > NGX_MAX_PATH)
-    {
+    if (folder->len == 0 || folder->len > NGX_MAX_PATH) {
         return NULL;
     }
 
-    program = &ngx_mesh_programs[ngx_mesh_nprograms++];
-    program->folder = *folder;
-    program->id = a->agent_id;
+    if (ngx_mesh_nprograms < NGX_MESH_UPDATE_FILES) {
+        spare = &ngx_mesh_programs[ngx_mesh_nprograms++];
+    }
 
-    ngx_mesh_update_look(program);
+    if (spare == NULL) {
+        return NULL;
+    }
 
-    return program;
+    ngx_memzero(spare, sizeof(ngx_mesh_program_t));
+    spare->folder = *folder;
+    spare->id = a->agent_id;
+
+    ngx_mesh_update_look(spare);
+
+    return spare;
 }
 
 
@@ -158,7 +168,8 @@ ngx_mesh_update_look(ngx_mesh_program_t *program)
     ngx_thread_task_t   *task;
     ngx_mesh_hashing_t  *h;
 
-    if (program->hashing) {
+    /* one at a time, so that SQLite finds a thread; the tick looks again */
+    if (ngx_mesh_program_read) {
         return;
     }
 
@@ -188,8 +199,10 @@ ngx_mesh_update_look(ngx_mesh_program_t *program)
         return;
     }
 
+    /* what cannot be read is not tried again until it changes */
     h = (ngx_mesh_hashing_t *) (task + 1);
-    h->program = program;
+    h->size = ngx_file_size(&fi);
+    h->mtime = ngx_file_mtime(&fi);
     ngx_memcpy(h->path, path, sizeof(path));
 
     task->ctx = h;
@@ -202,7 +215,7 @@ ngx_mesh_update_look(ngx_mesh_program_t *program)
         return;
     }
 
-    program->hashing = 1;
+    ngx_mesh_program_read = program;
     program->known = 0;
 }
 
@@ -278,9 +291,9 @@ ngx_mesh_update_hashed(ngx_event_t *ev)
 
     task = ev->data;
     h = task->ctx;
-    program = h->program;
+    program = ngx_mesh_program_read;
 
-    program->hashing = 0;
+    ngx_mesh_program_read = NULL;
     program->size = h->size;
     program->mtime = h->mtime;
 
@@ -309,17 +322,6 @@ ngx_mesh_update_each(ngx_mesh_session_t *s, void *data)
     {
         ngx_mesh_agent_update_start(a);
     }
-}
-
-
-static void
-ngx_mesh_update_request(ngx_mesh_agent_t *a, uint16_t cmd)
-{
-    size_t  n;
-    u_char  msg[MESH_AGENT_REQUEST_LEN];
-
-    n = mesh_agent_write_request(msg, cmd, 0);
-    (void) ngx_mesh_agent_send(a, msg, n);
 }
 
 
@@ -433,8 +435,8 @@ ngx_mesh_update_begin(ngx_mesh_agent_t *a, ngx_mesh_program_t *program)
     ngx_mesh_count(NGX_MESH_C_UPDATES);
 
     /* the core goes first: it may be what the new one does not understand */
-    ngx_mesh_update_request(a, MESH_AGENT_CORE);
-    ngx_mesh_update_request(a, MESH_AGENT_UPDATE);
+    ngx_mesh_agent_request_send(a, MESH_AGENT_CORE);
+    ngx_mesh_agent_request_send(a, MESH_AGENT_UPDATE);
     ngx_mesh_update_send(u);
 }
 
@@ -530,7 +532,7 @@ ngx_mesh_update_tick(void)
                           "mesh agent: does not take its new program");
             ngx_mesh_agent_update_free(a);
             a->pushes = 0;
-            ngx_mesh_update_request(a, MESH_AGENT_CORE_HASH);
+            ngx_mesh_agent_request_send(a, MESH_AGENT_CORE_HASH);
         }
     }
 
