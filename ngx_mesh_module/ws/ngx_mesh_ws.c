@@ -242,6 +242,7 @@ ngx_mesh_session_addr(ngx_mesh_session_t *s, ngx_mesh_addr_t *a)
 void
 ngx_mesh_ws_read_handler(ngx_event_t *rev)
 {
+    ngx_uint_t           corked;
     ngx_connection_t    *c;
     ngx_mesh_session_t  *s;
 
@@ -254,17 +255,10 @@ ngx_mesh_ws_read_handler(ngx_event_t *rev)
         return;
     }
 
-    s->in_read = 1;
+    corked = ngx_mesh_ws_cork(s);
     ngx_mesh_ws_read(s);
 
-    if (!s->closed && ngx_mesh_ws_flush(s) == NGX_ERROR) {
-        s->closed = 1;
-    }
-
-    s->in_read = 0;
-
-    if (s->closed) {
-        ngx_mesh_ws_finalize(s);
+    if (ngx_mesh_ws_uncork(s, corked) != NGX_OK) {
         return;
     }
 
@@ -287,11 +281,11 @@ ngx_mesh_ws_cork(ngx_mesh_session_t *s)
 }
 
 
-void
+ngx_int_t
 ngx_mesh_ws_uncork(ngx_mesh_session_t *s, ngx_uint_t corked)
 {
     if (!corked) {
-        return;
+        return NGX_OK;
     }
 
     if (!s->closed && ngx_mesh_ws_flush(s) == NGX_ERROR) {
@@ -302,7 +296,10 @@ ngx_mesh_ws_uncork(ngx_mesh_session_t *s, ngx_uint_t corked)
 
     if (s->closed) {
         ngx_mesh_ws_finalize(s);
+        return NGX_DONE;
     }
+
+    return NGX_OK;
 }
 
 

@@ -165,10 +165,10 @@ void ngx_mesh_frame_release(ngx_mesh_frame_t *f);
 /*
  * What is sent between the two leaves in one write, and s is not freed there:
  * for who is not called by the session itself.  cork() returns what uncork()
- * is given; after that s may be gone.
+ * is given, which returns NGX_OK, or NGX_DONE: s is gone.
  */
 ngx_uint_t ngx_mesh_ws_cork(ngx_mesh_session_t *s);
-void ngx_mesh_ws_uncork(ngx_mesh_session_t *s, ngx_uint_t corked);
+ngx_int_t ngx_mesh_ws_uncork(ngx_mesh_session_t *s, ngx_uint_t corked);
 
 /*
  * Raw bytes that are frames already (relay, pipes): sends directly what the
