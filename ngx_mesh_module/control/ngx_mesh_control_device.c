@@ -701,7 +701,7 @@ ngx_mesh_ctl_device_removed(ngx_mesh_db_req_t *q, ngx_int_t rc)
         }
 
         ngx_mesh_ctl_changed(ctl, NGX_MESH_CHANGE_DEVICE,
-                               act->device->device_id);
+                             act->device->device_id);
 
         if (act->device->online) {
             (void) ngx_mesh_agent_changed(&act->device->presence);

@@ -184,10 +184,9 @@ ngx_mesh_web_msh(ngx_http_request_t *r, ngx_mesh_group_t *group,
 
     if (rc == NGX_DECLINED) {
         ngx_str_set(&flags, "0");
-        rc = NGX_OK;
     }
 
-    if (rc != NGX_OK || flags.len != 1
+    if (rc == NGX_ERROR || flags.len != 1
         || flags.data[0] < '0' || flags.data[0] > '2')
     {
         return NGX_HTTP_BAD_REQUEST;
@@ -197,10 +196,9 @@ ngx_mesh_web_msh(ngx_http_request_t *r, ngx_mesh_group_t *group,
 
     if (rc == NGX_DECLINED) {
         tag.len = 0;
-        rc = NGX_OK;
     }
 
-    if (rc != NGX_OK || tag.len > 64) {
+    if (rc == NGX_ERROR || tag.len > 64) {
         return NGX_HTTP_BAD_REQUEST;
     }
 
