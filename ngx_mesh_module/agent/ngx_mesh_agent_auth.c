@@ -8,13 +8,13 @@
 
 #include "ngx_mesh_agent.h"
 #include "../../proto/mesh_cert.h"
-#include <openssl/core_names.h>
-#include <openssl/param_build.h>
+#include <openssl/bn.h>
 #include <openssl/pkcs7.h>
 
 
 #define NGX_MESH_AGENT_BITS_MIN  2048
 #define NGX_MESH_AGENT_BITS_MAX  4096
+#define NGX_MESH_AGENT_MODULUS   (NGX_MESH_AGENT_BITS_MAX / 8)
 
 
 typedef ngx_int_t (*ngx_mesh_agent_auth_pt)(ngx_mesh_agent_t *a,
@@ -39,11 +39,12 @@ static ngx_int_t ngx_mesh_agent_verify(ngx_mesh_agent_t *a,
     mesh_agent_msg_t *m);
 static ngx_int_t ngx_mesh_agent_check(ngx_mesh_agent_t *a,
     mesh_agent_msg_t *m);
-static EVP_PKEY *ngx_mesh_agent_key(const mesh_cert_rsa_t *cert);
-static ngx_int_t ngx_mesh_agent_signature(EVP_PKEY *key, const u_char *input,
-    const u_char *sig, size_t len);
-static ngx_int_t ngx_mesh_agent_cms(EVP_PKEY *key, const u_char *input,
-    const u_char *sig, size_t len);
+static ngx_int_t ngx_mesh_agent_signature(const mesh_cert_rsa_t *cert,
+    const u_char *input, const u_char *sig, size_t len);
+static ngx_int_t ngx_mesh_agent_power(const mesh_cert_rsa_t *cert,
+    const u_char *sig, u_char *em, size_t len);
+static ngx_int_t ngx_mesh_agent_cms(const mesh_cert_rsa_t *cert,
+    const u_char *input, const u_char *sig, size_t len);
 static ngx_int_t ngx_mesh_agent_info(ngx_mesh_agent_t *a,
     mesh_agent_msg_t *m);
 static ngx_int_t ngx_mesh_agent_ignore(ngx_mesh_agent_t *a,
@@ -376,7 +377,6 @@ static ngx_int_t
 ngx_mesh_agent_check(ngx_mesh_agent_t *a, mesh_agent_msg_t *m)
 {
     u_char                 input[MESH_AGENT_SIGN_LEN];
-    EVP_PKEY              *key;
     ngx_int_t              rc;
     ngx_uint_t             bits;
     mesh_cert_rsa_t        cert;
@@ -399,26 +399,18 @@ ngx_mesh_agent_check(ngx_mesh_agent_t *a, mesh_agent_msg_t *m)
         return NGX_MESH_REFUSED_KEY;
     }
 
-    key = ngx_mesh_agent_key(&cert);
-
-    if (key == NULL) {
-        ERR_clear_error();
-        return NGX_MESH_REFUSED_KEY;
-    }
-
     mesh_agent_sign_input(input, MESH_AGENT_SIGN_AGENT, hs->full,
                           hs->agent_nonce, hs->nonce);
 
     /* the length of a raw signature is that of the modulus */
     if (m->u.verify.sig_len == (bits + 7) / 8) {
-        rc = ngx_mesh_agent_signature(key, input, m->u.verify.sig,
+        rc = ngx_mesh_agent_signature(&cert, input, m->u.verify.sig,
                                       m->u.verify.sig_len);
     } else {
-        rc = ngx_mesh_agent_cms(key, input, m->u.verify.sig,
+        rc = ngx_mesh_agent_cms(&cert, input, m->u.verify.sig,
                                 m->u.verify.sig_len);
     }
 
-    EVP_PKEY_free(key);
     ERR_clear_error();
 
     if (rc != NGX_OK) {
@@ -432,67 +424,85 @@ ngx_mesh_agent_check(ngx_mesh_agent_t *a, mesh_agent_msg_t *m)
 
 
 /*
- * The decoders of OpenSSL 3 take ten times as long for a certificate, and more
- * than the rest of an agent's login.
+ * RSASSA-PKCS1-v1_5 by comparing encodings, RFC 8017 8.2.2: what the signature
+ * gives must be, byte for byte, the one encoding of our hash.  A key object of
+ * OpenSSL 3 for one use costs as much as the power itself.
  */
-static EVP_PKEY *
-ngx_mesh_agent_key(const mesh_cert_rsa_t *cert)
+static ngx_int_t
+ngx_mesh_agent_signature(const mesh_cert_rsa_t *cert, const u_char *input,
+    const u_char *sig, size_t len)
 {
-    BIGNUM          *n, *e;
-    EVP_PKEY        *key;
-    OSSL_PARAM      *params;
-    EVP_PKEY_CTX    *ctx;
-    OSSL_PARAM_BLD  *bld;
+    u_char               *p;
+    u_char                em[NGX_MESH_AGENT_MODULUS];
+    u_char                own[NGX_MESH_AGENT_MODULUS];
 
-    key = NULL;
-    params = NULL;
+    static const u_char   sha384[] = {
+        0x30, 0x41, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65,
+        0x03, 0x04, 0x02, 0x02, 0x05, 0x00, 0x04, 0x30
+    };
 
-    n = BN_bin2bn(cert->n, cert->n_len, NULL);
-    e = BN_bin2bn(cert->e, cert->e_len, NULL);
-    bld = OSSL_PARAM_BLD_new();
-
-    if (n && e && bld
-        && OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_N, n) == 1
-        && OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_E, e) == 1)
+    if (len != (mesh_cert_bits(cert->n, cert->n_len) + 7) / 8
+        || ngx_mesh_agent_power(cert, sig, em, len) != NGX_OK)
     {
-        params = OSSL_PARAM_BLD_to_param(bld);
+        return NGX_DECLINED;
     }
 
-    ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+    /* 00 01 ff .. ff 00, the algorithm, the hash */
 
-    if (ctx == NULL || params == NULL
-        || EVP_PKEY_fromdata_init(ctx) != 1
-        || EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params) != 1)
-    {
-        key = NULL;
-    }
+    p = own + len - NGX_MESH_ID_LEN;
+    ngx_mesh_sha384(input, MESH_AGENT_SIGN_LEN, p);
 
-    EVP_PKEY_CTX_free(ctx);
-    OSSL_PARAM_free(params);
-    OSSL_PARAM_BLD_free(bld);
-    BN_free(n);
-    BN_free(e);
+    p -= sizeof(sha384);
+    ngx_memcpy(p, sha384, sizeof(sha384));
 
-    return key;
+    ngx_memset(own, 0xff, p - own);
+    own[0] = 0;
+    own[1] = 1;
+    p[-1] = 0;
+
+    return ngx_memcmp(em, own, len) == 0 ? NGX_OK : NGX_DECLINED;
 }
 
 
+/* em = sig ^ e mod n, len bytes each */
 static ngx_int_t
-ngx_mesh_agent_signature(EVP_PKEY *key, const u_char *input,
-    const u_char *sig, size_t len)
+ngx_mesh_agent_power(const mesh_cert_rsa_t *cert, const u_char *sig, u_char *em,
+    size_t len)
 {
-    int          rc;
-    EVP_MD_CTX  *ctx;
+    BIGNUM         *n, *e, *s;
+    ngx_int_t       rc;
 
-    ctx = EVP_MD_CTX_new();
+    static BN_CTX  *ctx;
 
-    rc = ctx != NULL
-         && EVP_DigestVerifyInit(ctx, NULL, EVP_sha384(), NULL, key) == 1
-         && EVP_DigestVerify(ctx, sig, len, input, MESH_AGENT_SIGN_LEN) == 1;
+    if (ctx == NULL) {
+        ctx = BN_CTX_new();
+        if (ctx == NULL) {
+            return NGX_ERROR;
+        }
+    }
 
-    EVP_MD_CTX_free(ctx);
+    BN_CTX_start(ctx);
 
-    return rc ? NGX_OK : NGX_DECLINED;
+    n = BN_CTX_get(ctx);
+    e = BN_CTX_get(ctx);
+    s = BN_CTX_get(ctx);
+    rc = NGX_DECLINED;
+
+    if (s != NULL
+        && BN_bin2bn(cert->n, cert->n_len, n) != NULL
+        && BN_bin2bn(cert->e, cert->e_len, e) != NULL
+        && BN_bin2bn(sig, len, s) != NULL
+        && BN_is_odd(n) && BN_is_odd(e) && !BN_is_one(e)
+        && BN_ucmp(s, n) < 0
+        && BN_mod_exp_mont(s, s, e, n, ctx, NULL) == 1
+        && BN_bn2binpad(s, em, len) == (int) len)
+    {
+        rc = NGX_OK;
+    }
+
+    BN_CTX_end(ctx);
+
+    return rc;
 }
 
 
@@ -501,8 +511,8 @@ ngx_mesh_agent_signature(EVP_PKEY *key, const u_char *input,
  * one signer's encrypted digest, over our own 144 bytes, not its content.
  */
 static ngx_int_t
-ngx_mesh_agent_cms(EVP_PKEY *key, const u_char *input, const u_char *sig,
-    size_t len)
+ngx_mesh_agent_cms(const mesh_cert_rsa_t *cert, const u_char *input,
+    const u_char *sig, size_t len)
 {
     PKCS7                        *p7;
     ngx_int_t                     rc;
@@ -521,7 +531,7 @@ ngx_mesh_agent_cms(EVP_PKEY *key, const u_char *input, const u_char *sig,
             si = sk_PKCS7_SIGNER_INFO_value(signers, 0);
 
             if (si->enc_digest) {
-                rc = ngx_mesh_agent_signature(key, input,
+                rc = ngx_mesh_agent_signature(cert, input,
                                               si->enc_digest->data,
                                               si->enc_digest->length);
             }

@@ -378,6 +378,7 @@ ngx_mesh_ws_fill(ngx_mesh_session_t *s, ngx_uint_t *end)
         size += n;
 
         if (!c->read->ready) {
+            *end = NGX_MESH_WS_EMPTY;
             break;
         }
     }
