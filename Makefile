@@ -7,7 +7,7 @@ ROOT := $(CURDIR)
 B    := build
 NGX  := /usr/share/nginx/src
 
-# the run target; URL, MESH_DATA and DB are empty where nobody set them
+# the run target; URL, MESH_DATA, DB and AGENT are empty where nobody set them
 HTTPS_PORT ?= 443
 HTTP_PORT  ?= 80
 MPS_PORT   ?= 4433
@@ -68,12 +68,12 @@ CACHE   ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ngx_mesh
         lint-layers lint-c lint-shell lint-html
 
 
-all: nginx signer admin core html       ## what an installation needs
+all: nginx signer admin agent core html ## what an installation needs
 
 help:                                   ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | \
 	    while IFS='|' read -r t d; do printf '  %-14s %s\n' "$$t" "$$d"; done
-	@echo "make run takes HTTPS_PORT= HTTP_PORT= MPS_PORT= URL= MESH_DATA= DB="
+	@echo "make run takes HTTPS_PORT= HTTP_PORT= MPS_PORT= URL= MESH_DATA= DB= AGENT=no"
 
 
 # --- packages
@@ -148,6 +148,9 @@ $(B)/mesh-admin: $(ADMIN) $(wildcard mesh-admin/*.h) $(PROTO_C) $(PROTO_H) \
 	    $(filter %.c,$^) $(LDHARD) $(ADMIN_LIBS)
 
 
+include agent/agent.mk
+
+
 # --- scripts and pages
 
 core: $(B)/core.js                      ## what the server pushes to agents
@@ -179,7 +182,7 @@ run:                                    ## packages, build, data, start
 	@$(MAKE) -s --no-print-directory all
 	@HTTPS_PORT='$(HTTPS_PORT)' HTTP_PORT='$(HTTP_PORT)' \
 	    MPS_PORT='$(MPS_PORT)' URL='$(URL)' DB='$(DB)' \
-	    MESH_DATA='$(MESH_DATA)' exec perl conf/run.pl
+	    MESH_DATA='$(MESH_DATA)' AGENT='$(AGENT)' exec perl conf/run.pl
 
 
 # --- tests
@@ -190,32 +193,34 @@ TEST_ENV = MESH_NGINX=$(or $(MESH_NGINX),/usr/sbin/nginx) \
            MESH_ADMIN_BIN=$(ROOT)/$(B)/mesh-admin \
            $(TEST_FILES)
 TEST_FILES = MESH_STOCK_AGENT=$(STOCK)/agents/meshagent_x86-64 \
+             MESH_AGENT_BIN=$(ROOT)/$(B)/mesh-agent \
              MESH_MESHCTRL=$(STOCK)/meshctrl.js \
              MESH_HTML=$(ROOT)/html/dist MESH_BUILD=$(ROOT)/$(B)
 STOCK := $(ROOT)/t/node_modules/meshcentral
 
 # t/core is by hand: core.js under another host than an agent
-KINDS := unit fuzz html sqlite postgres interop ui
+KINDS := unit fuzz html agent sqlite postgres interop ui
 
 test: test-build                        ## every test
 	@$(TEST_ENV) perl t/all.pl $(KINDS)
 
 # one kind alone, and of it the files named like WORD: make test-sqlite TESTS=WORD
-.PHONY: $(addprefix test-,unit fuzz html core sqlite postgres interop ui)
+.PHONY: $(addprefix test-,unit fuzz html core agent sqlite postgres interop ui)
 test-unit: packages-test signer unit
 test-fuzz: packages-test replay
 test-core: packages-test
 test-html: packages-test html/node_modules/.stamp
+test-agent: packages-test agent core $(B)/agent_js_test
 test-sqlite test-postgres test-interop test-ui: test-build t/node_modules/.stamp
 
-$(addprefix test-,unit fuzz html core sqlite postgres interop ui):
+$(addprefix test-,unit fuzz html core agent sqlite postgres interop ui):
 	@$(TEST_ENV) TESTS='$(TESTS)' perl t/all.pl $(if $(V),-v) $(@:test-%=%)
 
 # one after the other: packages before what is built with them
 test-build:
 	@$(MAKE) -s --no-print-directory packages-test
-	@$(MAKE) -s --no-print-directory nginx signer admin core html unit \
-	    replay t/node_modules/.stamp
+	@$(MAKE) -s --no-print-directory nginx signer admin agent core html unit \
+	    replay $(B)/agent_js_test t/node_modules/.stamp
 
 t/node_modules/.stamp: t/package-lock.json | packages-node
 	@echo "installing the packages of t/"
@@ -279,7 +284,7 @@ nginx-asan: $(ASAN_NGINX)               ## the sanitizer builds alone
 
 $(B)/nginx-asan-%/configure: | packages-build $(B)
 	@echo "fetching nginx $*"
-	@CACHE=$(CACHE) sh t/sources.sh $(SUITE_$*) $* $(B)/nginx-asan-$*
+	@CACHE=$(CACHE) sh conf/sources.sh $(SUITE_$*) nginx $* $(B)/nginx-asan-$*
 
 $(B)/nginx-asan-%/objs/Makefile: config $(B)/nginx-asan-%/configure
 	@echo "configuring nginx $* with sanitizers"
@@ -309,20 +314,23 @@ $(B)/asan/mesh-admin: $(ADMIN) $(wildcard mesh-admin/*.h) $(PROTO_C) \
 # the harness sets ASAN_OPTIONS, and fails a test with a report
 check-asan: test-build                  ## the same under ASan and UBSan
 	@$(MAKE) -s --no-print-directory $(ASAN_NGINX) $(ASAN_UNIT) \
-	    $(B)/asan/mesh-admin
-	@$(TEST_ENV) MESH_UNIT='$(B)/asan/*_test' perl t/all.pl unit
+	    $(B)/asan/mesh-admin $(B)/asan/mesh-agent $(B)/asan/agent_js_test
+	@$(TEST_ENV) MESH_UNIT='$(B)/asan/*_test' MESH_ASAN=1 \
+	    MESH_AGENT_JS=$(B)/asan/agent_js_test \
+	    MESH_AGENT_BIN=$(ROOT)/$(B)/asan/mesh-agent perl t/all.pl unit agent
 	@for v in $(ASAN_VERSIONS); do \
 	    echo "nginx $$v with sanitizers"; \
 	    MESH_NGINX=$(ROOT)/$(B)/nginx-asan-$$v/objs/nginx MESH_MODULES= \
 	    MESH_SIGNER_BIN=$(ROOT)/$(B)/mesh-signer MESH_ASAN=1 \
 	    MESH_ADMIN_BIN=$(ROOT)/$(B)/asan/mesh-admin $(TEST_FILES) \
+	    MESH_AGENT_BIN=$(ROOT)/$(B)/asan/mesh-agent \
 	    perl t/all.pl sqlite postgres interop || exit 1; \
 	done
 
 
 # --- lint
 
-LINT_C = $(filter %.c,$(MODSRC)) $(PROTO_C) $(SIGNER) $(ADMIN) \
+LINT_C = $(filter %.c,$(MODSRC)) $(PROTO_C) $(SIGNER) $(ADMIN) $(AGENT_C) \
          $(wildcard t/unit/*.c t/fuzz/*.c)
 TIDY_C = $(LINT_C)
 SHELLS = .ci/run $(shell find conf t -name '*.sh' -not -path '*/node_modules/*')
@@ -340,7 +348,7 @@ lint-shell:
 	@echo "shellcheck"
 	@shellcheck $(SHELLS)
 
-lint-c: $(B)/module/Makefile | $(B)/lint
+lint-c: $(B)/module/Makefile $(DUKTAPE)/.stamp | $(B)/lint
 	@perl t/lint/commands.pl $(B)/module/Makefile $(LINT_C) \
 	    > $(B)/lint/compile_commands.json
 	@echo "cppcheck"
@@ -359,9 +367,15 @@ lint-html: html/node_modules/.stamp
 
 # --- install
 
+# the number under which our agent is offered: that of the machine it is for
+AGENT_ID := $(strip $(patsubst x86_64,6,$(patsubst aarch64,32, \
+              $(patsubst riscv64,45, \
+                $(filter x86_64 aarch64 riscv64,$(shell uname -m))))))
+
 install: all                            ## into DESTDIR, as Debian lays it out
 	install -d $(DESTDIR)$(MODDIR) $(DESTDIR)$(SBINDIR) $(DESTDIR)$(UNITDIR)
-	install -d $(DESTDIR)$(DATADIR)/core $(DESTDIR)$(ETCDIR)
+	install -d $(DESTDIR)$(DATADIR)/core $(DESTDIR)$(DATADIR)/own-agents
+	install -d $(DESTDIR)$(ETCDIR)
 	install -d $(DESTDIR)$(UNITDIR)/nginx.service.d
 	install -d $(DESTDIR)/usr/lib/sysusers.d $(DESTDIR)/usr/lib/tmpfiles.d
 	install -d $(DESTDIR)/usr/share/nginx/modules-available
@@ -370,6 +384,8 @@ install: all                            ## into DESTDIR, as Debian lays it out
 	install -m 644 $(MODULE) $(DESTDIR)$(MODDIR)
 	install -m 755 $(B)/mesh-signer $(B)/mesh-admin $(DESTDIR)$(SBINDIR)
 	install -m 644 $(B)/core.js $(B)/recovery.js $(DESTDIR)$(DATADIR)/core
+	[ -z '$(AGENT_ID)' ] || install -m 755 $(B)/mesh-agent \
+	    $(DESTDIR)$(DATADIR)/own-agents/$(AGENT_ID)-mesh-agent
 	rm -rf $(DESTDIR)$(DATADIR)/html
 	cp -r html/dist $(DESTDIR)$(DATADIR)/html
 	install -m 644 conf/systemd/mesh-signer.socket \

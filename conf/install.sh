@@ -23,7 +23,8 @@ put() {
         "LOAD_MODULE=load_module $modules/ngx_http_mesh_module.so;" \
         FILES=65536 RUN=/run/ngx_mesh "CORE=$share/core" \
         'DB=sqlite /var/lib/ngx_mesh/mesh.db' "HTML=$share/html" \
-        "AGENTS=$share/agents" LOGS=/var/log/ngx_mesh MESH_URL= \
+        "AGENTS=$share/agents" "OWN_AGENTS=$share/own-agents" \
+        LOGS=/var/log/ngx_mesh MESH_URL= \
         "LOCAL=$etc/site*.conf" \
         'LISTEN_HTTP=listen 80; listen [::]:80;' \
         'LISTEN_HTTPS=listen 443 ssl reuseport; listen [::]:443 ssl reuseport;' \
@@ -37,7 +38,7 @@ $keys/web-rsa.key;"
     fi
 }
 
-install -d "$dest$share/agents"
+install -d "$dest$share/agents" "$dest$share/own-agents"
 put mesh-main.conf.in /usr/share/nginx/modules-available/mod-mesh.conf
 put mesh-site.conf.in /etc/nginx/sites-available/mesh
 ln -sf /usr/share/nginx/modules-available/mod-mesh.conf \

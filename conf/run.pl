@@ -8,21 +8,26 @@
 #   URL        https://name[:port], the address from outside if it is another
 #   DB         postgres:CONNINFO or sqlite:FILE; default: a file in the data
 #   MESH_DATA  folder of keys, database and logs; default: run/ in the clone
+#   AGENT      no: this machine does not become a device of its own server
 #   NGINX      the nginx to start (/usr/sbin/nginx)
 #   MODULES    its modules (build/modules); empty: they are linked in
+#   AGENT_BIN  the agent of this machine (build/mesh-agent)
 
 use strict;
 use warnings;
 
 use Cwd qw(abs_path);
 use IO::Socket::INET;
-use POSIX qw(:sys_wait_h);
+use POSIX qw(:sys_wait_h uname);
 use Time::HiRes qw(sleep time);
 
 use constant {
     USER => 'www-data',             # of the workers
     SIGNER_USER => 'mesh-signer',
     WAIT => 15,                     # seconds, for a program to be ready
+    GROUP => 'My devices',          # as the page names the first one
+    AGENT_WAIT => 10,               # seconds, for it to come online
+    AGENT_PAUSE => 5,               # before it is started again
     MAX_FILES => 65536,
     MAX_DATA => 70,                 # bytes; mesh_ipc_path may have 90
 };
@@ -30,9 +35,14 @@ use constant {
 my $root = abs_path(__FILE__) =~ s{/conf/run\.pl$}{}r;
 my $build = "$root/build";
 my $nginx = $ENV{NGINX} || '/usr/sbin/nginx';
+my $agent = $ENV{AGENT_BIN} || "$build/mesh-agent";
+
+# our agent's number for what uname says, agent.md 2.8
+my %agent_id = (x86_64 => 6, aarch64 => 32, riscv64 => 45);
 
 my %child;                          # pid -> name
 my $stopping = 0;
+my $agent_due = 0;                  # when it is started again; 0: not due
 
 $| = 1;
 umask 022;
@@ -47,6 +57,7 @@ sub main {
     my $data = data_folder();
     my $old = -e "$data/nginx.conf";
     my $url = address($port{HTTPS_PORT});
+    my $wanted = agent_wanted();
 
     print "data folder: $data\n";
     make_folders($data);
@@ -56,6 +67,7 @@ sub main {
 
     print $old ? "checking" : "making", " the database\n";
     run('the database is not usable', admin($data), 'migrate');
+    my $group = $wanted ? agent_group($data) : undef;
     chown_tree("$data/db");
 
     # also a signal between two programs must find both
@@ -77,9 +89,10 @@ sub main {
 
     print "\nngx_mesh is at  $url/\n";
     setup_link($data, $url);
+    agent($data, $port{HTTPS_PORT}, $group) if $wanted;
     print "press Ctrl-C to stop\n";
 
-    supervise();
+    supervise($data);
 }
 
 
@@ -176,7 +189,8 @@ sub make_folders {
     run('no data folder', 'mkdir', '-p', $data);
 
     for (['logs', 0750], ['tmp', 0700], ['db', 0700], ['run', 0755],
-         ['run/ipc', 0700], ['agents', 0755], ['core', 0755])
+         ['run/ipc', 0700], ['agents', 0755], ['own-agents', 0755],
+         ['core', 0755])
     {
         my ($name, $mode) = @$_;
         my $dir = "$data/$name";
@@ -192,6 +206,15 @@ sub make_folders {
          rm -rf "$2/html.new"; cp -r "$3" "$2/html.new"
          rm -rf "$2/html"; mv "$2/html.new" "$2/html"',
         'copy', $build, $data, "$root/html/dist");
+
+    # what is offered to other machines of this kind
+    my $id = $agent_id{(uname())[4]};
+    return if !$id || !-x $agent;
+
+    my $file = "$data/own-agents/$id";
+    run('cannot copy the agent', 'sh', '-euc',
+        'cmp -s "$1" "$2" || { cp "$1" "$2.new"; mv "$2.new" "$2"; }',
+        'copy', $agent, $file);
 }
 
 sub make_config {
@@ -226,6 +249,7 @@ sub make_config {
         TMP => "$data/tmp",
         HTML => "$data/html",
         AGENTS => "$data/agents",
+        OWN_AGENTS => "$data/own-agents",
         WORKERS => $cpus < 4 ? 4 : 'auto',
         CONNECTIONS => $files > 18000 ? 16384 : int($files * 9 / 10),
         LISTEN_HTTP => $listen->($port->{HTTP_PORT}, ''),
@@ -311,6 +335,134 @@ sub setup_link {
         if $token =~ /([\w-]{43})\s*$/;
 }
 
+
+# --- this machine as a device
+
+sub agent_wanted {
+    my $asked = $ENV{AGENT} // '';
+
+    $asked eq '' || $asked eq 'no' || $asked eq 'yes'
+        or fail("AGENT=\"$asked\" is not yes or no");
+
+    return $asked ne 'no';
+}
+
+# a group that has the name, or a new one, once; before nginx reads them
+sub agent_group {
+    my ($data) = @_;
+    my $dir = "$data/agent";
+
+    return undef if !-x $agent;
+
+    -d $dir || mkdir $dir, 0700 or fail("$dir: $!");
+    my $group = read_file("$dir/group");
+
+    if ($group !~ /\S/) {
+        my $name = quotemeta GROUP;
+        ($group) = capture(admin($data), 'group', 'list')
+                   =~ m{^(mesh//\S+) +\d+  $name$}m;
+        $group //= capture(admin($data), 'group', 'add', GROUP);
+        $group =~ s/\s+$//;
+        write_file("$dir/group", "$group\n") if $group ne '';
+    }
+
+    return $group =~ m{^(mesh//[\w@\$]+)$}m ? $1 : undef;
+}
+
+# whatever goes wrong here is told, and the server goes on without it
+sub agent {
+    my ($data, $port, $group) = @_;
+    my $dir = "$data/agent";
+
+    if (!-x $agent) {
+        print "this machine is no device: there is no $agent\n";
+        return;
+    }
+
+    my $policy = defined $group ? policy($port, $group) : '';
+
+    if ($policy !~ /^MeshID=0x/m) {
+        print 'this machine is no device: ',
+              $policy =~ /no such/ ? "its group was removed; for another one: "
+                                     . "rm -r $dir\n"
+              : "the server does not give its settings\n";
+        return;
+    }
+
+    # it calls here, whatever the name is that others call
+    $policy =~ s{^MeshServer=[^\r\n]*}
+                {MeshServer=wss://127.0.0.1:$port/agent.ashx}m;
+    write_file("$dir/mesh-agent.msh", $policy);
+
+    print "starting the agent of this machine\n";
+    start_agent($data);
+
+    my $end = time + AGENT_WAIT;
+
+    until (agent_online($dir)) {
+        my $dead = gone() // '';
+
+        stop(0) if $stopping;
+        fail("$dead has ended; see the folder logs")
+            if $dead && $dead ne 'mesh-agent';
+
+        if ($dead || time > $end) {
+            print 'this machine is no device yet: its agent ',
+                  $dead ? 'has ended' : 'is not online',
+                  "; see $data/logs/agent.log\n";
+            $agent_due = time + AGENT_PAUSE if $dead;
+            return;
+        }
+
+        sleep 0.02;
+    }
+
+    print 'this machine is online, in the group "', GROUP, "\"\n",
+          "(make run AGENT=no leaves it out; the page then removes it for "
+          . "good)\n";
+}
+
+sub start_agent {
+    my ($data) = @_;
+    my $dir = "$data/agent";
+
+    $agent_due = 0;
+    unlink "$dir/state";
+    start('mesh-agent', "$data/logs/agent.log", $agent, 'run', "--data=$dir",
+          "--policy=$dir/mesh-agent.msh");
+}
+
+sub agent_online {
+    my ($dir) = @_;
+    return read_file("$dir/state") =~ /^connected=1$/m;
+}
+
+# what the server says; a moment after its start that it is not ready yet
+sub policy {
+    my ($port, $group) = @_;
+    my $end = time + AGENT_WAIT;
+    my $text;
+
+    do {
+        stop(0) if $stopping;
+
+        # perl-base has no TLS; Node is there: pages and core are built with it
+        $text = capture('node', '-e', <<'END', $port, $group);
+const [port, group] = process.argv.slice(1);
+require('node:https').get({
+    host: '127.0.0.1', port, rejectUnauthorized: false, timeout: 5000,
+    path: `/meshsettings?id=${encodeURIComponent(group)}`,
+}, (reply) => reply.pipe(process.stdout)).on('timeout', () => process.exit(1))
+    .on('error', () => process.exit(1));
+END
+    } while ($text =~ / is away/ && time < $end);
+
+    return $text;
+}
+
+
+# --- processes
+
 sub start {
     my ($name, $log, @command) = @_;
     my $pid = fork // fail("fork: $!");
@@ -354,15 +506,29 @@ sub gone {
 }
 
 sub supervise {
+    my ($data) = @_;
+    my $told = 0;
+
     until ($stopping) {
-        my $name = gone();
-        fail("$name has ended; see the folder logs") if $name;
+        my $name = gone() // '';
+
+        # it ends by itself when it has a new program
+        if ($name eq 'mesh-agent') {
+            print "the agent of this machine has ended and is started again; "
+                . "see $data/logs/agent.log\n" if !$told++;
+            $agent_due = time + AGENT_PAUSE;
+
+        } elsif ($name) {
+            fail("$name has ended; see the folder logs");
+        }
+
+        start_agent($data) if $agent_due && time >= $agent_due;
         sleep 0.2;
     }
     stop(0);
 }
 
-# nginx first, so that no worker misses its signer; TERM, as QUIT would wait
+# nginx before mesh-signer, so that no worker misses its signer; TERM, as QUIT would wait
 # for sessions that may last for days
 sub stop {
     my ($rc) = @_;
@@ -370,7 +536,7 @@ sub stop {
     $SIG{$_} = 'IGNORE' for qw(INT TERM HUP);
     print "\nstopping\n" if !$rc;
 
-    for my $name ('nginx', 'mesh-signer') {
+    for my $name ('mesh-agent', 'nginx', 'mesh-signer') {
         for my $pid (grep { $child{$_} eq $name } keys %child) {
             kill 'TERM', $pid;
             my $end = time + WAIT;
@@ -387,6 +553,37 @@ sub stop {
 sub run {
     my ($failed, @command) = @_;
     system(@command) == 0 or fail($failed);
+}
+
+# what it prints; '' where it fails
+sub capture {
+    my (@command) = @_;
+
+    open my $out, '-|', @command or return '';
+    local $/;
+    my $text = <$out> // '';
+
+    return close $out ? $text : '';
+}
+
+sub read_file {
+    my ($file) = @_;
+    open my $in, '<', $file or return '';
+    local $/;
+    return <$in> // '';
+}
+
+# 0600, and the whole of it or nothing
+sub write_file {
+    my ($file, $text) = @_;
+    my $old = umask 077;
+
+    unlink "$file.new";
+    open my $out, '>', "$file.new" or fail("$file: $!");
+    umask $old;
+    print $out $text;
+    close $out or fail("$file: $!");
+    rename "$file.new", $file or fail("$file: $!");
 }
 
 sub chown_tree {

@@ -42,6 +42,8 @@ static char *ngx_http_mesh_domain(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_mesh_agents(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_mesh_own_agents(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_mesh_origin(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_mesh_ping(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -113,6 +115,14 @@ static ngx_command_t  ngx_http_mesh_commands[] = {
       ngx_http_mesh_agents,
       NGX_HTTP_SRV_CONF_OFFSET,
       offsetof(ngx_http_mesh_srv_conf_t, agents),
+      NULL },
+
+    /* mesh_own_agents dir;  agents of this project, offered before those */
+    { ngx_string("mesh_own_agents"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_CONF_TAKE1,
+      ngx_http_mesh_own_agents,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      offsetof(ngx_http_mesh_srv_conf_t, own_agents),
       NULL },
 
     /* mesh_origin same | any | name ...; */
@@ -449,6 +459,7 @@ ngx_http_mesh_merge_srv_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_conf_merge_str_value(conf->agents, prev->agents, "");
     ngx_conf_merge_value(conf->agents_update, prev->agents_update, 0);
+    ngx_conf_merge_str_value(conf->own_agents, prev->own_agents, "");
     ngx_conf_merge_str_value(conf->url, prev->url, "");
     ngx_conf_merge_msec_value(conf->auth_timeout, prev->auth_timeout, 30000);
     ngx_conf_merge_msec_value(conf->refuse_hold, prev->refuse_hold, 300000);
@@ -650,6 +661,24 @@ ngx_http_mesh_agents(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return ngx_conf_full_name(cf->cycle, &mscf->agents, 0) == NGX_OK
+           ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_mesh_own_agents(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_mesh_srv_conf_t *mscf = conf;
+
+    char  *rv;
+
+    rv = ngx_conf_set_str_slot(cf, cmd, conf);
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    return ngx_conf_full_name(cf->cycle, &mscf->own_agents, 0) == NGX_OK
            ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 

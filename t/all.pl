@@ -12,7 +12,9 @@
 #               cluster of their own
 #   html        html/test, Vitest
 #   core        t/core, core.js under Duktape
-#   interop     t/interop, stock peers
+#   agent       t/agent, our agent: scripts in its runtime, and all of it
+#               against a server of the test
+#   interop     t/interop, stock peers; each with the stock agent and with ours
 #   ui          t/ui, a browser
 #
 # TESTS=WORD runs only files whose name has WORD in it.  Started by make,
@@ -40,7 +42,8 @@ my %kinds = (
                '--reporter=tap-flat'] : ();
     },
     core => sub { map { [$^X, $_] } sort glob 't/core/*.t' },
-    interop => sub { scripts('interop') },
+    agent => \&agent,
+    interop => \&interop,
     ui => sub { scripts('ui') },
 );
 
@@ -65,6 +68,7 @@ sub main {
             my ($name) = grep { m{/} } reverse @$command;
             my $alias = "$kind: " . ($name // $kind);
             $alias =~ s{\Q$root/\E}{};
+            $alias .= " $1" if "@$command" =~ /^env MESH_AGENT=(\w+)/;
             $command{$alias} = $command;
             push @tests, [$alias, $alias];
         }
@@ -118,7 +122,8 @@ sub functional {
     if ($db eq 'postgres') {
 
         # where no database is met, a second run would show nothing new
-        @files = ((grep { !/\bt\/(?:run|ws|origin|reload)\.t$/ } @files),
+        @files = ((grep { !m{\bt/(?:run|ws|origin|reload|install_agent)\.t$} }
+                        @files),
                   't/interop/terminal.t');
     }
 
@@ -133,6 +138,21 @@ sub fuzz {
         my ($name) = m{([^/]+)_fuzz_replay$};
         [$_, "t/fuzz/corpus/$name"];
     } glob 'build/fuzz/*_fuzz_replay';
+}
+
+sub agent {
+    my $runtime = $ENV{MESH_AGENT_JS} || 'build/agent_js_test';
+    return (map { [$runtime, $_] } sort glob 't/agent/*.js'),
+           map { [$^X, '-It/lib', $_] } sort glob 't/agent/*.t';
+}
+
+# but an update, which the server has for stock agents alone
+sub interop {
+    return map {
+        my $test = $_;
+        map { ['env', "MESH_AGENT=$_", @$test] }
+            'stock', "@$test" =~ m{/update\.t$} ? () : 'own';
+    } scripts('interop');
 }
 
 # a script is a test unless others take something from it

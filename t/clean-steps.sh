@@ -33,7 +33,7 @@ once() {
     wait $pid || true
 
     echo "make run was ready after $ms ms"
-    if pgrep -x nginx || pgrep -x mesh-signer; then
+    if pgrep -x nginx || pgrep -x mesh-signer || pgrep -x mesh-agent; then
         echo "left behind" >&2
         exit 1
     fi

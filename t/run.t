@@ -7,6 +7,9 @@
 use strict;
 use warnings;
 
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
 use Cwd qw(abs_path);
 use File::Temp qw(tempdir);
 use IO::Socket::INET;
@@ -14,6 +17,8 @@ use IO::Socket::SSL;
 use POSIX qw(:sys_wait_h);
 use Test::More;
 use Time::HiRes qw(sleep time);
+use Mesh::Control;
+use Mesh::Test;
 
 plan skip_all => 'needs root' if $<;
 
@@ -26,10 +31,12 @@ my $owner = $$;
 my %running;
 
 chmod 0755, $dir;
-delete @ENV{qw(URL DB MESH_DATA MAKEFLAGS MAKELEVEL MFLAGS)};
+delete @ENV{qw(URL DB MESH_DATA AGENT MAKEFLAGS MAKELEVEL MFLAGS)};
 $ENV{NGINX} = $ENV{MESH_NGINX} if $ENV{MESH_NGINX};
 $ENV{MODULES} = $ENV{MESH_MODULES} if defined $ENV{MESH_MODULES};
 
+my $agent = $ENV{AGENT_BIN} = $ENV{MESH_AGENT_BIN} || "$root/build/mesh-agent";
+my $PASSWORD = 'correct horse battery';
 my $https = free_port();
 my $http = free_port();
 
@@ -101,6 +108,52 @@ for (1 .. 100) {
 like($log, qr{/control\.ashx}, 'the request is in the access log');
 unlike($log, qr/SECRETCOOKIE/, 'S-05: its arguments are not');
 
+# --- this machine is a device of its own server
+
+my ($device, $agent_pid);
+
+SKIP: {
+    if (!-x $agent) {
+        like($text, qr/^this machine is no device: there is no \Q$agent\E$/m,
+             'without an agent it says so, and goes on');
+        skip "no $agent yet", 9;
+    }
+
+    like($text, qr/^starting the agent of this machine
+this machine is online,.*make run AGENT=no/ms,
+         'this machine comes online, and it says how to leave it out');
+    admin($PASSWORD, 'user', 'add', 'admin', '--site-admin');
+
+    my @devices = devices();
+    is(scalar @devices, 1, 'an administrator sees it as the one device');
+    ($device) = @devices;
+    is($device->{conn}, 1, 'it is online');
+    is($device->{group}, 'My devices', 'in the group that the page would make');
+
+    $agent_pid = agent_pid();
+    ok($agent_pid, 'its agent runs');
+    is(sprintf('%o', (stat "$data/agent")[2] & 07777), '700',
+       'its folder is for root alone');
+
+    my $list = get('/meshagents?list=1');
+    like($list, qr/"id":\d+,[^}]*"product":"own"/,
+         'the agent is offered to other machines');
+    my ($id) = $list =~ /"id":(\d+)/;
+    my ($body) = get("/meshagents?id=$id") =~ /\r\n\r\n(.*)/s;
+    ok($body eq read_file($agent), 'and is the one that was built');
+
+    kill 'KILL', $agent_pid;
+    my $end = time + 30;
+    my $again;
+    until ($again || time > $end) {
+        sleep 0.1;
+        ($again) = read_file("$data/agent/state") =~ /^connected=1$/m
+                   && output($run) =~ /has ended and is started again/;
+    }
+    ok($again, 'it is started again when it has ended');
+    $agent_pid = agent_pid();
+}
+
 # --- a port in use is named
 
 my $second = start(MESH_DATA => "$dir/second");
@@ -114,7 +167,7 @@ ok($second->{rc}, 'and that run fails');
 my $ids = ids();
 kill 'INT', -$run->{pid};
 ok(ended($run), 'Ctrl-C ends it');
-is((grep { kill 0, $_ } $master, @workers, $signer), 0,
+is((grep { kill 0, $_ } $master, @workers, $signer, $agent_pid // ()), 0,
    'Ctrl-C leaves nothing running');
 ok(!IO::Socket::INET->new(PeerAddr => "127.0.0.1:$https"), 'the port is free');
 
@@ -129,6 +182,29 @@ ok($text, 'the second run gets ready') or diag(output($run));
 cmp_ok($took, '<', 5, 'the second run is ready within 5 seconds');
 is(ids(), $ids, 'the second run keeps keys and database');
 unlike($text, qr/installing|making keys/, 'it installs and makes nothing anew');
+
+SKIP: {
+    skip "no $agent yet", 6 if !$device;
+
+    my @devices = devices();
+    is(scalar @devices, 1, 'this machine is no second device');
+    is($devices[0]{_id}, $device->{_id}, 'but the same as before');
+    is($devices[0]{conn}, 1, 'online again');
+    stop($run);
+
+    $run = start(AGENT => 'no');
+    $text = ready($run);
+    unlike($text, qr/this machine|the agent/, 'AGENT=no leaves it out');
+    @devices = devices();
+    ok(@devices == 1 && !$devices[0]{conn}, 'then it is offline');
+
+    control()->ask({ action => 'deletemesh', meshid => $devices[0]{meshid},
+                     meshname => 'My devices' });
+    stop($run);
+    $run = start();
+    like(ready($run), qr/^this machine is no device: its group was removed/m,
+         'when its group was removed it does not come back');
+}
 
 stop($run);
 
@@ -151,6 +227,8 @@ for my $case (
      'a port that is none is refused'],
     [{ URL => 'http://x' }, qr/URL="http:\/\/x" is not/,
      'a URL without TLS is refused'],
+    [{ AGENT => 'perhaps' }, qr/AGENT="perhaps" is not/,
+     'an agent that is neither yes nor no is refused'],
     [{ DB => 'oracle:x' }, qr/DB="oracle:x" is not/,
      'a database of another kind is refused'])
 {
@@ -234,6 +312,41 @@ sub stop {
     my ($run) = @_;
     kill 'INT', -$run->{pid};
     ended($run) or diag('Ctrl-C did not end it');
+}
+
+sub agent_pid {
+    my ($pid) = grep { read_file("/proc/$_/cmdline")
+                       =~ m{\0--data=\Q$data\E/agent\0} }
+                map { m{(\d+)} } glob '/proc/[0-9]*';
+    return $pid;
+}
+
+sub admin {
+    my ($input, @args) = @_;
+    my $program = $ENV{MESH_ADMIN_BIN} || "$root/build/mesh-admin";
+    return Mesh::Test::run_input($input, $program, '-c', "$data/nginx.conf",
+                                 @args);
+}
+
+# who came by mesh-admin is known to the workers a moment later
+sub control {
+    my $client = bless { port => $https, owner => $$, stopped => 1 },
+                 'Mesh::Test';
+    for (1 .. 50) {
+        my $control = Mesh::Control->new($client, 'admin', $PASSWORD);
+        return $control if $control->ok;
+        sleep 0.2;
+    }
+    die "no control channel\n";
+}
+
+sub devices {
+    my $nodes = control()->ask({ action => 'nodes' })->{nodes};
+    my %name = map { $_->{_id} => $_->{name} }
+               @{ control()->ask({ action => 'meshes' })->{meshes} };
+    return map { my $id = $_;
+                 map { { %$_, meshid => $id, group => $name{$id} } }
+                     @{ $nodes->{$id} } } keys %$nodes;
 }
 
 sub ids {

@@ -25,6 +25,58 @@ $mesh->start(prepare => sub {
 });
 my $port = $mesh->{port};
 
+# --- agents to download: ours, and those of the stock product
+
+my $stock = "\x7fELF stock " . 'x' x 200000;
+my $ours = "\x7fELF own " . 'y' x 300000;
+is($mesh->get('/meshagents?id=6')->{status}, 404, 'there is no agent yet');
+is($mesh->get('/meshagents?list=1')->{body}, '[]', 'the list says so');
+
+Mesh::Test::write_file("$mesh->{dir}/agents/6", $stock);
+Mesh::Test::write_file("$mesh->{dir}/agents/5-x86", "$stock 5");
+is(agent('id=6'), $stock, 'without one of ours the stock one is given');
+is(agent('id=6&product=own'), '404', 'but not as ours');
+
+Mesh::Test::write_file("$mesh->{dir}/own-agents/6-b", 'another');
+Mesh::Test::write_file("$mesh->{dir}/own-agents/6-a", $ours);
+Mesh::Test::write_file("$mesh->{dir}/own-agents/readme", 'no agent');
+is(agent('id=6'), $ours, 'ours is given first');
+is(agent('id=6&product=own'), $ours, 'as when it is named');
+is(agent('id=6&product=stock'), $stock, 'the stock one when that is named');
+is(agent('product=stock&id=6'), $stock, 'in any order');
+is(agent('id=5'), "$stock 5", 'and where ours is not made for the machine');
+is(agent('id=7'), '404', 'a kind that nobody has is not there');
+
+for my $bad ('product=', 'product=OWN', 'product=owner', 'product=stoc',
+             'product=../own', 'product=own%00', 'product=own&product=stock',
+             'product=%zz')
+{
+    is(agent("id=6&$bad"), '400', "another product is none: $bad");
+}
+for my $bad ('', 'id=', 'id=6-a', 'id=../agents/6', 'id=006666', 'id=-6',
+             'id=readme', 'id=%36%2f', 'id=6&id=5')
+{
+    is(agent($bad), '404', "no file is named by who asks: $bad");
+}
+
+is_deeply([map { "$_->{id} $_->{product} $_->{file} $_->{size}" }
+           @{ decode_json($mesh->get('/meshagents?list=1')->{body}) }],
+          ['5 stock 5-x86 ' . length "$stock 5", '6 own 6-a ' . length $ours,
+           '6 stock 6 ' . length $stock], 'the list tells them all');
+
+my $head = $mesh->request('HEAD', '/meshagents?id=6')->{head};
+like($head, qr/^content-length: @{[length $ours]}\r?$/mi, 'HEAD tells the size');
+like($head, qr/^content-disposition: attachment; filename="mesh-agent"\r?$/mi,
+     'S-53: and a name that is always the same');
+like($head, qr/^x-content-type-options: nosniff/mi, 'with the headers of safety');
+like($mesh->request('HEAD', '/meshagents?id=6&product=stock')->{head},
+     qr/filename="meshagent"/, 'the stock one has the name that it knows');
+my ($etag) = $head =~ /^etag: (\S+)/mi;
+is($mesh->get('/meshagents?id=6', headers => { 'If-None-Match' => $etag })
+        ->{status}, 304, 'what one has is not sent again');
+my $part = $mesh->get('/meshagents?id=6', headers => { Range => 'bytes=4-7' });
+is("$part->{status} $part->{body}", '206  own', 'a part can be asked for');
+
 # --- S-35: the set-up link
 
 my $owner = Client();
@@ -214,6 +266,12 @@ cmp_ok($retry // 0, '>', 0, 'S-45: it is told for how long');
 $mesh->stop;
 done_testing;
 
+
+# the file, or the status where that is not 200
+sub agent {
+    my $r = $mesh->get("/meshagents?$_[0]");
+    return $r->{status} == 200 ? $r->{body} : $r->{status};
+}
 
 # --- a browser without a page
 

@@ -14,9 +14,11 @@ typedef struct {
 } ngx_mesh_web_arch_t;
 
 typedef struct {
-    ngx_uint_t   id;
-    ngx_str_t    file;
-    off_t        size;
+    ngx_uint_t        id;
+    ngx_uint_t        own;            /* 1: of mesh_own_agents */
+    const ngx_str_t  *folder;
+    ngx_str_t         file;
+    off_t             size;
 } ngx_mesh_web_binary_t;
 
 
@@ -25,8 +27,10 @@ static ngx_int_t ngx_mesh_web_group(ngx_http_request_t *r, const char *arg,
 static ngx_int_t ngx_mesh_web_msh(ngx_http_request_t *r,
     ngx_mesh_group_t *group, ngx_str_t *text);
 static u_char *ngx_mesh_web_line(u_char *p, const ngx_str_t *s);
+static ngx_int_t ngx_mesh_web_product(ngx_http_request_t *r,
+    ngx_uint_t *own, ngx_uint_t *stock);
 static ngx_int_t ngx_mesh_web_binaries(ngx_http_request_t *r,
-    ngx_array_t *list);
+    const ngx_str_t *where, ngx_uint_t own, ngx_array_t *list);
 static int ngx_libc_cdecl ngx_mesh_web_binary_cmp(const void *one,
     const void *two);
 static ngx_int_t ngx_mesh_web_list(ngx_http_request_t *r, ngx_array_t *list);
@@ -266,12 +270,13 @@ ngx_mesh_web_line(u_char *p, const ngx_str_t *s)
 ngx_int_t
 ngx_http_mesh_web_agents_handler(ngx_http_request_t *r)
 {
-    ngx_int_t               id;
-    ngx_str_t               value;
-    ngx_uint_t              i;
-    ngx_array_t             list;
-    ngx_mesh_group_t       *group;
-    ngx_mesh_web_binary_t  *bin;
+    ngx_int_t                  id;
+    ngx_str_t                  value;
+    ngx_uint_t                 i, j, n, own, stock;
+    ngx_array_t                list;
+    ngx_mesh_group_t          *group;
+    ngx_mesh_web_binary_t     *bin;
+    ngx_http_mesh_srv_conf_t  *srv;
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
         return NGX_HTTP_NOT_ALLOWED;
@@ -281,12 +286,39 @@ ngx_http_mesh_web_agents_handler(ngx_http_request_t *r)
         return NGX_HTTP_BAD_REQUEST;
     }
 
+    if (ngx_mesh_web_product(r, &own, &stock) != NGX_OK) {
+        return ngx_mesh_web_text(r, "A product is \"own\" or \"stock\".\n",
+                                 NGX_HTTP_BAD_REQUEST);
+    }
+
+    srv = ngx_http_get_module_srv_conf(r, ngx_http_mesh_module);
+
     if (ngx_array_init(&list, r->pool, 16, sizeof(ngx_mesh_web_binary_t))
         != NGX_OK
-        || ngx_mesh_web_binaries(r, &list) != NGX_OK)
+        || (own && ngx_mesh_web_binaries(r, &srv->own_agents, 1, &list)
+                   != NGX_OK)
+        || (stock && ngx_mesh_web_binaries(r, &srv->agents, 0, &list)
+                     != NGX_OK))
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    ngx_qsort(list.elts, list.nelts, sizeof(ngx_mesh_web_binary_t),
+              ngx_mesh_web_binary_cmp);
+
+    /* one file an id and product */
+
+    bin = list.elts;
+
+    for (j = 0, n = 0; j < list.nelts; j++) {
+        if (n == 0 || bin[n - 1].id != bin[j].id
+            || bin[n - 1].own != bin[j].own)
+        {
+            bin[n++] = bin[j];
+        }
+    }
+
+    list.nelts = n;
 
     if (ngx_mesh_arg(r, "list", &value) == NGX_OK) {
         return ngx_mesh_web_list(r, &list);
@@ -307,7 +339,6 @@ ngx_http_mesh_web_agents_handler(ngx_http_request_t *r)
 
     if (ngx_mesh_arg(r, "id", &value) == NGX_OK && value.len <= 5) {
         id = ngx_atoi(value.data, value.len);
-        bin = list.elts;
 
         for (i = 0; i < list.nelts; i++) {
             if (bin[i].id == (ngx_uint_t) id) {
@@ -321,26 +352,60 @@ ngx_http_mesh_web_agents_handler(ngx_http_request_t *r)
 }
 
 
+/* "own" or "stock", or both: our own is the one where there are two */
+static ngx_int_t
+ngx_mesh_web_product(ngx_http_request_t *r, ngx_uint_t *own, ngx_uint_t *stock)
+{
+    ngx_int_t  rc;
+    ngx_str_t  value;
+
+    *own = 1;
+    *stock = 1;
+
+    rc = ngx_mesh_arg(r, "product", &value);
+
+    if (rc == NGX_DECLINED) {
+        return NGX_OK;
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (value.len == 3 && ngx_memcmp(value.data, "own", 3) == 0) {
+        *stock = 0;
+        return NGX_OK;
+    }
+
+    if (value.len == 5 && ngx_memcmp(value.data, "stock", 5) == 0) {
+        *own = 0;
+        return NGX_OK;
+    }
+
+    return NGX_ERROR;
+}
+
+
 /*
- * Files of the folder whose name is "<id>" or "<id>-anything", by id; of
- * several the first by name.  No path is made from what a peer sends.
+ * Files of the folder whose name is "<id>" or "<id>-anything"; of several
+ * with one id the first by name counts.  No path is made from what a peer
+ * sends.
  */
 static ngx_int_t
-ngx_mesh_web_binaries(ngx_http_request_t *r, ngx_array_t *list)
+ngx_mesh_web_binaries(ngx_http_request_t *r, const ngx_str_t *where,
+    ngx_uint_t own, ngx_array_t *list)
 {
     size_t                      i, len;
     u_char                     *name, path[NGX_MAX_PATH + 1];
     ngx_dir_t                   dir;
     ngx_int_t                   id;
     ngx_str_t                   folder;
-    ngx_uint_t                  j, n;
+    ngx_uint_t                  n;
     ngx_file_info_t             fi;
-    ngx_mesh_web_binary_t      *bin, *all;
-    ngx_http_mesh_srv_conf_t   *srv;
+    ngx_mesh_web_binary_t      *bin;
     const ngx_mesh_web_arch_t  *arch;
 
-    srv = ngx_http_get_module_srv_conf(r, ngx_http_mesh_module);
-    folder = srv->agents;
+    folder = *where;
 
     if (folder.len == 0 || folder.len > NGX_MAX_PATH - 260) {
         return NGX_OK;
@@ -355,9 +420,7 @@ ngx_mesh_web_binaries(ngx_http_request_t *r, ngx_array_t *list)
         return NGX_OK;
     }
 
-    while (list->nelts < NGX_MESH_WEB_AGENTS
-           && ngx_read_dir(&dir) == NGX_OK)
-    {
+    for (n = 0; n < NGX_MESH_WEB_AGENTS && ngx_read_dir(&dir) == NGX_OK; ) {
         name = ngx_de_name(&dir);
         len = ngx_de_namelen(&dir);
 
@@ -395,7 +458,11 @@ ngx_mesh_web_binaries(ngx_http_request_t *r, ngx_array_t *list)
             break;
         }
 
+        n++;
+
         bin->id = id;
+        bin->own = own;
+        bin->folder = where;
         bin->size = ngx_file_size(&fi);
         bin->file.len = len;
         bin->file.data = ngx_pnalloc(r->pool, len);
@@ -409,21 +476,6 @@ ngx_mesh_web_binaries(ngx_http_request_t *r, ngx_array_t *list)
     }
 
     (void) ngx_close_dir(&dir);
-
-    ngx_qsort(list->elts, list->nelts, sizeof(ngx_mesh_web_binary_t),
-              ngx_mesh_web_binary_cmp);
-
-    /* one file an id */
-
-    all = list->elts;
-
-    for (j = 0, n = 0; j < list->nelts; j++) {
-        if (n == 0 || all[n - 1].id != all[j].id) {
-            all[n++] = all[j];
-        }
-    }
-
-    list->nelts = n;
 
     return NGX_OK;
 }
@@ -439,6 +491,10 @@ ngx_mesh_web_binary_cmp(const void *one, const void *two)
 
     if (a->id != b->id) {
         return a->id < b->id ? -1 : 1;
+    }
+
+    if (a->own != b->own) {
+        return a->own ? -1 : 1;
     }
 
     return (int) ngx_memn2cmp(a->file.data, b->file.data, a->file.len,
@@ -471,6 +527,7 @@ ngx_mesh_web_list(ngx_http_request_t *r, ngx_array_t *list)
         ngx_mesh_jw_open(&w, NULL, '{');
         ngx_mesh_jw_int(&w, "id", bin[i].id);
         ngx_mesh_jw_cstr(&w, "name", arch->name);
+        ngx_mesh_jw_cstr(&w, "product", bin[i].own ? "own" : "stock");
         ngx_mesh_jw_str(&w, "file", &bin[i].file);
         ngx_mesh_jw_int(&w, "size", bin[i].size);
         ngx_mesh_jw_shut(&w, '}');
@@ -497,17 +554,15 @@ ngx_mesh_web_file(ngx_http_request_t *r, ngx_mesh_web_binary_t *bin)
     ngx_chain_t                out;
     ngx_open_file_info_t       of;
     ngx_http_core_loc_conf_t  *clcf;
-    ngx_http_mesh_srv_conf_t  *srv;
 
-    srv = ngx_http_get_module_srv_conf(r, ngx_http_mesh_module);
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
-    path.data = ngx_pnalloc(r->pool, srv->agents.len + bin->file.len + 2);
+    path.data = ngx_pnalloc(r->pool, bin->folder->len + bin->file.len + 2);
     if (path.data == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    p = ngx_sprintf(path.data, "%V/%V", &srv->agents, &bin->file);
+    p = ngx_sprintf(path.data, "%V/%V", bin->folder, &bin->file);
     *p = '\0';
     path.len = p - path.data;
 
@@ -554,7 +609,8 @@ ngx_mesh_web_file(ngx_http_request_t *r, ngx_mesh_web_binary_t *bin)
         name = "attachment; filename=\"meshagent.apk\"";
         break;
     default:
-        name = "attachment; filename=\"meshagent\"";
+        name = bin->own ? "attachment; filename=\"mesh-agent\""
+                        : "attachment; filename=\"meshagent\"";
         break;
     }
 

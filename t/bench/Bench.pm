@@ -65,6 +65,7 @@ sub server {
     local $ENV{MESH_DATA} = $data;
     local $ENV{HTTPS_PORT} = $s{port};
     local $ENV{HTTP_PORT} = $http;
+    local $ENV{AGENT} = 'no';
     delete local @ENV{qw(DB URL)};
 
     spawn($log, $^X, "$root/conf/run.pl");

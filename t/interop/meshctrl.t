@@ -1,8 +1,9 @@
 #!/usr/bin/perl
 # Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 
-# The stock command line against our server, with the stock agent online: each
-# of its subcommands that this server has, and a clear word for the others.
+# The stock command line against our server, with an agent online, the stock one
+# or ours: each of its subcommands that this server has, and a clear word for the
+# others.
 
 use strict;
 use warnings;
@@ -10,15 +11,15 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
-use File::Copy qw(copy);
 use JSON::PP;
 use Test::More;
 use Mesh::Control;
-use Mesh::Test qw(escape);
+use Mesh::Program;
+use Mesh::Test;
 
 my $modules = "$Mesh::Test::ROOT/t/node_modules/meshcentral";
 my $meshctrl = $ENV{MESH_MESHCTRL} || "$modules/meshctrl.js";
-my $stock = $ENV{MESH_STOCK_AGENT} || "$modules/agents/meshagent_x86-64";
+my $program = Mesh::Program->new;
 die "no meshctrl at $meshctrl: make t/node_modules/.stamp\n" if !-e $meshctrl;
 
 my $mesh = Mesh::Test->new;
@@ -34,18 +35,10 @@ $mesh->start(prepare => sub {
 my $short = $group =~ s{.*/}{}r;
 my $control = Mesh::Control->new($mesh, 'admin', 'correct horse battery');
 
-# --- a stock agent, by the .msh
+# --- an agent, by the .msh
 
-my $dir = "$mesh->{dir}/agent";
-my $query = escape($short);
-mkdir $dir;
-copy($stock, "$dir/meshagent") or die "$stock: $!\n";
-chmod 0755, "$dir/meshagent";
-Mesh::Test::write_file("$dir/meshagent.msh",
-    $mesh->get("/meshsettings?id=$query")->{body} =~ s/localhost/127.0.0.1/r);
-chdir $dir;
-my $agent = $mesh->spawn("$mesh->{dir}/logs/agent.log", "$dir/meshagent");
-chdir '/';
+$program->enroll($mesh, $short);
+my $agent = $program->start;
 my $node = $control->event(sub { $_[0]{action} eq 'nodeconnect'
                                  && $_[0]{conn} == 1 })->{nodeid};
 $mesh->wait_for('its inventory', sub {

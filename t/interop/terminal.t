@@ -1,9 +1,9 @@
 #!/usr/bin/perl
 # Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 
-# The stock agent against our server: enrolled by its .msh, online, running our
-# core, with a terminal through the relay; on the full path, then on the one
-# without a signature.
+# A real agent, the stock one or ours, against our server: enrolled by its .msh,
+# online, running our core, with a terminal through the relay; on the full path,
+# then on the one without a signature.
 
 use strict;
 use warnings;
@@ -12,17 +12,14 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 
 use Digest::MD5;
-use File::Copy qw(copy);
 use JSON::PP;
 use MIME::Base64 qw(encode_base64);
 use Test::More;
 use Time::HiRes qw(time);
+use Mesh::Program;
 use Mesh::Test qw(escape);
 
-my $stock = $ENV{MESH_STOCK_AGENT}
-    || "$Mesh::Test::ROOT/t/node_modules/meshcentral/agents/meshagent_x86-64";
-die "no stock agent at $stock: make t/node_modules/.stamp\n" if !-e $stock;
-
+my $program = Mesh::Program->new;
 my $mesh = Mesh::Test->new;
 my $group;
 
@@ -35,16 +32,9 @@ $mesh->start(prepare => sub {
 
 # --- enrolment
 
-my $short = $group =~ s{^mesh//}{}r;
-my $msh = $mesh->get('/meshsettings?id=' . escape($short))->{body};
-like($msh, qr/^\r\nMeshName=Lab\r\n/, 'the .msh begins with an empty line');
-
-my $dir = "$mesh->{dir}/agent";
-mkdir $dir;
-copy($stock, "$dir/meshagent") or die "$stock: $!\n";
-chmod 0755, "$dir/meshagent";
-$msh =~ s/localhost/127.0.0.1/;
-Mesh::Test::write_file("$dir/meshagent.msh", $msh);
+$program->enroll($mesh, $group =~ s{^mesh//}{}r);
+like($program->{policy}, qr/^\r\nMeshName=Lab\r\n/,
+     'the .msh begins with an empty line');
 
 my $control = control();
 my ($agent, $node) = agent_start();
@@ -170,9 +160,7 @@ sub control {
 
 # pid and node id, when it is online
 sub agent_start {
-    chdir $dir;
-    my $pid = $mesh->spawn("$mesh->{dir}/logs/agent.log", "$dir/meshagent");
-    chdir '/';
+    my $pid = $program->start;
     my $event = wait_event(sub { $_[0]{action} eq 'nodeconnect'
                                  && $_[0]{conn} == 1 });
     return ($pid, $event->{nodeid});

@@ -11,14 +11,12 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 
 use Digest::SHA qw(sha384_hex);
-use File::Copy qw(copy);
 use Test::More;
 use Mesh::Control;
-use Mesh::Test qw(escape);
+use Mesh::Program;
+use Mesh::Test;
 
-my $stock = $ENV{MESH_STOCK_AGENT}
-    || "$Mesh::Test::ROOT/t/node_modules/meshcentral/agents/meshagent_x86-64";
-die "no stock agent at $stock: make t/node_modules/.stamp\n" if !-e $stock;
+my $agent = Mesh::Program->new('stock');
 
 my $mesh = Mesh::Test->new(agents => 'update');
 my $group;
@@ -29,20 +27,15 @@ $mesh->start(prepare => sub {
     chomp $group;
 });
 
-my $dir = "$mesh->{dir}/agent";
-my $msh = $mesh->get('/meshsettings?id=' . escape($group))->{body};
-$msh =~ s/localhost/127.0.0.1/;
-mkdir $dir;
-copy($stock, "$dir/meshagent") or die "$stock: $!\n";
-chmod 0755, "$dir/meshagent";
-Mesh::Test::write_file("$dir/meshagent.msh", $msh);
+$agent->enroll($mesh, $group);
+my $dir = $agent->{dir};
 
 my $control = Mesh::Control->new($mesh, 'admin', 'correct horse battery');
-$mesh->spawn("$dir/log", 'sh', '-c', "cd $dir && exec ./meshagent");
+$agent->start;
 ok($control->event(sub { ($_[0]{action} // '') eq 'nodeconnect'
                          && $_[0]{conn} }), 'the agent is online');
 
-my $program = Mesh::Test::read_file($stock) . "\0" x 1000;
+my $program = Mesh::Test::read_file($agent->{file}) . "\0" x 1000;
 Mesh::Test::write_file("$mesh->{dir}/agents/6.new", $program);
 rename "$mesh->{dir}/agents/6.new", "$mesh->{dir}/agents/6";
 

@@ -27,7 +27,7 @@ if (grep { /^ngx_/ } @files) {
 }
 
 my $own = '-std=gnu99 -D_GNU_SOURCE -Wall -Wextra -Iconf/sql '
-          . '-I/usr/include/postgresql';
+          . '-Ibuild/duktape/src -I/usr/include/postgresql';
 my @rows;
 
 for my $file (@files) {

@@ -61,6 +61,16 @@ my @rooms = (
      [qr/\bsqlite3_|\bPQ[a-z]/, 'reads the database'],
      [qr/\bngx_/, 'knows nginx']],
 
+    # platforms differ in os/ only
+    ['agent', ['proto', 'agent', 'agent/os'],
+     [$std, $crypto, qr/^(?:uv|duktape|zlib)\.h$/, qr/^(?:ctype|fcntl|time|signal|unistd)\.h$/],
+     [qr/\bngx_/, 'knows nginx'],
+     [qr/^\s*#\s*if.*\b(?:__linux__|_WIN32|__APPLE__|__FreeBSD__)\b/m,
+      'knows a platform']],
+
+    ['agent/os', ['proto', 'agent', 'agent/os'], [$std, $crypto, $posix],
+     [qr/\bngx_/, 'knows nginx']],
+
     ['mesh-admin', ['proto', 'conf/sql', 'mesh-admin'],
      [$std, $crypto, $posix, $sql, qr{^(?:json-c|json)/?}],
      [qr/\bdaemon\s*\(/, 'runs as a daemon']],

@@ -63,7 +63,7 @@ test('the command to copy fetches agent and settings from here, and the device s
     const command = await page.locator('.command code').innerText();
     await picture(page, 'empty');
     const [binary, settings] = [...command.matchAll(/https:[^"'\s;]+/g)].map((m) => m[0]);
-    assert.match(binary, /meshagents\?id=6$/);
+    assert.match(binary, /meshagents\?product=\w+&id=6$/);
     assert.match(settings, /meshsettings\?id=/);
     agent = await mesh.agent(binary, settings);
     const started = Date.now();

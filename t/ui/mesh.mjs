@@ -85,7 +85,7 @@ export class Mesh {
         const [https, http] = [await freePort(), await freePort()];
         mesh.base = `https://127.0.0.1:${https}/`;
         mesh.env = {
-            ...process.env, MESH_DATA: mesh.data, HTTPS_PORT: String(https), HTTP_PORT: String(http),
+            ...process.env, MESH_DATA: mesh.data, HTTPS_PORT: String(https), HTTP_PORT: String(http), AGENT: 'no',
             ...(process.env.MESH_NGINX ? { NGINX: process.env.MESH_NGINX } : {}),
             ...(process.env.MESH_MODULES !== undefined ? { MODULES: process.env.MESH_MODULES } : {}),
         };
@@ -124,11 +124,13 @@ export class Mesh {
     /** The agent and its settings from two addresses, in a folder of its own. */
     async agent(binary, settings, name = 'agent') {
         const dir = join(this.dir, name);
+        const own = binary.includes('product=own');
+        const file = own ? 'mesh-agent' : 'meshagent';
         mkdirSync(dir);
-        writeFileSync(join(dir, 'meshagent'), (await this.get(binary)).body);
-        writeFileSync(join(dir, 'meshagent.msh'), (await this.get(settings)).body);
-        chmodSync(join(dir, 'meshagent'), 0o755);
-        return start('./meshagent', [], { cwd: dir });
+        writeFileSync(join(dir, file), (await this.get(binary)).body);
+        writeFileSync(join(dir, `${file}.msh`), (await this.get(settings)).body);
+        chmodSync(join(dir, file), 0o755);
+        return start(`./${file}`, own ? ['run', `--data=${dir}`] : [], { cwd: dir });
     }
 
     stopAgent(child) {

@@ -13,14 +13,36 @@ export const PLATFORMS: Record<Platform, { name: string; fits: (id: number) => b
     other: { name: 'By hand', fits: () => true },
 };
 
+/** Our own agent, and the one that other servers of this protocol hand out. */
+export type Product = 'own' | 'stock';
+
+export const PRODUCTS: Record<Product, { name: string; program: string; remove: string }> = {
+    own: {
+        name: 'mesh-agent', program: '/usr/lib/mesh-agent/mesh-agent', remove: 'sudo /usr/lib/mesh-agent/mesh-agent uninstall',
+    },
+    stock: {
+        name: 'Stock MeshAgent', program: '/usr/local/mesh_services/meshagent',
+        remove: 'sudo /usr/local/mesh_services/meshagent/meshagent -fulluninstall',
+    },
+};
+
+/** Of what is offered, which products there are to choose from, ours first. */
+export function productsOf(offered: readonly { product: Product }[]): Product[] {
+    return (['own', 'stock'] as const).filter((product) => offered.some((agent) => agent.product === product));
+}
+
 /** `uname -m` of Linux machines, and the agent's number for it. */
-const MACHINES: [string, number][] = [['x86_64', 6], ['aarch64', 26], ['armv7l', 25], ['armv6l', 25], ['i?86', 5], ['riscv64', 45]];
+const MACHINES: Record<Product, [string, number][]> = {
+    own: [['x86_64', 6], ['aarch64', 32], ['riscv64', 45]],
+    stock: [['x86_64', 6], ['aarch64', 26], ['armv7l', 25], ['armv6l', 25], ['i?86', 5], ['riscv64', 45]],
+};
 
 export interface Install {
     base: string;
     group: string;
     tool: 'curl' | 'wget';
-    /** Numbers of the agents that the server offers; none: all are tried. */
+    product: Product;
+    /** Numbers of the agents of this product that the server offers; none: all are tried. */
     ids: readonly number[];
 }
 
@@ -33,15 +55,20 @@ const doubleQuote = (text: string): string => `"${text.replace(/[\\"$`]/g, '\\$&
  * (the agent itself checks the server by its key), so the transfer does not ask for
  * a known issuer.
  */
-export function installCommand({ base, group, tool, ids }: Install): string {
+export function installCommand({ base, group, tool, product, ids }: Install): string {
     const get = tool === 'curl' ? 'curl -fsSk -o' : 'wget -q --no-check-certificate -O';
-    const known = MACHINES.filter(([, id]) => !ids.length || ids.includes(id));
-    const cases = (known.length ? known : MACHINES).map(([machine, id]) => `${machine}) a=${id};;`).join(' ');
+    const machines = MACHINES[product];
+    const known = machines.filter(([, id]) => !ids.length || ids.includes(id));
+    const cases = (known.length ? known : machines).map(([machine, id]) => `${machine}) a=${id};;`).join(' ');
     const url = (path: string): string => doubleQuote(new URL(path, base).href);
     const single = known.length === 1 && known[0]?.[0] === 'x86_64';
-    const agent = single ? url('meshagents?id=6') : `${url('meshagents?id=')}$a`;
+    const agent = single ? url(`meshagents?product=${product}&id=6`) : `${url(`meshagents?product=${product}&id=`)}$a`;
     const pick = single ? '' : `case $(uname -m) in ${cases} *) echo "No agent for $(uname -m)"; exit 1;; esac; `;
+    const settings = url(`meshsettings?id=${encodeURIComponent(group)}`);
 
-    return `sudo sh -c ${quote(`set -e; ${pick}d=$(mktemp -d); cd $d; ${get} meshagent ${agent}; `
-        + `${get} meshagent.msh ${url(`meshsettings?id=${encodeURIComponent(group)}`)}; chmod 755 meshagent; ./meshagent -fullinstall`)}`;
+    return `sudo sh -c ${quote(product === 'own'
+        ? `set -e; ${pick}d=$(mktemp -d); trap "rm -r $d" EXIT; cd $d; ${get} mesh-agent ${agent}; `
+            + `${get} mesh-agent.msh ${settings}; chmod 755 mesh-agent; ./mesh-agent install`
+        : `set -e; ${pick}d=$(mktemp -d); cd $d; ${get} meshagent ${agent}; `
+            + `${get} meshagent.msh ${settings}; chmod 755 meshagent; ./meshagent -fullinstall`)}`;
 }

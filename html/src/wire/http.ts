@@ -11,6 +11,7 @@ export interface SessionInfo {
 export interface AgentBinary {
     id: number;
     name: string;
+    product: 'own' | 'stock';
     file: string;
     size: number;
 }

@@ -8,7 +8,7 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { installCommand, type Install } from '../../src/state/install.ts';
+import { installCommand, productsOf, type Install, type Product } from '../../src/state/install.ts';
 
 let dir: string;
 
@@ -21,44 +21,75 @@ beforeEach(() => {
     dir = mkdtempSync(join(tmpdir(), 'mesh-install.'));
     program('sudo', 'exec "$@"');
     program('id', `touch '${dir}/ran'`);
-    program('uname', 'echo x86_64');
+    program('uname', 'echo ${MACHINE:-x86_64}');
 
     // the file is the argument behind -o or -O, the address the last one
-    const fetch = `for a; do [ "$p" = -o ] || [ "$p" = -O ] && f=$a; p=$a; done; echo "$p" >> '${dir}/asked'; echo exit 0 > "$f"`;
+    const fetch = `for a; do [ "$p" = -o ] || [ "$p" = -O ] && f=$a; p=$a; done; echo "$p" >> '${dir}/asked'; echo 'echo "$PWD" "$0" "$@" >> ${dir}/installed' > "$f"`;
     program('curl', fetch);
     program('wget', fetch);
 });
 
 afterEach(() => { rmSync(dir, { recursive: true }); });
 
-const run = (install: Partial<Install>): string[] => {
-    const command = installCommand({ base: 'https://mesh.example/', group: 'mesh//abc', tool: 'curl', ids: [6], ...install });
-    const done = spawnSync('sh', ['-c', command], { env: { PATH: `${dir}:/usr/bin:/bin` }, encoding: 'utf8' });
+const PRODUCTS: Product[] = ['own', 'stock'];
+
+const run = (install: Partial<Install>, machine = 'x86_64'): string[] => {
+    const command = installCommand({ base: 'https://mesh.example/', group: 'mesh//abc', tool: 'curl', product: 'own', ids: [6], ...install });
+    const done = spawnSync('sh', ['-c', command], { env: { PATH: `${dir}:/usr/bin:/bin`, MACHINE: machine }, encoding: 'utf8' });
     expect(done.stderr).toBe('');
     expect(done.status).toBe(0);
     return readFileSync(join(dir, 'asked'), 'utf8').trim().split('\n');
 };
 
 describe('the command to copy', () => {
-    for (const tool of ['curl', 'wget'] as const) {
-        it(`fetches agent and settings with ${tool}`, () => {
-            expect(run({ tool })).toEqual([
-                'https://mesh.example/meshagents?id=6',
-                'https://mesh.example/meshsettings?id=mesh%2F%2Fabc',
-            ]);
+    for (const product of PRODUCTS) {
+        for (const tool of ['curl', 'wget'] as const) {
+            it(`fetches ${product} agent and settings with ${tool}`, () => {
+                expect(run({ tool, product })).toEqual([
+                    `https://mesh.example/meshagents?product=${product}&id=6`,
+                    'https://mesh.example/meshsettings?id=mesh%2F%2Fabc',
+                ]);
+            });
+        }
+
+        it(`asks for the ${product} agent of the machine where there are several`, () => {
+            expect(run({ product, ids: [5, 6, 25, 26, 32, 45] })[0]).toBe(`https://mesh.example/meshagents?product=${product}&id=6`);
         });
     }
 
-    it('asks for the agent of the machine where there are several', () => {
-        expect(run({ ids: [6, 26] })[0]).toBe('https://mesh.example/meshagents?id=6');
+    it('knows the machines that each is made for', () => {
+        expect(run({ product: 'own', ids: [6, 32] }, 'aarch64')[0]).toMatch(/product=own&id=32$/);
+        rmSync(join(dir, 'asked'));
+        expect(run({ product: 'stock', ids: [6, 26] }, 'aarch64')[0]).toMatch(/product=stock&id=26$/);
     });
 
-    for (const sign of ['"', "'", '`id`', '$(id)', ';id;', '\nid\n', '\\', '&id&']) {
-        it(`S-53: quotes ${JSON.stringify(sign)} in each value`, () => {
-            const [, settings] = run({ group: `mesh//a${sign}b` });
-            expect(new URL(settings ?? '').searchParams.get('id')).toBe(`mesh//a${sign}b`);
-            run({ base: `https://mesh.example/${encodeURI(sign)}/` });
-            expect(existsSync(join(dir, 'ran'))).toBe(false);
-        });
+    it('installs ours, and leaves no folder behind', () => {
+        run({ product: 'own' });
+        const [folder = '', ...words] = readFileSync(join(dir, 'installed'), 'utf8').trim().split(' ');
+        expect(words).toEqual(['./mesh-agent', 'install']);
+        expect(folder).not.toBe('');
+        expect(existsSync(folder)).toBe(false);
+    });
+
+    it('installs the stock one as that is done', () => {
+        run({ product: 'stock' });
+        expect(readFileSync(join(dir, 'installed'), 'utf8')).toMatch(/ \.\/meshagent -fullinstall\n$/);
+    });
+
+    it('offers ours first', () => {
+        expect(productsOf([{ product: 'stock' }, { product: 'own' }, { product: 'stock' }])).toEqual(['own', 'stock']);
+        expect(productsOf([{ product: 'stock' }])).toEqual(['stock']);
+        expect(productsOf([])).toEqual([]);
+    });
+
+    for (const product of PRODUCTS) {
+        for (const sign of ['"', "'", '`id`', '$(id)', ';id;', '\nid\n', '\\', '&id&']) {
+            it(`S-53: quotes ${JSON.stringify(sign)} in each value of the ${product} agent's`, () => {
+                const [, settings] = run({ product, group: `mesh//a${sign}b` });
+                expect(new URL(settings ?? '').searchParams.get('id')).toBe(`mesh//a${sign}b`);
+                run({ product, base: `https://mesh.example/${encodeURI(sign)}/` });
+                expect(existsSync(join(dir, 'ran'))).toBe(false);
+            });
+        }
     }
 });

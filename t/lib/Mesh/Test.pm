@@ -61,7 +61,7 @@ sub new {
         %arg,
     }, $class;
 
-    make_path(map { "$dir/$_" } qw(data logs html keys agents));
+    make_path(map { "$dir/$_" } qw(data logs html keys agents own-agents));
     write_file("$dir/html/index.html", "<!doctype html><title>mesh</title>\n");
 
     for my $sub (qw(data logs)) {
@@ -148,6 +148,7 @@ http {
         ssl_protocols TLSv1.2 TLSv1.3;
         mesh_session_log $dir/logs/session.log;
         mesh_agents $dir/agents $self->{agents};
+        mesh_own_agents $dir/own-agents;
         $self->{server}
         location / {
             root $dir/html;

@@ -4,7 +4,7 @@ import type { AgentBinary } from '../../wire/http.ts';
 import type { Device } from '../../state/devices.ts';
 import { href } from '../../state/route.ts';
 import { has, R } from '../../state/rights.ts';
-import { installCommand, PLATFORMS, type Platform } from '../../state/install.ts';
+import { installCommand, PLATFORMS, PRODUCTS, productsOf, type Platform, type Product } from '../../state/install.ts';
 import { t } from '../../i18n/index.ts';
 import { size } from '../../i18n/format.ts';
 import { define, Part } from '../element.ts';
@@ -18,6 +18,7 @@ class MeshAdd extends Part {
     declare group: string;
     #platform: Platform = 'linux';
     #tool: 'curl' | 'wget' = 'curl';
+    #asked: Product = 'own';
     #agents: AgentBinary[] | null = null;
     #error = '';
     #chosen = '';
@@ -76,6 +77,16 @@ class MeshAdd extends Part {
         return this.#chosen || this.group || this.#groups[0]?.id || '';
     }
 
+    /** What is offered for the chosen system. */
+    get #offered(): AgentBinary[] {
+        return (this.#agents ?? []).filter((agent) => PLATFORMS[this.#platform].fits(agent.id));
+    }
+
+    get #product(): Product {
+        const products = productsOf(this.#offered);
+        return products.includes(this.#asked) ? this.#asked : products[0] ?? 'stock';
+    }
+
     protected override firstUpdated(): void {
         if (!this.first) {
             const dialog = this.querySelector<HTMLElement & { open: boolean }>('wa-dialog');
@@ -125,6 +136,11 @@ class MeshAdd extends Part {
                         this.#platform = id as Platform;
                         this.requestUpdate();
                     }}>${name}</button>`)}</div>
+                ${productsOf(this.#offered).length > 1 ? html`<div class="seg words" role="group" aria-label=${t('Agent')}>${
+                    productsOf(this.#offered).map((product) => html`<button type="button" aria-pressed=${String(product === this.#product)} @click=${() => {
+                        this.#asked = product;
+                        this.requestUpdate();
+                    }}>${PRODUCTS[product].name}</button>`)}</div>` : nothing}
                 ${groups.length > 1 ? html`<label class="pick">${t('Group')}<select @change=${(e: Event) => {
                     this.#chosen = (e.target as HTMLSelectElement).value;
                     this.requestUpdate();
@@ -144,9 +160,11 @@ class MeshAdd extends Part {
 
     #linux(): TemplateResult {
         const base = new URL('.', document.baseURI).href;
-        const command = installCommand({ base, group: this.#groupId, tool: this.#tool, ids: (this.#agents ?? []).map((agent) => agent.id) });
+        const product = this.#product;
+        const agents = this.#offered.filter((agent) => agent.product === product);
+        const command = installCommand({ base, group: this.#groupId, tool: this.#tool, product, ids: agents.map((agent) => agent.id) });
         const host = location.hostname;
-        const agent = this.#agents?.find((a) => a.id === 6) ?? this.#agents?.[0];
+        const agent = agents.find((a) => a.id === 6) ?? agents[0];
 
         return html`<div class="command"><code tabindex="0" role="region" aria-label=${t('Command')}>${command}</code>${btn(t('Copy'), {
                 i: 'copy', kind: 'primary', click: (e) => void copy(command, e),
@@ -159,25 +177,26 @@ class MeshAdd extends Part {
                     this.#tool = 'curl';
                     this.requestUpdate();
                 }}>${t('with curl instead')}</button>`}</dd>
-                <dt>${t('Installs')}</dt><dd><code>/usr/local/mesh_services/meshagent</code> ${t('and one service')}${agent ? `; ${size(agent.size)}` : ''}</dd>
+                <dt>${t('Installs')}</dt><dd><code>${PRODUCTS[product].program}</code> ${t('and one service')}${agent ? `; ${size(agent.size)}` : ''}</dd>
                 <dt>${t('Calls')}</dt><dd>${host}, ${t('port {n}, nothing else', { n: location.port || 443 })}</dd>
-                <dt>${t('Removes with')}</dt><dd><code>sudo /usr/local/mesh_services/meshagent/meshagent -fulluninstall</code></dd>
+                <dt>${t('Removes with')}</dt><dd><code>${PRODUCTS[product].remove}</code></dd>
             </dl>`;
     }
 
     #downloads(): TemplateResult {
-        const fits = PLATFORMS[this.#platform].fits;
-        const agents = (this.#agents ?? []).filter((agent) => fits(agent.id));
+        const product = this.#product;
+        const agents = this.#offered.filter((agent) => agent.product === product);
         const group = this.#groupId;
 
         return html`<ol class="todo-list">
             <li>${t('Download the agent')}:
-                ${agents.length ? html`<span class="downloads">${agents.map((agent) => html`<a class="b" download href=${this.mesh.http.url(`meshagents?id=${agent.id}${
+                ${agents.length ? html`<span class="downloads">${agents.map((agent) => html`<a class="b" download href=${this.mesh.http.url(`meshagents?id=${agent.id}&product=${product}${
                     this.#platform === 'windows' ? `&meshid=${encodeURIComponent(group)}` : ''}`)}>${icon('download')}<span>${agent.name}</span><small>${size(agent.size)}</small></a>`)}</span>`
                     : html`<span class="quiet">${t('There is none for this system in the folder of agents.')}</span>`}</li>
             <li>${t('Download the settings of the group')}: <span class="downloads"><a class="b" download="meshagent.msh" href=${
                 this.mesh.http.url(`meshsettings?id=${encodeURIComponent(group)}`)}>${icon('download')}<span>meshagent.msh</span></a></span></li>
-            <li>${this.#platform === 'windows' ? html`${t('Put both into one folder, name the settings as the agent is named, and run as administrator')}: <code>meshagent.exe -fullinstall</code>`
+            <li>${product === 'own' ? html`${t('Put both into one folder, and run there as root')}: <code>chmod +x mesh-agent &amp;&amp; ./mesh-agent install --policy=meshagent.msh</code>`
+                : this.#platform === 'windows' ? html`${t('Put both into one folder, name the settings as the agent is named, and run as administrator')}: <code>meshagent.exe -fullinstall</code>`
                 : html`${t('Put both into one folder, name the settings as the agent is named, and run as root')}: <code>chmod +x meshagent &amp;&amp; ./meshagent -fullinstall</code>`}</li>
         </ol>`;
     }

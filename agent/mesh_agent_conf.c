@@ -1,0 +1,433 @@
+/* Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0 */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../proto/mesh_agent_msg.h"
+#include "mesh_agent_conf.h"
+#include "os/mesh_agent_host.h"
+
+
+#define MESH_AGENT_POLICY_MAX   (1024 * 1024)   /* bytes of a .msh */
+#define MESH_AGENT_SERVERS_MAX  16
+
+
+static int mesh_agent_conf_options(mesh_agent_conf_t *conf, int argc,
+    char **argv);
+static void mesh_agent_conf_policy(mesh_agent_conf_t *conf);
+static int mesh_agent_conf_read(mesh_agent_conf_t *conf);
+static void mesh_agent_conf_line(mesh_agent_conf_t *conf, char *line,
+    char *last);
+static int mesh_agent_conf_data(mesh_agent_conf_t *conf);
+static int mesh_agent_conf_mesh(mesh_agent_conf_t *conf);
+static int mesh_agent_conf_lists(mesh_agent_conf_t *conf);
+static char **mesh_agent_conf_split(const char *list, size_t *n);
+static void mesh_agent_conf_set(mesh_agent_pair_t **list, const char *key,
+    size_t key_len, const char *value);
+static void mesh_agent_conf_drop(mesh_agent_pair_t *list);
+static void mesh_agent_conf_words(char **words);
+
+
+mesh_agent_conf_t *
+mesh_agent_conf_load(int argc, char **argv)
+{
+    mesh_agent_conf_t  *conf;
+
+    conf = mesh_agent_alloc(sizeof(mesh_agent_conf_t));
+    conf->exe = mesh_agent_os_exe();
+
+    if (conf->exe == NULL) {
+        mesh_agent_log(MESH_AGENT_LOG_ERR, "the program does not find itself");
+
+    } else if (mesh_agent_conf_options(conf, argc, argv) == MESH_OK) {
+        mesh_agent_conf_policy(conf);
+
+        if (mesh_agent_conf_read(conf) == MESH_OK
+            && mesh_agent_conf_data(conf) == MESH_OK
+            && mesh_agent_conf_mesh(conf) == MESH_OK
+            && mesh_agent_conf_lists(conf) == MESH_OK)
+        {
+            return conf;
+        }
+    }
+
+    mesh_agent_conf_free(conf);
+
+    return NULL;
+}
+
+
+void
+mesh_agent_conf_free(mesh_agent_conf_t *conf)
+{
+    mesh_agent_conf_drop(conf->msh);
+    mesh_agent_conf_drop(conf->options);
+    mesh_agent_conf_words(conf->servers);
+    mesh_agent_conf_words(conf->server_ids);
+    free(conf->exe);
+    free(conf->policy);
+    free(conf->data);
+    free(conf);
+}
+
+
+const char *
+mesh_agent_conf_get(const mesh_agent_conf_t *conf, const char *key)
+{
+    char                name[128];
+    const char         *value;
+    mesh_agent_pair_t  *pair;
+
+    if (snprintf(name, sizeof(name), "MESH_AGENT_%s", key)
+        < (int) sizeof(name))
+    {
+        value = getenv(name);
+
+        if (value && *value) {
+            return value;
+        }
+    }
+
+    for (pair = conf->options; pair; pair = pair->next) {
+        if (strcmp(pair->key, key) == 0) {
+            return *pair->value ? pair->value : NULL;
+        }
+    }
+
+    for (pair = conf->msh; pair; pair = pair->next) {
+        if (strcmp(pair->key, key) == 0) {
+            return pair->value;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* --key=value, or --key for "1" */
+static int
+mesh_agent_conf_options(mesh_agent_conf_t *conf, int argc, char **argv)
+{
+    int     i;
+    char   *key, *value;
+    size_t  len;
+
+    for (i = 0; i < argc; i++) {
+        if (strncmp(argv[i], "--", 2) != 0 || argv[i][2] == '\0'
+            || argv[i][2] == '=')
+        {
+            mesh_agent_log(MESH_AGENT_LOG_ERR, "\"%s\" is no option: options "
+                           "are written --key=value", argv[i]);
+            return MESH_ERROR;
+        }
+
+        key = argv[i] + 2;
+        value = strchr(key, '=');
+        len = value ? (size_t) (value - key) : strlen(key);
+
+        mesh_agent_conf_set(&conf->options, key, len, value ? value + 1 : "1");
+    }
+
+    return MESH_OK;
+}
+
+
+/* --policy=FILE, or <program>.mshx, or <program>.msh */
+static void
+mesh_agent_conf_policy(mesh_agent_conf_t *conf)
+{
+    char        *path;
+    size_t       len;
+    unsigned     i;
+    const char  *given;
+
+    static const char *const  suffix[] = { ".mshx", ".msh" };
+
+    given = mesh_agent_conf_get(conf, "policy");
+
+    if (given) {
+        conf->policy = mesh_agent_strdup(given);
+        return;
+    }
+
+    for (i = 0; i < 2; i++) {
+        len = strlen(conf->exe) + 6;
+        path = mesh_agent_alloc(len);
+        (void) snprintf(path, len, "%s%s", conf->exe, suffix[i]);
+
+        if (mesh_agent_os_readable(path)) {
+            conf->policy = path;
+            return;
+        }
+
+        free(path);
+    }
+}
+
+
+static int
+mesh_agent_conf_read(mesh_agent_conf_t *conf)
+{
+    char    *text, *p, *eol, *last;
+    FILE    *f;
+    size_t   n;
+
+    if (conf->policy == NULL) {
+        return MESH_OK;
+    }
+
+    f = fopen(conf->policy, "rb");
+
+    if (f == NULL) {
+        mesh_agent_log(MESH_AGENT_LOG_ERR, "the policy \"%s\" cannot be read: "
+                       "%s", conf->policy, strerror(errno));
+        return MESH_ERROR;
+    }
+
+    text = mesh_agent_alloc(MESH_AGENT_POLICY_MAX + 1);
+    n = fread(text, 1, MESH_AGENT_POLICY_MAX + 1, f);
+    (void) fclose(f);
+
+    if (n > MESH_AGENT_POLICY_MAX) {
+        mesh_agent_log(MESH_AGENT_LOG_ERR, "\"%s\" is no policy: it is longer "
+                       "than %d bytes", conf->policy, MESH_AGENT_POLICY_MAX);
+        free(text);
+        return MESH_ERROR;
+    }
+
+    last = text + n;
+
+    for (p = text; p < last; p = eol + 1) {
+        eol = memchr(p, '\n', (size_t) (last - p));
+
+        if (eol == NULL) {
+            eol = last;
+        }
+
+        mesh_agent_conf_line(conf, p, eol);
+    }
+
+    free(text);
+
+    return MESH_OK;
+}
+
+
+/* agent.md 1.1: trimmed, split at the first "=", an empty value is none */
+static void
+mesh_agent_conf_line(mesh_agent_conf_t *conf, char *line, char *last)
+{
+    char  *eq;
+
+    while (line < last && *line == ' ') {
+        line++;
+    }
+
+    while (last > line && (last[-1] == ' ' || last[-1] == '\r')) {
+        last--;
+    }
+
+    if (line == last || *line == '#') {
+        return;
+    }
+
+    eq = memchr(line, '=', (size_t) (last - line));
+
+    if (eq == NULL || eq == line || eq + 1 == last) {
+        return;
+    }
+
+    *last = '\0';       /* the line's end, or the byte behind the text */
+
+    mesh_agent_conf_set(&conf->msh, line, (size_t) (eq - line), eq + 1);
+}
+
+
+static int
+mesh_agent_conf_data(mesh_agent_conf_t *conf)
+{
+    const char  *given;
+
+    given = mesh_agent_conf_get(conf, "data");
+    conf->data = mesh_agent_os_folder(given, conf->exe);
+
+    if (conf->data == NULL) {
+        mesh_agent_log(MESH_AGENT_LOG_ERR, "the data folder %s%s%s cannot be "
+                       "made or written: name another with --data=DIR",
+                       given ? "\"" : "", given ? given : "",
+                       given ? "\"" : "");
+        return MESH_ERROR;
+    }
+
+    return MESH_OK;
+}
+
+
+static int
+mesh_agent_conf_mesh(mesh_agent_conf_t *conf)
+{
+    int          n;
+    const char  *value;
+
+    value = mesh_agent_conf_get(conf, "MeshID");
+
+    if (value == NULL) {
+        mesh_agent_log(MESH_AGENT_LOG_ERR, "no policy says which server to "
+                       "call: put the .msh of a device group beside the "
+                       "program, or name it with --policy=FILE");
+        return MESH_ERROR;
+    }
+
+    if (strncmp(value, "0x", 2) == 0) {
+        value += 2;
+    }
+
+    n = mesh_hex_decode(conf->mesh_id, MESH_AGENT_ID_LEN, value,
+                        strlen(value));
+
+    if (n != MESH_AGENT_ID_LEN && n != 32) {
+        mesh_agent_log(MESH_AGENT_LOG_ERR, "MeshID in the policy must be 96 or "
+                       "64 hexadecimal digits");
+        return MESH_ERROR;
+    }
+
+    conf->mesh_id_len = (size_t) n;
+
+    return MESH_OK;
+}
+
+
+/* the lists of servers and of their ids go together */
+static int
+mesh_agent_conf_lists(mesh_agent_conf_t *conf)
+{
+    size_t       n, ids, i, len;
+    uint8_t      raw[MESH_AGENT_ID_LEN];
+    const char  *servers, *server_ids;
+
+    servers = mesh_agent_conf_get(conf, "MeshServer");
+    server_ids = mesh_agent_conf_get(conf, "ServerID");
+
+    if (servers == NULL || server_ids == NULL) {
+        mesh_agent_log(MESH_AGENT_LOG_ERR, "%s is missing in the policy",
+                       servers ? "ServerID" : "MeshServer");
+        return MESH_ERROR;
+    }
+
+    conf->servers = mesh_agent_conf_split(servers, &n);
+    conf->nservers = n;
+    conf->server_ids = mesh_agent_conf_split(server_ids, &ids);
+
+    if (n == 0 || n != ids) {
+        mesh_agent_log(MESH_AGENT_LOG_ERR, "the policy names %u servers and %u "
+                       "server ids: each server needs its own",
+                       (unsigned) n, (unsigned) ids);
+        return MESH_ERROR;
+    }
+
+    for (i = 0; i < n; i++) {
+        len = strlen(conf->server_ids[i]);
+
+        if ((len != MESH_AGENT_ID_HEX && len != 64)
+            || mesh_hex_decode(raw, sizeof(raw), conf->server_ids[i], len) < 0)
+        {
+            mesh_agent_log(MESH_AGENT_LOG_ERR, "ServerID in the policy must be "
+                           "96 or 64 hexadecimal digits");
+            return MESH_ERROR;
+        }
+
+        if (strncmp(conf->servers[i], "wss://", 6) != 0) {
+            mesh_agent_log(MESH_AGENT_LOG_ERR, "\"%s\" in the policy is no "
+                           "server that can be trusted: MeshServer must begin "
+                           "with wss://", conf->servers[i]);
+            return MESH_ERROR;
+        }
+    }
+
+    return MESH_OK;
+}
+
+
+static char **
+mesh_agent_conf_split(const char *list, size_t *n)
+{
+    char        **words;
+    size_t        len;
+    const char   *end;
+
+    words = mesh_agent_alloc((MESH_AGENT_SERVERS_MAX + 1) * sizeof(char *));
+
+    for (*n = 0; *n < MESH_AGENT_SERVERS_MAX; list = end + 1) {
+        end = list + strcspn(list, ",");
+        len = (size_t) (end - list);
+
+        if (len) {
+            words[*n] = mesh_agent_alloc(len + 1);
+            memcpy(words[*n], list, len);
+            (*n)++;
+        }
+
+        if (*end == '\0') {
+            break;
+        }
+    }
+
+    return words;
+}
+
+
+/* the last one of a key counts */
+static void
+mesh_agent_conf_set(mesh_agent_pair_t **list, const char *key, size_t key_len,
+    const char *value)
+{
+    mesh_agent_pair_t  *pair;
+
+    for (pair = *list; pair; pair = pair->next) {
+        if (strlen(pair->key) == key_len
+            && memcmp(pair->key, key, key_len) == 0)
+        {
+            free(pair->value);
+            pair->value = mesh_agent_strdup(value);
+            return;
+        }
+    }
+
+    pair = mesh_agent_alloc(sizeof(mesh_agent_pair_t));
+    pair->key = mesh_agent_alloc(key_len + 1);
+    memcpy(pair->key, key, key_len);
+    pair->value = mesh_agent_strdup(value);
+    pair->next = *list;
+    *list = pair;
+}
+
+
+static void
+mesh_agent_conf_drop(mesh_agent_pair_t *list)
+{
+    mesh_agent_pair_t  *next;
+
+    for (; list; list = next) {
+        next = list->next;
+        free(list->key);
+        free(list->value);
+        free(list);
+    }
+}
+
+
+static void
+mesh_agent_conf_words(char **words)
+{
+    char  **p;
+
+    if (words) {
+        for (p = words; *p; p++) {
+            free(*p);
+        }
+
+        free(words);
+    }
+}

@@ -1,0 +1,451 @@
+/* Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0 */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/sha.h>
+#include <zlib.h>
+
+#include "mesh_agent_conf.h"
+#include "mesh_agent_core.h"
+#include "mesh_agent_js.h"
+#include "mesh_agent_store.h"
+
+
+#define MESH_AGENT_CORE_WAIT     60000    /* ms, for the server's word */
+#define MESH_AGENT_CORE_MAX      (8 * 1024 * 1024)    /* bytes, inflated */
+#define MESH_AGENT_CORE_RETIRED  4        /* old scripts with open sessions */
+#define MESH_AGENT_CORE_PREFIX   4        /* bytes before the script */
+#define MESH_AGENT_CORE_KEY      "agent:core"
+#define MESH_AGENT_CORE_SUM      "agent:core-hash"
+
+
+struct mesh_agent_core_s {
+    mesh_agent_t     *a;
+    mesh_agent_js_t  *js;                 /* NULL: none runs */
+    mesh_agent_js_t  *retired[MESH_AGENT_CORE_RETIRED];
+    uv_timer_t        timer;
+    uint8_t           hash[MESH_AGENT_ID_LEN];
+    unsigned          stored:1;
+    unsigned          connected:1;
+    unsigned          freed:1;
+};
+
+
+static int mesh_agent_core_check(mesh_agent_core_t *core);
+static void mesh_agent_core_overdue(uv_timer_t *timer);
+static void mesh_agent_core_again(uv_timer_t *timer);
+static void mesh_agent_core_start(mesh_agent_core_t *core);
+static void mesh_agent_core_stop(mesh_agent_core_t *core);
+static void mesh_agent_core_push(mesh_agent_core_t *core,
+    const mesh_agent_cmd_t *cmd);
+static uint8_t *mesh_agent_core_inflate(const uint8_t *data, size_t len,
+    size_t *size);
+static int mesh_agent_core_save(mesh_agent_core_t *core, const uint8_t *hash,
+    const uint8_t *data, size_t len);
+static void mesh_agent_core_forget(mesh_agent_core_t *core);
+static void mesh_agent_core_answer(mesh_agent_core_t *core, unsigned id);
+static void mesh_agent_core_closed(uv_handle_t *handle);
+
+
+mesh_agent_core_t *
+mesh_agent_core_create(mesh_agent_t *a)
+{
+    mesh_agent_core_t  *core;
+
+    core = mesh_agent_alloc(sizeof(mesh_agent_core_t));
+    core->a = a;
+    core->stored = mesh_agent_core_check(core) == MESH_OK;
+
+    (void) uv_timer_init(a->loop, &core->timer);
+    core->timer.data = core;
+    (void) uv_timer_start(&core->timer, mesh_agent_core_overdue,
+                          MESH_AGENT_CORE_WAIT, 0);
+
+    return core;
+}
+
+
+void
+mesh_agent_core_free(mesh_agent_core_t *core)
+{
+    unsigned  i;
+
+    core->freed = 1;
+
+    if (core->js) {
+        mesh_agent_js_free(core->js);
+        core->js = NULL;
+    }
+
+    for (i = 0; i < MESH_AGENT_CORE_RETIRED; i++) {
+        if (core->retired[i]) {
+            mesh_agent_js_free(core->retired[i]);
+            core->retired[i] = NULL;
+        }
+    }
+
+    uv_close((uv_handle_t *) &core->timer, mesh_agent_core_closed);
+}
+
+
+static void
+mesh_agent_core_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+
+/* the stored script is the one whose hash was stored with it */
+static int
+mesh_agent_core_check(mesh_agent_core_t *core)
+{
+    size_t          len;
+    uint8_t         hash[MESH_AGENT_ID_LEN];
+    const uint8_t  *p;
+
+    p = mesh_agent_store_get(core->a->store, MESH_AGENT_CORE_SUM, &len);
+
+    if (p == NULL || len != MESH_AGENT_ID_LEN) {
+        return MESH_DECLINED;
+    }
+
+    memcpy(core->hash, p, MESH_AGENT_ID_LEN);
+    p = mesh_agent_store_get(core->a->store, MESH_AGENT_CORE_KEY, &len);
+
+    if (p == NULL || len <= MESH_AGENT_CORE_PREFIX) {
+        return MESH_DECLINED;
+    }
+
+    (void) SHA384(p, len, hash);
+
+    return memcmp(hash, core->hash, MESH_AGENT_ID_LEN) == 0 ? MESH_OK
+                                                            : MESH_ERROR;
+}
+
+
+int
+mesh_agent_core_hash(const mesh_agent_core_t *core, uint8_t *hash)
+{
+    if (core->stored) {
+        memcpy(hash, core->hash, MESH_AGENT_ID_LEN);
+    }
+
+    return core->stored;
+}
+
+
+void
+mesh_agent_core_command(mesh_agent_core_t *core, const mesh_agent_cmd_t *cmd)
+{
+    switch (cmd->cmd) {
+
+    case MESH_AGENT_CORE_HASH:
+        mesh_agent_core_answer(core, cmd->id);
+        break;
+
+    case MESH_AGENT_CORE_OK:
+        if (core->js == NULL) {
+            mesh_agent_core_start(core);
+        }
+
+        break;
+
+    default:
+        if (cmd->u.core.hash == NULL) {
+            mesh_agent_core_stop(core);
+            mesh_agent_core_forget(core);
+
+        } else if (!core->stored
+                   || memcmp(cmd->u.core.hash, core->hash, MESH_AGENT_ID_LEN)
+                      != 0)
+        {
+            mesh_agent_core_push(core, cmd);
+        }
+
+        mesh_agent_core_answer(core, cmd->id);
+    }
+}
+
+
+void
+mesh_agent_core_message(mesh_agent_core_t *core, const uint8_t *data,
+    size_t len, int json)
+{
+    if (core->js) {
+        mesh_agent_js_command(core->js, data, len, json);
+    }
+}
+
+
+void
+mesh_agent_core_connected(mesh_agent_core_t *core, int connected)
+{
+    core->connected = connected != 0;
+
+    if (core->js) {
+        mesh_agent_js_connected(core->js, connected);
+    }
+}
+
+
+/* no word of a server: what the script does without one, it does now */
+static void
+mesh_agent_core_overdue(uv_timer_t *timer)
+{
+    mesh_agent_core_t *core = timer->data;
+
+    if (core->js == NULL) {
+        mesh_agent_core_start(core);
+    }
+}
+
+
+void
+mesh_agent_core_restart(mesh_agent_core_t *core)
+{
+    (void) uv_timer_start(&core->timer, mesh_agent_core_again, 0, 0);
+}
+
+
+static void
+mesh_agent_core_again(uv_timer_t *timer)
+{
+    mesh_agent_core_t *core = timer->data;
+
+    mesh_agent_core_stop(core);
+    mesh_agent_core_start(core);
+}
+
+
+static void
+mesh_agent_core_start(mesh_agent_core_t *core)
+{
+    size_t          len;
+    uint8_t        *copy;
+    const char     *seconds;
+    const uint8_t  *p;
+
+    (void) uv_timer_stop(&core->timer);
+
+    p = core->stored ? mesh_agent_store_get(core->a->store,
+                                            MESH_AGENT_CORE_KEY, &len)
+                     : NULL;
+    if (p == NULL) {
+        return;
+    }
+
+    core->js = mesh_agent_js_create(core->a);
+
+    if (core->js == NULL) {
+        mesh_agent_log(MESH_AGENT_LOG_ERR, "no memory for a script");
+        return;
+    }
+
+    seconds = mesh_agent_conf_get(core->a->conf, "scriptTimeout");
+
+    if (seconds && atoi(seconds) > 0 && atoi(seconds) <= 600) {
+        mesh_agent_js_limit(core->js, MESH_AGENT_JS_MEMORY,
+                            (unsigned) atoi(seconds) * 1000);
+    }
+
+    /* the script may use the store, which lends one value at a time */
+    copy = mesh_agent_alloc(len);
+    memcpy(copy, p, len);
+
+    if (mesh_agent_js_run(core->js, "CoreModule.js",
+                          copy + MESH_AGENT_CORE_PREFIX,
+                          len - MESH_AGENT_CORE_PREFIX)
+        != MESH_OK)
+    {
+        mesh_agent_log(MESH_AGENT_LOG_WARN, "the server's script ended while "
+                       "it was loaded");
+    }
+
+    free(copy);
+}
+
+
+/* its sessions go on */
+static void
+mesh_agent_core_stop(mesh_agent_core_t *core)
+{
+    unsigned          i;
+    mesh_agent_js_t  *js, *oldest;
+
+    js = core->js;
+
+    if (js == NULL) {
+        return;
+    }
+
+    core->js = NULL;
+    oldest = core->retired[0];
+
+    for (i = 0; i < MESH_AGENT_CORE_RETIRED && core->retired[i]; i++) {
+        /* void */
+    }
+
+    if (i == MESH_AGENT_CORE_RETIRED) {
+        i--;
+        memmove(core->retired, core->retired + 1,
+                i * sizeof(mesh_agent_js_t *));
+        mesh_agent_js_free(oldest);
+    }
+
+    core->retired[i] = js;
+    mesh_agent_js_retire(js);
+}
+
+
+void
+mesh_agent_core_gone(mesh_agent_core_t *core, mesh_agent_js_t *js)
+{
+    unsigned  i, n;
+
+    for (i = 0, n = 0; i < MESH_AGENT_CORE_RETIRED; i++) {
+        if (core->retired[i] && core->retired[i] != js) {
+            core->retired[n++] = core->retired[i];
+        }
+    }
+
+    while (n < MESH_AGENT_CORE_RETIRED) {
+        core->retired[n++] = NULL;
+    }
+}
+
+
+static void
+mesh_agent_core_push(mesh_agent_core_t *core, const mesh_agent_cmd_t *cmd)
+{
+    size_t          len;
+    uint8_t         hash[MESH_AGENT_ID_LEN], *inflated;
+    const uint8_t  *data;
+
+    data = cmd->u.core.data;
+    len = cmd->u.core.len;
+    inflated = NULL;
+
+    if (cmd->cmd == MESH_AGENT_CORE_DEFLATED) {
+        inflated = mesh_agent_core_inflate(data, len, &len);
+        data = inflated;
+    }
+
+    mesh_agent_core_stop(core);
+
+    if (data) {
+        (void) SHA384(data, len, hash);
+    }
+
+    if (data == NULL || len <= MESH_AGENT_CORE_PREFIX
+        || memcmp(hash, cmd->u.core.hash, MESH_AGENT_ID_LEN) != 0)
+    {
+        mesh_agent_log(MESH_AGENT_LOG_WARN, "the server's script came damaged "
+                       "and is not run");
+        mesh_agent_core_forget(core);
+
+    } else if (mesh_agent_core_save(core, hash, data, len) == MESH_OK) {
+        mesh_agent_log(MESH_AGENT_LOG_NOTICE, "new script of the server, %u "
+                       "bytes", (unsigned) len);
+        mesh_agent_core_start(core);
+    }
+
+    free(inflated);
+}
+
+
+/* NULL: no raw DEFLATE, or more than we take */
+static uint8_t *
+mesh_agent_core_inflate(const uint8_t *data, size_t len, size_t *size)
+{
+    int        rc;
+    uint8_t   *out;
+    z_stream   z;
+
+    memset(&z, 0, sizeof(z));
+
+    if (inflateInit2(&z, -MAX_WBITS) != Z_OK) {
+        return NULL;
+    }
+
+    *size = 0;
+    out = NULL;
+
+    z.next_in = (uint8_t *) data;
+    z.avail_in = (uInt) len;
+
+    do {
+        if (*size >= MESH_AGENT_CORE_MAX) {
+            rc = Z_MEM_ERROR;
+            break;
+        }
+
+        out = mesh_agent_realloc(out, *size + 65536);
+        z.next_out = out + *size;
+        z.avail_out = 65536;
+
+        rc = inflate(&z, Z_NO_FLUSH);
+        *size += 65536 - z.avail_out;
+
+    } while (rc == Z_OK);
+
+    (void) inflateEnd(&z);
+
+    if (rc != Z_STREAM_END) {
+        free(out);
+        return NULL;
+    }
+
+    return out;
+}
+
+
+/* the hash is written last: without it the script does not count */
+static int
+mesh_agent_core_save(mesh_agent_core_t *core, const uint8_t *hash,
+    const uint8_t *data, size_t len)
+{
+    mesh_agent_core_forget(core);
+
+    if (mesh_agent_store_put(core->a->store, MESH_AGENT_CORE_KEY, data, len)
+        != MESH_OK
+        || mesh_agent_store_put(core->a->store, MESH_AGENT_CORE_SUM, hash,
+                                MESH_AGENT_ID_LEN)
+           != MESH_OK)
+    {
+        mesh_agent_log(MESH_AGENT_LOG_ERR, "the server's script cannot be "
+                       "kept");
+        return MESH_ERROR;
+    }
+
+    memcpy(core->hash, hash, MESH_AGENT_ID_LEN);
+    core->stored = 1;
+
+    return MESH_OK;
+}
+
+
+static void
+mesh_agent_core_forget(mesh_agent_core_t *core)
+{
+    core->stored = 0;
+    (void) mesh_agent_store_delete(core->a->store, MESH_AGENT_CORE_SUM);
+    (void) mesh_agent_store_delete(core->a->store, MESH_AGENT_CORE_KEY);
+}
+
+
+static void
+mesh_agent_core_answer(mesh_agent_core_t *core, unsigned id)
+{
+    size_t   n;
+    uint8_t  msg[MESH_AGENT_HASHED_LEN];
+
+    if (core->stored) {
+        n = mesh_agent_write_hashed(msg, MESH_AGENT_CORE_HASH, (uint16_t) id,
+                                    core->hash);
+    } else {
+        n = mesh_agent_write_request(msg, MESH_AGENT_CORE_HASH, (uint16_t) id);
+    }
+
+    (void) mesh_agent_channel_send(core->a->channel, msg, n, 0);
+}

@@ -1,0 +1,41 @@
+/* Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0 */
+
+/* What the agent itself asks its platform: files, and facts it reports. */
+
+#ifndef MESH_AGENT_HOST_H_INCLUDED
+#define MESH_AGENT_HOST_H_INCLUDED
+
+
+#include "../mesh_agent.h"
+
+
+/* absolute path of the program; the caller frees it; NULL: not known */
+char *mesh_agent_os_exe(void);
+
+/* 1: a file that we may read */
+int mesh_agent_os_readable(const char *path);
+
+/*
+ * The data folder, absolute, mode 0700, made if it is not there: given, or
+ * that of the program where we may write there, or the platform's place.  The
+ * caller frees it; NULL: not possible.
+ */
+char *mesh_agent_os_folder(const char *given, const char *exe);
+
+/* takes the file for this process alone; MESH_ERROR: another has it */
+int mesh_agent_os_lock(uv_file fd);
+
+/* makes an open file the user's alone; its size, or -1: not a plain file */
+int64_t mesh_agent_os_private(uv_file fd);
+
+/* the names in the folder of path survive a power cut */
+void mesh_agent_os_sync_folder(const char *path);
+
+/* "Debian GNU/Linux 12 (bookworm) - x64" */
+void mesh_agent_os_name(char *buf, size_t size);
+
+uint32_t mesh_agent_os_agent_id(void);    /* agent.md 2.8 */
+uint32_t mesh_agent_os_kind(void);    /* MESH_AGENT_DESKTOP and so on */
+
+
+#endif /* MESH_AGENT_HOST_H_INCLUDED */

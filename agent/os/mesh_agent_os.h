@@ -1,0 +1,80 @@
+/* Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * What the agent wants of a platform beyond libuv.  One .c file for each; no
+ * other file asks which it is.
+ */
+
+#ifndef MESH_AGENT_OS_H_INCLUDED
+#define MESH_AGENT_OS_H_INCLUDED
+
+
+#include <stddef.h>
+#include "../mesh_agent.h"
+
+
+/* types of a child: agent.md 7.6 */
+#define MESH_AGENT_OS_DEFAULT   0
+#define MESH_AGENT_OS_USER      1
+#define MESH_AGENT_OS_TERM      3
+#define MESH_AGENT_OS_DETACHED  4
+
+
+typedef struct {
+    const char   *path;
+    char        **argv;                   /* NULL at the end */
+    char        **env;                    /* the same; NULL: our own */
+    long          uid;                    /* -1: our own */
+    int           type;
+    int           rows;                   /* of a terminal; 0: 25 by 80 */
+    int           cols;
+} mesh_agent_os_spawn_t;
+
+/* descriptors that do not block and are not inherited; -1: none */
+typedef struct {
+    int           pid;
+    int           in;
+    int           out;                    /* TERM: the same as in */
+    int           err;                    /* TERM: -1 */
+} mesh_agent_os_child_t;
+
+
+/* bytes that malloc() has given for p */
+size_t mesh_agent_os_alloc_size(void *p);
+
+/* "x64"; the number is the agent id of agent.md 2 */
+const char *mesh_agent_os_arch(void);
+int mesh_agent_os_arch_id(void);
+const char *mesh_agent_os_platform(void);
+
+/* did the system's service manager start us? */
+int mesh_agent_os_is_service(void);
+
+/*
+ * Starts a program.  A path that cannot be run is a child that ends with 127.
+ * Returns 0, or -errno.
+ */
+int mesh_agent_os_spawn(const mesh_agent_os_spawn_t *spawn,
+    mesh_agent_os_child_t *child);
+/*
+ *   MESH_OK     it has ended, *code or *sig is set, the other is 0
+ *   MESH_AGAIN  it runs
+ *   MESH_ERROR  no child of ours
+ */
+int mesh_agent_os_reap(int pid, int *code, int *sig);
+/* Returns 0, or -errno. */
+int mesh_agent_os_kill(int pid, int sig);
+int mesh_agent_os_tty_size(int fd, int rows, int cols);
+/* waits until one of n descriptors can be read; those below 0 are skipped */
+void mesh_agent_os_wait(const int *fds, int n, int timeout_ms);
+/* Returns bytes, 0 at the end, or -errno; the end of a terminal is one too. */
+long mesh_agent_os_read(int fd, void *buf, size_t len);
+
+/*
+ * Power states of agent.md 7.3: 2 off, 3 reset, 4 sleep, 5 hibernate.
+ * Returns 1, or 0 when the system does not do it.
+ */
+int mesh_agent_os_power(int state, int force);
+
+
+#endif /* MESH_AGENT_OS_H_INCLUDED */
