@@ -10,9 +10,11 @@
 #include "mesh_agent_core.h"
 #include "mesh_agent_js.h"
 #include "mesh_agent_store.h"
+#include "os/mesh_agent_host.h"
 
 
 #define MESH_AGENT_CORE_WAIT     60000    /* ms, for the server's word */
+#define MESH_AGENT_CORE_SETTLE   15000    /* ms, until a script has started */
 #define MESH_AGENT_CORE_MAX      (8 * 1024 * 1024)    /* bytes, inflated */
 #define MESH_AGENT_CORE_RETIRED  4        /* old scripts with open sessions */
 #define MESH_AGENT_CORE_PREFIX   4        /* bytes before the script */
@@ -36,6 +38,7 @@ static int mesh_agent_core_check(mesh_agent_core_t *core);
 static void mesh_agent_core_overdue(uv_timer_t *timer);
 static void mesh_agent_core_again(uv_timer_t *timer);
 static void mesh_agent_core_start(mesh_agent_core_t *core);
+static void mesh_agent_core_settle(uv_timer_t *timer);
 static void mesh_agent_core_stop(mesh_agent_core_t *core);
 static void mesh_agent_core_push(mesh_agent_core_t *core,
     const mesh_agent_cmd_t *cmd);
@@ -263,6 +266,22 @@ mesh_agent_core_start(mesh_agent_core_t *core)
     }
 
     free(copy);
+    (void) uv_timer_start(&core->timer, mesh_agent_core_settle,
+                          MESH_AGENT_CORE_SETTLE, 0);
+}
+
+
+/* what only the start needed goes back to the system */
+static void
+mesh_agent_core_settle(uv_timer_t *timer)
+{
+    mesh_agent_core_t *core = timer->data;
+
+    if (core->js) {
+        mesh_agent_js_collect(core->js);
+    }
+
+    mesh_agent_os_trim();
 }
 
 

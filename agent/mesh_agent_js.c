@@ -265,6 +265,12 @@ mesh_agent_js_run(mesh_agent_js_t *js, const char *name, const uint8_t *source,
         != DUK_EXEC_SUCCESS)
     {
         mesh_agent_log(MESH_AGENT_LOG_ERR, "script \"%s\" failed", name);
+
+        /* it may have a handler that keeps this to itself */
+        duk_dup(js->duk, -1);
+        (void) mesh_agent_js_enter(js, mesh_agent_js_log_call, &enter, 1);
+        duk_pop(js->duk);
+
         duk_dup(js->duk, -1);
         mesh_agent_js_report(js);
         rc = MESH_ERROR;
@@ -397,6 +403,15 @@ mesh_agent_js_destroy_handler(uv_handle_t *handle)
     }
 
     free(js);
+}
+
+
+void
+mesh_agent_js_collect(mesh_agent_js_t *js)
+{
+    /* twice: the first pass runs finalizers */
+    duk_gc(js->duk, 0);
+    duk_gc(js->duk, DUK_GC_COMPACT);
 }
 
 

@@ -52,6 +52,9 @@ int mesh_agent_js_run(mesh_agent_js_t *js, const char *name,
 void mesh_agent_js_retire(mesh_agent_js_t *js);
 void mesh_agent_js_free(mesh_agent_js_t *js);
 
+/* collects its garbage now */
+void mesh_agent_js_collect(mesh_agent_js_t *js);
+
 /* the control channel was opened (1) or lost (0): "Connected" */
 void mesh_agent_js_connected(mesh_agent_js_t *js, int connected);
 /* JSON text or a binary command >= 1000: "Command"; data is borrowed */

@@ -85,7 +85,7 @@ typedef struct {
 
 
 static int mesh_agent_stream_tls(mesh_agent_stream_t *st);
-static SSL_CTX *mesh_agent_stream_ctx(void);
+static SSL_CTX *mesh_agent_stream_ctx(int public_ca);
 static int mesh_agent_stream_proxy(mesh_agent_stream_t *st, const char *proxy);
 static void mesh_agent_stream_resolved(uv_getaddrinfo_t *req, int status,
     struct addrinfo *res);
@@ -179,7 +179,7 @@ mesh_agent_stream_tls(mesh_agent_stream_t *st)
     SSL_CTX          *ctx;
     struct in6_addr   any;
 
-    ctx = mesh_agent_stream_ctx();
+    ctx = mesh_agent_stream_ctx(st->public_ca);
     st->ssl = ctx ? SSL_new(ctx) : NULL;
 
     if (st->ssl == NULL) {
@@ -222,21 +222,30 @@ mesh_agent_stream_tls(mesh_agent_stream_t *st)
  * certificate's hash proves, and tunnels compare that hash.
  */
 static SSL_CTX *
-mesh_agent_stream_ctx(void)
+mesh_agent_stream_ctx(int public_ca)
 {
     static SSL_CTX  *ctx;
+    static int       has_ca;
 
     if (ctx == NULL) {
         ctx = SSL_CTX_new(TLS_client_method());
 
-        if (ctx) {
-            (void) SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
-            (void) SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
-            (void) SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
-            (void) SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-            (void) SSL_CTX_set_default_verify_paths(ctx);
-            SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
+        if (ctx == NULL) {
+            return NULL;
         }
+
+        (void) SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+        (void) SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
+        (void) SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
+        (void) SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+        SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
+    }
+
+    /* a megabyte, for who asks for it */
+
+    if (public_ca && !has_ca) {
+        (void) SSL_CTX_set_default_verify_paths(ctx);
+        has_ca = 1;
     }
 
     return ctx;

@@ -146,12 +146,16 @@ sub agent {
            map { [$^X, '-It/lib', $_] } sort glob 't/agent/*.t';
 }
 
-# but an update, which the server has for stock agents alone
+# but updates, which the server has for stock agents alone, and our agent at
+# a stock server
 sub interop {
+    my %only = ('update.t' => 'stock', 'server.t' => 'own');
+
     return map {
         my $test = $_;
+        my ($name) = "@$test" =~ m{([^/]+)$};
         map { ['env', "MESH_AGENT=$_", @$test] }
-            'stock', "@$test" =~ m{/update\.t$} ? () : 'own';
+            $only{$name} ? $only{$name} : qw(stock own);
     } scripts('interop');
 }
 

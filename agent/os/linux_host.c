@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -199,6 +200,13 @@ mesh_agent_os_sync_folder(const char *path)
     }
 
     free(folder);
+}
+
+
+void
+mesh_agent_os_trim(void)
+{
+    (void) malloc_trim(0);
 }
 
 

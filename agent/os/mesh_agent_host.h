@@ -31,6 +31,9 @@ int64_t mesh_agent_os_private(uv_file fd);
 /* the names in the folder of path survive a power cut */
 void mesh_agent_os_sync_folder(const char *path);
 
+/* gives free memory back to the system */
+void mesh_agent_os_trim(void);
+
 /* "Debian GNU/Linux 12 (bookworm) - x64" */
 void mesh_agent_os_name(char *buf, size_t size);
 

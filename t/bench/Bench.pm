@@ -19,7 +19,7 @@ use POSIX qw(:sys_wait_h);
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(server halt restart health reference load load_start load_end
-                 wait_for figure workers median verdict finish
+                 wait_for figure get spawn workers median verdict finish
                  keys_file signature_ms);
 
 my $root = abs_path(__FILE__) =~ s{/t/bench/Bench\.pm$}{}r;
@@ -279,6 +279,7 @@ sub spawn {
     }
 
     push @children, $pid;
+    return $pid;
 }
 
 sub wait_for {

@@ -162,7 +162,7 @@ test('sysinfo comes, and not again for the same hash', async () => {
     const data = reply.data;
     assert.match(data.hash, /^[0-9a-f]{96}$/);
     const hw = data.hardware;
-    assert.strictEqual(hw.agentvers.duktape, 'v2.6.0');
+    assert.match(hw.agentvers.duktape, /^v2\.[67]\.0$/);
     assert.ok(hw.identifiers.cpu_name.length > 3);
     assert.strictEqual(hw.identifiers.cpu_threads,
         Number(shell('grep -c ^processor /proc/cpuinfo')));
@@ -618,7 +618,7 @@ test('run: no descriptor of the agent is inherited', async () => {
 test('console: commands', async () => {
     assert.match(await consoleAsk('help'), /agentstats[^]*wakeonlan/);
     assert.match(await consoleAsk('info'), /ngx_mesh core [0-9a-f]{8}/);
-    assert.match(await consoleAsk('versions'), /"duktape": "v2.6.0"/);
+    assert.match(await consoleAsk('versions'), /"duktape": "v2\.[67]\.0"/);
     assert.match(await consoleAsk('osinfo'), /Kernel: Linux/);
     assert.match(await consoleAsk('uptime'), /\d+ days/);
     assert.match(await consoleAsk('netinfo'), /"127.0.0.1"/);

@@ -10,13 +10,15 @@ var EventEmitter = require('events').EventEmitter;
 var stream = require('stream');
 
 var PORTS = { 'http:': 80, 'ws:': 80, 'https:': 443, 'wss:': 443 };
+/* scheme, user, host, port, path */
+var URI = new RegExp('^([a-z]+:)//(?:([^@/?#]*)@)?(\\[[^\\]]*\\]|[^:/?#]*)'
+                     + '(?::([0-9]+))?([^#]*)');
 var HEAD_MAX = 16384;           /* bytes of an answer's header */
 var BODY_MAX = 1048576;         /* bytes of a request, held until end() */
 
 
 function parseUri(text) {
-    var m = /^([a-z]+:)\/\/(?:([^@\/?#]*)@)?(\[[^\]]*\]|[^:\/?#]*)(?::([0-9]+))?([^#]*)/
-            .exec(String(text));
+    var m = URI.exec(String(text));
     var uri, user;
 
     if (m === null || PORTS[m[1]] === undefined || m[3] === '') {

@@ -1,0 +1,138 @@
+#!/usr/bin/perl
+# Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
+
+# Our agent at the stock server, of the npm package: it is let in, takes that
+# server's script, and stays.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use File::Temp qw(tempdir);
+use JSON::PP;
+use POSIX qw(:sys_wait_h);
+use Test::More;
+use Time::HiRes qw(time sleep);
+use Mesh::Program;
+use Mesh::Test;
+
+my $program = Mesh::Program->new('own');
+my $stock = "$Mesh::Test::ROOT/t/node_modules/meshcentral";
+my $dir = tempdir('/var/tmp/mesh-stock.XXXXXX', CLEANUP => 1);
+my $port = Mesh::Test::port();
+my @pids;
+
+mkdir "$dir/$_" for qw(data files agent);
+Mesh::Test::write_file("$dir/data/config.json", encode_json({
+    settings => { cert => 'localhost.local', WANonly => \1, port => $port,
+                  redirPort => 0, mpsPort => 0, selfUpdate => \0,
+                  exactPorts => \1, autobackup => \0 },
+    domains => { '' => { newAccounts => \1 } } }));
+
+my @server = ('node', "$stock/meshcentral.js", '--datapath', "$dir/data",
+              '--filespath', "$dir/files", '--fastcert');
+run(@server, '--createaccount', 'admin', '--pass', 'Passw0rd!x');
+run(@server, '--adminaccount', 'admin');
+start('server', @server);
+ok(wait_for(sub { said('server') =~ /HTTPS server running/ }, 120),
+   'the stock server runs') or BAIL_OUT(said('server'));
+
+my ($group) = control('adddevicegroup', '--name', 'lab') =~ m{mesh//(\S{64})};
+ok($group, 'and has a device group');
+
+# its address as the agent reaches it
+my $policy = fetch('/meshsettings?id=' . Mesh::Test::escape($group))
+             =~ s{localhost\.local}{127.0.0.1}r;
+Mesh::Test::write_file("$dir/agent.msh", $policy);
+my $agent = start('agent', $program->{file}, 'run',
+                  "--policy=$dir/agent.msh", "--data=$dir/agent");
+
+ok(wait_for(sub { said('agent') =~ /connected to wss/ }, 60),
+   'our agent is let in') or diag said('agent');
+ok(wait_for(sub { said('agent') =~ /new script of the server, \d{6} bytes/ },
+            60), 'and takes the script of that server');
+
+my ($node) = Mesh::Test::read_file("$dir/agent/state") =~ /^node=(\S+)/m;
+my $device = sub {
+    my ($d) = grep { $_->{_id} eq "node//$node" }
+              @{ decode_json(control('listdevices', '--json')) };
+    return $d;
+};
+ok(wait_for(sub { ($device->() // {})->{conn} }, 30), 'it is online there');
+is($device->()->{agent}{id}, 6, 'as what it is') if `uname -m` =~ /x86_64/;
+
+sleep 10;
+is(waitpid($agent, WNOHANG), 0, 'it stays');
+is(scalar(() = said('agent') =~ /connected to/g), 1, 'and stays connected');
+
+kill 'TERM', $agent;
+waitpid $agent, 0;
+is($?, 0, 'it ends when it is asked to');
+ok(wait_for(sub { !($device->() // {})->{conn} }, 30), 'and is offline there');
+
+done_testing;
+
+
+sub run {
+    my $out = "$dir/run";
+    my $pid = fork // die "fork: $!\n";
+    if ($pid == 0) {
+        open STDOUT, '>', $out;
+        open STDERR, '>&', \*STDOUT;
+        exec @_ or die;
+    }
+    waitpid $pid, 0;
+    return Mesh::Test::read_file($out);
+}
+
+sub start {
+    my ($name, @command) = @_;
+    my $pid = fork // die "fork: $!\n";
+    if ($pid == 0) {
+        setpgrp;
+        open STDOUT, '>', "$dir/$name.log";
+        open STDERR, '>&', \*STDOUT;
+        exec @command or die;
+    }
+    push @pids, $pid;
+    return $pid;
+}
+
+sub said { return -e "$dir/$_[0].log" ? Mesh::Test::read_file("$dir/$_[0].log") : '' }
+
+sub wait_for {
+    my ($true, $seconds) = @_;
+    my $end = time + $seconds;
+    until ($true->()) {
+        return 0 if time > $end;
+        sleep 0.2;
+    }
+    return 1;
+}
+
+sub control {
+    return run('node', "$stock/meshctrl.js", @_, '--url',
+               "wss://127.0.0.1:$port", '--loginuser', 'admin',
+               '--loginpass', 'Passw0rd!x');
+}
+
+sub fetch {
+    my ($path) = @_;
+    require IO::Socket::SSL;
+    my $s = IO::Socket::SSL->new(PeerAddr => "127.0.0.1:$port",
+                                 SSL_verify_mode => 0) or die "no server\n";
+    print $s "GET $path HTTP/1.0\r\nHost: localhost.local\r\n\r\n";
+    my $answer = do { local $/; <$s> };
+    return $answer =~ s/.*?\r\n\r\n//sr;
+}
+
+END {
+    my $status = $?;
+    for my $pid (@pids) {
+        kill 'KILL', -$pid, $pid;
+        waitpid $pid, 0;
+    }
+    $? = $status;
+}
