@@ -385,7 +385,7 @@ install: all                            ## into DESTDIR, as Debian lays it out
 	install -m 755 $(B)/mesh-signer $(B)/mesh-admin $(DESTDIR)$(SBINDIR)
 	install -m 644 $(B)/core.js $(B)/recovery.js $(DESTDIR)$(DATADIR)/core
 	[ -z '$(AGENT_ID)' ] || install -m 755 $(B)/mesh-agent \
-	    $(DESTDIR)$(DATADIR)/own-agents/$(AGENT_ID)-mesh-agent
+	    $(DESTDIR)$(DATADIR)/own-agents/$(AGENT_ID)
 	rm -rf $(DESTDIR)$(DATADIR)/html
 	cp -r html/dist $(DESTDIR)$(DATADIR)/html
 	install -m 644 conf/systemd/mesh-signer.socket \

@@ -17,7 +17,9 @@
 #include "mesh_agent_install.h"
 #include "mesh_agent_state.h"
 #include "mesh_agent_store.h"
+#include "mesh_agent_update.h"
 #include "mesh_agent_version.h"
+#include "os/mesh_agent_host.h"
 
 
 #define MESH_AGENT_GOODBYE  2000          /* ms, for the server's close */
@@ -153,6 +155,7 @@ mesh_agent_run(int argc, char **argv)
         uv_close((uv_handle_t *) &timer, NULL);
         mesh_agent_core_free(a.core);
         mesh_agent_channel_free(a.channel);
+        mesh_agent_update_free(a.update);
         mesh_agent_state_remove(&a);
         (void) uv_run(&loop, UV_RUN_DEFAULT);       /* closes what is open */
     }
@@ -165,6 +168,11 @@ mesh_agent_run(int argc, char **argv)
 
     if (a.store) {
         mesh_agent_store_close(a.store);
+    }
+
+    if (a.restarting) {
+        mesh_agent_os_again(a.conf->exe, argc, argv);
+        rc = MESH_ERROR;
     }
 
     mesh_agent_conf_free(a.conf);
@@ -195,6 +203,7 @@ mesh_agent_start(mesh_agent_t *a)
         return MESH_ERROR;
     }
 
+    a->update = mesh_agent_update_create(a);
     a->core = mesh_agent_core_create(a);
     a->channel = mesh_agent_channel_create(a);
 
@@ -222,6 +231,14 @@ mesh_agent_signal(uv_signal_t *sig, int signum)
     (void) uv_timer_start(timer, mesh_agent_goodbye,
                           mesh_agent_channel_connected(a->channel)
                           ? MESH_AGENT_GOODBYE : 0, 0);
+}
+
+
+void
+mesh_agent_restart(mesh_agent_t *a)
+{
+    a->restarting = 1;
+    (void) uv_kill(uv_os_getpid(), SIGTERM);
 }
 
 

@@ -26,6 +26,7 @@ typedef struct mesh_agent_store_s    mesh_agent_store_t;
 typedef struct mesh_agent_id_s       mesh_agent_id_t;
 typedef struct mesh_agent_channel_s  mesh_agent_channel_t;
 typedef struct mesh_agent_core_s     mesh_agent_core_t;
+typedef struct mesh_agent_update_s   mesh_agent_update_t;
 typedef struct mesh_agent_js_s       mesh_agent_js_t;
 
 
@@ -36,7 +37,9 @@ typedef struct {
     mesh_agent_id_t       *id;
     mesh_agent_channel_t  *channel;
     mesh_agent_core_t     *core;
+    mesh_agent_update_t   *update;
     unsigned               quitting:1;
+    unsigned               restarting:1;  /* as another program, perhaps */
 } mesh_agent_t;
 
 
@@ -56,6 +59,10 @@ void mesh_agent_log(int level, const char *fmt, ...)
 void *mesh_agent_alloc(size_t size);      /* zeroed */
 void *mesh_agent_realloc(void *p, size_t size);
 char *mesh_agent_strdup(const char *s);
+
+
+/* ends, and starts the program at its path with the same arguments */
+void mesh_agent_restart(mesh_agent_t *a);
 
 
 /* mesh_agent_channel.c: the connection to the server */

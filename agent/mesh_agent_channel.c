@@ -21,9 +21,11 @@
 #include "mesh_agent_id.h"
 #include "mesh_agent_state.h"
 #include "mesh_agent_store.h"
+#include "mesh_agent_update.h"
 #include "mesh_agent_version.h"
 #include "mesh_agent_ws.h"
 #include "os/mesh_agent_host.h"
+#include "os/mesh_agent_os.h"
 
 
 #define MESH_AGENT_CHANNEL_IDLE     120           /* seconds until a ping */
@@ -91,7 +93,7 @@ static void mesh_agent_channel_about(mesh_agent_channel_t *ch);
 static void mesh_agent_channel_admit(mesh_agent_channel_t *ch,
     const mesh_agent_cmd_t *cmd);
 static void mesh_agent_channel_inside(mesh_agent_channel_t *ch);
-static void mesh_agent_channel_hash(mesh_agent_channel_t *ch,
+static void mesh_agent_channel_update(mesh_agent_channel_t *ch,
     const mesh_agent_cmd_t *cmd);
 static void mesh_agent_channel_core(mesh_agent_channel_t *ch,
     const mesh_agent_cmd_t *cmd);
@@ -127,7 +129,9 @@ static const mesh_agent_channel_row_t  mesh_agent_channel_rows[] = {
     { MESH_AGENT_CORE_HASH,     1, mesh_agent_channel_core },
     { MESH_AGENT_CORE_OK,       1, mesh_agent_channel_core },
     { MESH_AGENT_CORE_DEFLATED, 1, mesh_agent_channel_core },
-    { MESH_AGENT_HASH,          1, mesh_agent_channel_hash },
+    { MESH_AGENT_HASH,          1, mesh_agent_channel_update },
+    { MESH_AGENT_UPDATE,        1, mesh_agent_channel_update },
+    { MESH_AGENT_UPDATE_BLOCK,  1, mesh_agent_channel_update },
     { 0, 0, NULL }
 };
 
@@ -219,7 +223,7 @@ mesh_agent_channel_try(uv_timer_t *timer)
     opts.header = "User-Agent: MeshAgent " MESH_AGENT_VERSION_TEXT "\r\n";
     opts.events = &mesh_agent_channel_events;
     opts.data = ch;
-    opts.message_max = MESH_AGENT_CHANNEL_MESSAGE;
+    opts.message_max = 2 * MESH_AGENT_MAX_AUTH;     /* until it lets us in */
     opts.frame_max = MESH_AGENT_CHANNEL_FRAME;
 
     value = mesh_agent_conf_get(ch->a->conf, "validateWebCert");
@@ -511,7 +515,7 @@ mesh_agent_channel_about(mesh_agent_channel_t *ch)
     }
 
     memset(&about, 0, sizeof(about));
-    about.agent_id = mesh_agent_os_agent_id();
+    about.agent_id = (uint32_t) mesh_agent_os_arch_id();
     about.version = MESH_AGENT_VERSION;
     about.platform = mesh_agent_os_kind();
     about.caps = MESH_AGENT_CAP_CONSOLE|MESH_AGENT_CAP_JAVASCRIPT
@@ -546,6 +550,7 @@ mesh_agent_channel_inside(mesh_agent_channel_t *ch)
     const char  *tag;
 
     ch->since = uv_now(ch->a->loop);
+    mesh_agent_ws_message_max(ch->ws, MESH_AGENT_CHANNEL_MESSAGE);
 
     mesh_agent_log(MESH_AGENT_LOG_NOTICE, "connected to %s", ch->text);
     mesh_agent_state(ch->a, ch->text, 1);
@@ -555,21 +560,16 @@ mesh_agent_channel_inside(mesh_agent_channel_t *ch)
     n = mesh_agent_write_text(msg, MESH_AGENT_TAG, tag ? tag : "", n);
     mesh_agent_channel_binary(ch, msg, n);
 
+    mesh_agent_update_proved(ch->a->update);
     mesh_agent_core_connected(ch->a->core, 1);
 }
 
 
-/* 12: this program is not the server's to replace: 48 zeros */
 static void
-mesh_agent_channel_hash(mesh_agent_channel_t *ch, const mesh_agent_cmd_t *cmd)
+mesh_agent_channel_update(mesh_agent_channel_t *ch,
+    const mesh_agent_cmd_t *cmd)
 {
-    size_t   n;
-    uint8_t  msg[MESH_AGENT_HASHED_LEN];
-
-    static const uint8_t  none[MESH_AGENT_ID_LEN];
-
-    n = mesh_agent_write_hashed(msg, MESH_AGENT_HASH, cmd->id, none);
-    mesh_agent_channel_binary(ch, msg, n);
+    mesh_agent_update_command(ch->a->update, cmd);
 }
 
 

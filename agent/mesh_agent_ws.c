@@ -409,10 +409,10 @@ mesh_agent_ws_frames(mesh_agent_ws_t *ws, uint8_t *p, size_t len)
     mesh_ws_limits_t  limits;
 
     memset(&limits, 0, sizeof(limits));
-    limits.message_max = ws->message_max;
     last = p + len;
 
     while (!ws->closed && !ws->ending) {
+        limits.message_max = ws->message_max;
         rc = mesh_ws_parse(&ws->parse, &limits, &p, last, &ev);
 
         switch (rc) {
@@ -575,6 +575,13 @@ mesh_agent_ws_frame(mesh_agent_ws_t *ws, unsigned opcode, int fin,
     free(p);
 
     return rc;
+}
+
+
+void
+mesh_agent_ws_message_max(mesh_agent_ws_t *ws, size_t max)
+{
+    ws->message_max = max;
 }
 
 

@@ -67,6 +67,8 @@ mesh_agent_ws_t *mesh_agent_ws_open(uv_loop_t *loop,
 /* as mesh_agent_stream_write() */
 int mesh_agent_ws_send(mesh_agent_ws_t *ws, unsigned opcode, const void *data,
     size_t len);
+/* of messages whose header has not come yet */
+void mesh_agent_ws_message_max(mesh_agent_ws_t *ws, size_t max);
 void mesh_agent_ws_pause(mesh_agent_ws_t *ws);
 void mesh_agent_ws_resume(mesh_agent_ws_t *ws);
 /* a close frame, then the end; closed() comes */

@@ -94,7 +94,7 @@ mesh_agent_os_arch_id(void)
 #elif defined(__i386__)
     return 5;
 #elif defined(__aarch64__)
-    return 26;
+    return 32;
 #elif defined(__arm__)
     return 25;
 #elif defined(__riscv)

@@ -13,27 +13,7 @@
 
 #include "../../proto/mesh_agent_msg.h"
 #include "mesh_agent_host.h"
-
-
-#if defined(__x86_64__)
-#define MESH_AGENT_OS_ID    6
-#define MESH_AGENT_OS_ARCH  "x64"
-#elif defined(__aarch64__)
-#define MESH_AGENT_OS_ID    32
-#define MESH_AGENT_OS_ARCH  "arm64"
-#elif defined(__arm__)
-#define MESH_AGENT_OS_ID    25
-#define MESH_AGENT_OS_ARCH  "arm"
-#elif defined(__i386__)
-#define MESH_AGENT_OS_ID    5
-#define MESH_AGENT_OS_ARCH  "x86"
-#elif defined(__riscv)
-#define MESH_AGENT_OS_ID    45
-#define MESH_AGENT_OS_ARCH  "riscv64"
-#else
-#define MESH_AGENT_OS_ID    0
-#define MESH_AGENT_OS_ARCH  "unknown"
-#endif
+#include "mesh_agent_os.h"
 
 
 static char *mesh_agent_os_place(const char *exe);
@@ -204,6 +184,27 @@ mesh_agent_os_sync_folder(const char *path)
 
 
 void
+mesh_agent_os_again(const char *exe, int argc, char **argv)
+{
+    int    i;
+    char **args;
+
+    args = mesh_agent_alloc(((size_t) argc + 3) * sizeof(char *));
+    args[0] = (char *) exe;
+    args[1] = (char *) "run";
+
+    for (i = 0; i < argc; i++) {
+        args[2 + i] = argv[i];
+    }
+
+    (void) execv(exe, args);
+
+    mesh_agent_log(MESH_AGENT_LOG_ERR, "\"%s\" cannot be started", exe);
+    free(args);
+}
+
+
+void
 mesh_agent_os_trim(void)
 {
     (void) malloc_trim(0);
@@ -222,7 +223,7 @@ mesh_agent_os_name(char *buf, size_t size)
         (void) snprintf(name, sizeof(name), "Linux");
     }
 
-    (void) snprintf(buf, size, "%s - " MESH_AGENT_OS_ARCH, name);
+    (void) snprintf(buf, size, "%s - %s", name, mesh_agent_os_arch());
 }
 
 
@@ -256,13 +257,6 @@ mesh_agent_os_line(const char *path, const char *key, char *buf, size_t size)
     (void) fclose(f);
 
     return rc;
-}
-
-
-uint32_t
-mesh_agent_os_agent_id(void)
-{
-    return MESH_AGENT_OS_ID;
 }
 
 

@@ -31,13 +31,15 @@ int64_t mesh_agent_os_private(uv_file fd);
 /* the names in the folder of path survive a power cut */
 void mesh_agent_os_sync_folder(const char *path);
 
+/* runs the program at exe in our place, as "run"; returns when it cannot */
+void mesh_agent_os_again(const char *exe, int argc, char **argv);
+
 /* gives free memory back to the system */
 void mesh_agent_os_trim(void);
 
 /* "Debian GNU/Linux 12 (bookworm) - x64" */
 void mesh_agent_os_name(char *buf, size_t size);
 
-uint32_t mesh_agent_os_agent_id(void);    /* agent.md 2.8 */
 uint32_t mesh_agent_os_kind(void);    /* MESH_AGENT_DESKTOP and so on */
 
 

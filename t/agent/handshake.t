@@ -88,6 +88,14 @@ ok($s->proved($s->await(2)), 'but proves itself');
 is_deeply([$s->until_pong], [], 'and waits for the proof');
 $s->close;
 
+# --- too long, too early
+
+$s = $server->accept;
+$s->hello;
+$s->send('x' x 9000);
+is($s->closed, 1009, 'before it is in, no message is long');
+$s->close;
+
 # --- after kill -9
 
 kill 'KILL', $server->{pid};

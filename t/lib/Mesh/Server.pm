@@ -68,11 +68,13 @@ sub policy {
     return $file;
 }
 
+sub program { return $ENV{MESH_AGENT_BIN} || "$root/build/mesh-agent" }
+
 # options: of the policy, key => value
 sub start {
     my ($self, %more) = @_;
     my $policy = $self->policy(%more);
-    my $bin = $ENV{MESH_AGENT_BIN} || "$root/build/mesh-agent";
+    my $bin = $self->{program} || program();
     my $pid = fork // die "fork: $!\n";
 
     if ($pid == 0) {

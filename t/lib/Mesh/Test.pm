@@ -50,6 +50,7 @@ sub new {
         port => port(),
         workers => 4,
         main => '', http => '', server => '', location => '', agents => '',
+        dbname => '',
         db => $ENV{MESH_DB} // 'sqlite',
         nginx => $ENV{MESH_NGINX} || '/usr/sbin/nginx',
         modules => $ENV{MESH_MODULES} // "$ROOT/build/modules",

@@ -1,0 +1,588 @@
+/* Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * <program>.update   what comes in, block by block; runs once, as "version"
+ * <program>.old      the one before, while the new one is on trial
+ *
+ * The store says that a trial runs, and how often the program was started in
+ * it: one that ends again and again is taken back too.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <openssl/evp.h>
+
+#include "mesh_agent_conf.h"
+#include "mesh_agent_store.h"
+#include "mesh_agent_update.h"
+
+
+#define MESH_AGENT_UPDATE_MAX     (64 * 1024 * 1024)      /* bytes */
+#define MESH_AGENT_UPDATE_TEST    20000                   /* ms, of "version" */
+#define MESH_AGENT_UPDATE_TRIAL   600                     /* s, to get in */
+#define MESH_AGENT_UPDATE_STARTS  3                       /* of a trial */
+#define MESH_AGENT_UPDATE_PAUSE   86400                   /* s, after a bad one */
+#define MESH_AGENT_UPDATE_KEY     "agent:update-starts"   /* one byte */
+#define MESH_AGENT_UPDATE_BAD     "agent:update-bad"      /* time, text */
+
+
+struct mesh_agent_update_s {
+    mesh_agent_t  *a;
+    uv_timer_t     timer;                 /* of the trial, or of the test */
+    uv_process_t  *test;                  /* the new program as "version" */
+    char          *path;                  /* <program>.update */
+    char          *old;                   /* <program>.old */
+    uv_file        fd;                    /* -1: nothing comes in */
+    int64_t        size;
+    EVP_MD_CTX    *md;
+    uint8_t        hash[MESH_AGENT_ID_LEN];       /* of this program */
+    unsigned       enabled:1;
+    unsigned       hashed:1;
+    unsigned       trial:1;
+};
+
+
+static void mesh_agent_update_trial(mesh_agent_update_t *u);
+static void mesh_agent_update_failed(uv_timer_t *timer);
+static void mesh_agent_update_back(mesh_agent_update_t *u);
+static int mesh_agent_update_paused(mesh_agent_update_t *u);
+static void mesh_agent_update_hash(mesh_agent_update_t *u, unsigned id);
+static int mesh_agent_update_own(mesh_agent_update_t *u);
+static void mesh_agent_update_begin(mesh_agent_update_t *u);
+static void mesh_agent_update_block(mesh_agent_update_t *u,
+    const mesh_agent_cmd_t *cmd);
+static void mesh_agent_update_end(mesh_agent_update_t *u,
+    const uint8_t *hash);
+static int mesh_agent_update_run(mesh_agent_update_t *u);
+static void mesh_agent_update_slow(uv_timer_t *timer);
+static void mesh_agent_update_tested(uv_process_t *p, int64_t status,
+    int sig);
+static void mesh_agent_update_replace(mesh_agent_update_t *u);
+static void mesh_agent_update_drop(mesh_agent_update_t *u, const char *why);
+static int mesh_agent_update_remove(const char *path);
+static char *mesh_agent_update_name(const char *exe, const char *suffix);
+static void mesh_agent_update_test_gone(uv_handle_t *handle);
+static void mesh_agent_update_gone(uv_handle_t *handle);
+
+
+mesh_agent_update_t *
+mesh_agent_update_create(mesh_agent_t *a)
+{
+    const char           *value;
+    mesh_agent_update_t  *u;
+
+    u = mesh_agent_alloc(sizeof(mesh_agent_update_t));
+    u->a = a;
+    u->fd = -1;
+    u->path = mesh_agent_update_name(a->conf->exe, ".update");
+    u->old = mesh_agent_update_name(a->conf->exe, ".old");
+
+    value = mesh_agent_conf_get(a->conf, "selfUpdate");
+    u->enabled = value && strcmp(value, "1") == 0;
+
+    (void) uv_timer_init(a->loop, &u->timer);
+    u->timer.data = u;
+
+    mesh_agent_update_trial(u);
+
+    return u;
+}
+
+
+void
+mesh_agent_update_free(mesh_agent_update_t *u)
+{
+    if (u->fd >= 0) {
+        mesh_agent_update_drop(u, NULL);
+    }
+
+    if (u->test) {
+        (void) uv_process_kill(u->test, SIGKILL);
+        u->test->data = NULL;
+        uv_close((uv_handle_t *) u->test, mesh_agent_update_test_gone);
+    }
+
+    uv_close((uv_handle_t *) &u->timer, mesh_agent_update_gone);
+}
+
+
+static void
+mesh_agent_update_gone(uv_handle_t *handle)
+{
+    mesh_agent_update_t *u = handle->data;
+
+    free(u->path);
+    free(u->old);
+    free(u);
+}
+
+
+/* has this program still to show that it reaches the server? */
+static void
+mesh_agent_update_trial(mesh_agent_update_t *u)
+{
+    long            seconds;
+    size_t          len;
+    uint8_t         starts;
+    const char     *value;
+    const uint8_t  *p;
+
+    p = mesh_agent_store_get(u->a->store, MESH_AGENT_UPDATE_KEY, &len);
+
+    if (p == NULL || len != 1) {
+        return;
+    }
+
+    u->trial = 1;
+    starts = p[0] + 1;
+
+    if (starts > MESH_AGENT_UPDATE_STARTS
+        || mesh_agent_store_put(u->a->store, MESH_AGENT_UPDATE_KEY, &starts, 1)
+           != MESH_OK)
+    {
+        /* in the loop's first turn: now there is nothing yet to end */
+        (void) uv_timer_start(&u->timer, mesh_agent_update_failed, 0, 0);
+        return;
+    }
+
+    value = mesh_agent_conf_get(u->a->conf, "updateTrial");
+    seconds = value ? strtol(value, NULL, 10) : 0;
+
+    if (seconds < 1 || seconds > 86400) {
+        seconds = MESH_AGENT_UPDATE_TRIAL;
+    }
+
+    (void) uv_timer_start(&u->timer, mesh_agent_update_failed,
+                          (uint64_t) seconds * 1000, 0);
+}
+
+
+static void
+mesh_agent_update_failed(uv_timer_t *timer)
+{
+    mesh_agent_update_back(timer->data);
+}
+
+
+static void
+mesh_agent_update_back(mesh_agent_update_t *u)
+{
+    int      rc;
+    char     now[32];
+    uv_fs_t  req;
+
+    u->trial = 0;
+    (void) mesh_agent_store_delete(u->a->store, MESH_AGENT_UPDATE_KEY);
+
+    (void) snprintf(now, sizeof(now), "%lld", (long long) time(NULL));
+    (void) mesh_agent_store_put(u->a->store, MESH_AGENT_UPDATE_BAD, now,
+                                strlen(now));
+
+    rc = uv_fs_rename(NULL, &req, u->old, u->a->conf->exe, NULL);
+    uv_fs_req_cleanup(&req);
+
+    if (rc != 0) {
+        mesh_agent_log(MESH_AGENT_LOG_ERR, "the new program does not reach the "
+                       "server, and the old one is gone: %s", uv_strerror(rc));
+        return;
+    }
+
+    mesh_agent_log(MESH_AGENT_LOG_WARN, "the new program does not reach the "
+                   "server: the old one comes back");
+    mesh_agent_restart(u->a);
+}
+
+
+void
+mesh_agent_update_proved(mesh_agent_update_t *u)
+{
+    if (u->trial) {
+        u->trial = 0;
+        (void) uv_timer_stop(&u->timer);
+        (void) mesh_agent_store_delete(u->a->store, MESH_AGENT_UPDATE_KEY);
+        (void) mesh_agent_update_remove(u->old);
+        mesh_agent_log(MESH_AGENT_LOG_NOTICE, "the new program is in use");
+    }
+}
+
+
+void
+mesh_agent_update_command(mesh_agent_update_t *u, const mesh_agent_cmd_t *cmd)
+{
+    if (cmd->cmd == MESH_AGENT_HASH) {
+        mesh_agent_update_hash(u, cmd->id);
+
+    } else if (!u->enabled || u->trial || u->test
+               || mesh_agent_update_paused(u))
+    {
+        mesh_agent_log(MESH_AGENT_LOG_INFO, "a program that nobody asked for");
+
+    } else if (cmd->cmd == MESH_AGENT_UPDATE_BLOCK) {
+        mesh_agent_update_block(u, cmd);
+
+    } else if (cmd->u.core.hash == NULL) {
+        mesh_agent_update_begin(u);
+
+    } else {
+        mesh_agent_update_end(u, cmd->u.core.hash);
+    }
+}
+
+
+/* a bad program is not taken again at once */
+static int
+mesh_agent_update_paused(mesh_agent_update_t *u)
+{
+    char            text[32];
+    size_t          len;
+    long long       at, now;
+    const uint8_t  *p;
+
+    p = mesh_agent_store_get(u->a->store, MESH_AGENT_UPDATE_BAD, &len);
+
+    if (p == NULL || len >= sizeof(text)) {
+        return 0;
+    }
+
+    memcpy(text, p, len);
+    text[len] = '\0';
+    at = strtoll(text, NULL, 10);
+    now = time(NULL);
+
+    return now >= at && now - at < MESH_AGENT_UPDATE_PAUSE;
+}
+
+
+/* zeros: this program is not the server's to replace */
+static void
+mesh_agent_update_hash(mesh_agent_update_t *u, unsigned id)
+{
+    size_t          n;
+    uint8_t         msg[MESH_AGENT_HASHED_LEN];
+    const uint8_t  *hash;
+
+    static const uint8_t  none[MESH_AGENT_ID_LEN];
+
+    hash = none;
+
+    if (u->enabled && !u->trial && !mesh_agent_update_paused(u)
+        && mesh_agent_update_own(u) == MESH_OK)
+    {
+        hash = u->hash;
+    }
+
+    n = mesh_agent_write_hashed(msg, MESH_AGENT_HASH, (uint16_t) id, hash);
+    (void) mesh_agent_channel_send(u->a->channel, msg, n, 0);
+}
+
+
+static int
+mesh_agent_update_own(mesh_agent_update_t *u)
+{
+    FILE        *f;
+    size_t       n;
+    uint8_t      buf[16384];
+    EVP_MD_CTX  *md;
+
+    if (u->hashed) {
+        return MESH_OK;
+    }
+
+    f = fopen(u->a->conf->exe, "rb");
+    md = EVP_MD_CTX_new();
+
+    if (f && md && EVP_DigestInit_ex(md, EVP_sha384(), NULL) == 1) {
+        do {
+            n = fread(buf, 1, sizeof(buf), f);
+        } while (n > 0 && EVP_DigestUpdate(md, buf, n) == 1);
+
+        u->hashed = n == 0 && !ferror(f)
+                    && EVP_DigestFinal_ex(md, u->hash, NULL) == 1;
+    }
+
+    EVP_MD_CTX_free(md);
+
+    if (f) {
+        (void) fclose(f);
+    }
+
+    return u->hashed ? MESH_OK : MESH_ERROR;
+}
+
+
+static void
+mesh_agent_update_begin(mesh_agent_update_t *u)
+{
+    uv_fs_t  req;
+
+    if (u->fd >= 0) {
+        mesh_agent_update_drop(u, NULL);
+    }
+
+    (void) mesh_agent_update_remove(u->path);
+
+    u->fd = uv_fs_open(NULL, &req, u->path,
+                       UV_FS_O_WRONLY|UV_FS_O_CREAT|UV_FS_O_EXCL
+                       |UV_FS_O_NOFOLLOW, 0700, NULL);
+    uv_fs_req_cleanup(&req);
+
+    u->md = EVP_MD_CTX_new();
+    u->size = 0;
+
+    if (u->fd < 0) {
+        mesh_agent_log(MESH_AGENT_LOG_ERR, "\"%s\" cannot be written: %s",
+                       u->path, uv_strerror(u->fd));
+        u->fd = -1;
+    }
+
+    if (u->md == NULL || EVP_DigestInit_ex(u->md, EVP_sha384(), NULL) != 1) {
+        mesh_agent_update_drop(u, "no memory");
+    }
+}
+
+
+/* the next one comes when this one was acknowledged: an error is silence */
+static void
+mesh_agent_update_block(mesh_agent_update_t *u, const mesh_agent_cmd_t *cmd)
+{
+    int       rc;
+    size_t    n;
+    uv_fs_t   req;
+    uint8_t   msg[MESH_AGENT_REQUEST_LEN];
+    uv_buf_t  buf;
+
+    if (u->fd < 0) {
+        return;
+    }
+
+    if (u->size + (int64_t) cmd->u.block.len > MESH_AGENT_UPDATE_MAX) {
+        mesh_agent_update_drop(u, "it is too long");
+        return;
+    }
+
+    buf = uv_buf_init((char *) cmd->u.block.data, (unsigned) cmd->u.block.len);
+    rc = uv_fs_write(NULL, &req, u->fd, &buf, 1, u->size, NULL);
+    uv_fs_req_cleanup(&req);
+
+    if (rc != (int) cmd->u.block.len
+        || EVP_DigestUpdate(u->md, cmd->u.block.data, cmd->u.block.len) != 1)
+    {
+        mesh_agent_update_drop(u, rc < 0 ? uv_strerror(rc)
+                                         : "no space is left");
+        return;
+    }
+
+    u->size += rc;
+
+    n = mesh_agent_write_request(msg, MESH_AGENT_UPDATE_BLOCK, cmd->id);
+    (void) mesh_agent_channel_send(u->a->channel, msg, n, 0);
+}
+
+
+static void
+mesh_agent_update_end(mesh_agent_update_t *u, const uint8_t *hash)
+{
+    int      rc;
+    uint8_t  sum[EVP_MAX_MD_SIZE];
+    uv_fs_t  req;
+
+    if (u->fd < 0) {
+        return;
+    }
+
+    if (EVP_DigestFinal_ex(u->md, sum, NULL) != 1
+        || memcmp(sum, hash, MESH_AGENT_ID_LEN) != 0)
+    {
+        mesh_agent_update_drop(u, "it came damaged");
+        return;
+    }
+
+    rc = uv_fs_fsync(NULL, &req, u->fd, NULL);
+    uv_fs_req_cleanup(&req);
+
+    (void) uv_fs_close(NULL, &req, u->fd, NULL);
+    uv_fs_req_cleanup(&req);
+    u->fd = -1;
+
+    EVP_MD_CTX_free(u->md);
+    u->md = NULL;
+
+    if (rc == 0) {
+        rc = uv_fs_chmod(NULL, &req, u->path, 0755, NULL);
+        uv_fs_req_cleanup(&req);
+    }
+
+    if (rc == 0) {
+        rc = mesh_agent_update_run(u);
+    }
+
+    if (rc != 0) {
+        mesh_agent_update_drop(u, uv_strerror(rc));
+    }
+}
+
+
+/* a program that cannot even say its version is not put in place */
+static int
+mesh_agent_update_run(mesh_agent_update_t *u)
+{
+    int                   rc;
+    char                 *argv[3], word[] = "version";
+    uv_process_options_t  opts;
+
+    argv[0] = u->path;
+    argv[1] = word;
+    argv[2] = NULL;
+
+    memset(&opts, 0, sizeof(opts));
+    opts.file = u->path;
+    opts.args = argv;
+    opts.exit_cb = mesh_agent_update_tested;
+
+    u->test = mesh_agent_alloc(sizeof(uv_process_t));
+    rc = uv_spawn(u->a->loop, u->test, &opts);
+    u->test->data = u;
+
+    if (rc != 0) {
+        u->test->data = NULL;
+        uv_close((uv_handle_t *) u->test, mesh_agent_update_test_gone);
+        u->test = NULL;
+        return rc;
+    }
+
+    (void) uv_timer_start(&u->timer, mesh_agent_update_slow,
+                          MESH_AGENT_UPDATE_TEST, 0);
+    return 0;
+}
+
+
+static void
+mesh_agent_update_slow(uv_timer_t *timer)
+{
+    mesh_agent_update_t *u = timer->data;
+
+    (void) uv_process_kill(u->test, SIGKILL);
+}
+
+
+static void
+mesh_agent_update_tested(uv_process_t *p, int64_t status, int sig)
+{
+    mesh_agent_update_t *u = p->data;
+
+    uv_close((uv_handle_t *) p, mesh_agent_update_test_gone);
+
+    if (u == NULL) {
+        return;
+    }
+
+    u->test = NULL;
+    (void) uv_timer_stop(&u->timer);
+
+    if (status != 0 || sig != 0) {
+        mesh_agent_update_drop(u, "it does not run on this machine");
+        return;
+    }
+
+    mesh_agent_update_replace(u);
+}
+
+
+static void
+mesh_agent_update_test_gone(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+
+/* at each step one of the two is there under the program's name */
+static void
+mesh_agent_update_replace(mesh_agent_update_t *u)
+{
+    int      rc;
+    uint8_t  starts;
+    uv_fs_t  req;
+
+    starts = 0;
+    (void) mesh_agent_update_remove(u->old);
+
+    rc = uv_fs_link(NULL, &req, u->a->conf->exe, u->old, NULL);
+    uv_fs_req_cleanup(&req);
+
+    if (rc == 0
+        && mesh_agent_store_put(u->a->store, MESH_AGENT_UPDATE_KEY, &starts, 1)
+           != MESH_OK)
+    {
+        rc = UV_ENOSPC;
+    }
+
+    if (rc == 0) {
+        rc = uv_fs_rename(NULL, &req, u->path, u->a->conf->exe, NULL);
+        uv_fs_req_cleanup(&req);
+    }
+
+    if (rc != 0) {
+        (void) mesh_agent_store_delete(u->a->store, MESH_AGENT_UPDATE_KEY);
+        (void) mesh_agent_update_remove(u->old);
+        mesh_agent_update_drop(u, uv_strerror(rc));
+        return;
+    }
+
+    mesh_agent_log(MESH_AGENT_LOG_NOTICE, "a new program is in place, starting "
+                   "again");
+    mesh_agent_restart(u->a);
+}
+
+
+/* why: NULL, or what is wrong with it */
+static void
+mesh_agent_update_drop(mesh_agent_update_t *u, const char *why)
+{
+    uv_fs_t  req;
+
+    if (why) {
+        mesh_agent_log(MESH_AGENT_LOG_ERR, "the server's program is not "
+                       "taken: %s", why);
+    }
+
+    if (u->fd >= 0) {
+        (void) uv_fs_close(NULL, &req, u->fd, NULL);
+        uv_fs_req_cleanup(&req);
+        u->fd = -1;
+    }
+
+    EVP_MD_CTX_free(u->md);
+    u->md = NULL;
+
+    (void) mesh_agent_update_remove(u->path);
+}
+
+
+static int
+mesh_agent_update_remove(const char *path)
+{
+    int      rc;
+    uv_fs_t  req;
+
+    rc = uv_fs_unlink(NULL, &req, path, NULL);
+    uv_fs_req_cleanup(&req);
+
+    return rc;
+}
+
+
+static char *
+mesh_agent_update_name(const char *exe, const char *suffix)
+{
+    char    *name;
+    size_t   len;
+
+    len = strlen(exe) + strlen(suffix) + 1;
+    name = mesh_agent_alloc(len);
+    (void) snprintf(name, len, "%s%s", exe, suffix);
+
+    return name;
+}

@@ -1,0 +1,29 @@
+/* Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * A new program from our own server, agent.md 4.5: only where the policy says
+ * selfUpdate=1, which our server alone writes.  The old program stays beside
+ * the new one until that has reached the server, and comes back when it does
+ * not.
+ */
+
+#ifndef MESH_AGENT_UPDATE_H_INCLUDED
+#define MESH_AGENT_UPDATE_H_INCLUDED
+
+
+#include "../proto/mesh_agent_cmd.h"
+#include "mesh_agent.h"
+
+
+/* at the start: also counts the starts of a program on trial */
+mesh_agent_update_t *mesh_agent_update_create(mesh_agent_t *a);
+void mesh_agent_update_free(mesh_agent_update_t *u);
+
+/* 12, 13 or 14 of the server; answers it */
+void mesh_agent_update_command(mesh_agent_update_t *u,
+    const mesh_agent_cmd_t *cmd);
+/* the server has let us in: this program is good */
+void mesh_agent_update_proved(mesh_agent_update_t *u);
+
+
+#endif /* MESH_AGENT_UPDATE_H_INCLUDED */
