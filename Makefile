@@ -198,7 +198,7 @@ TEST_FILES = MESH_STOCK_AGENT=$(STOCK)/agents/meshagent_x86-64 \
              MESH_HTML=$(ROOT)/html/dist MESH_BUILD=$(ROOT)/$(B)
 STOCK := $(ROOT)/t/node_modules/meshcentral
 
-# t/core is by hand: core.js under another host than an agent
+# t/core is by hand: core.js on one agent and a server of the test, for long
 KINDS := unit fuzz html agent sqlite postgres interop ui
 
 test: test-build                        ## every test
@@ -208,7 +208,7 @@ test: test-build                        ## every test
 .PHONY: $(addprefix test-,unit fuzz html core agent sqlite postgres interop ui)
 test-unit: packages-test signer unit
 test-fuzz: packages-test replay
-test-core: packages-test
+test-core: packages-test agent core t/node_modules/.stamp
 test-html: packages-test html/node_modules/.stamp
 test-agent: packages-test agent core $(B)/agent_js_test
 test-sqlite test-postgres test-interop test-ui: test-build t/node_modules/.stamp

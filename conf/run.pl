@@ -429,7 +429,8 @@ sub start_agent {
     $agent_due = 0;
     unlink "$dir/state";
     start('mesh-agent', "$data/logs/agent.log", $agent, 'run', "--data=$dir",
-          "--policy=$dir/mesh-agent.msh");
+          "--policy=$dir/mesh-agent.msh",
+          '--selfUpdate=0');            # it is built here
 }
 
 sub agent_online {

@@ -42,8 +42,6 @@ static char *ngx_http_mesh_domain(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_mesh_agents(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static char *ngx_http_mesh_own_agents(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
 static char *ngx_http_mesh_origin(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_mesh_ping(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -117,10 +115,10 @@ static ngx_command_t  ngx_http_mesh_commands[] = {
       offsetof(ngx_http_mesh_srv_conf_t, agents),
       NULL },
 
-    /* mesh_own_agents dir;  agents of this project, offered before those */
+    /* mesh_own_agents dir [update];  of this project, offered before those */
     { ngx_string("mesh_own_agents"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_CONF_TAKE1,
-      ngx_http_mesh_own_agents,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_CONF_TAKE12,
+      ngx_http_mesh_agents,
       NGX_HTTP_SRV_CONF_OFFSET,
       offsetof(ngx_http_mesh_srv_conf_t, own_agents),
       NULL },
@@ -426,6 +424,8 @@ ngx_http_mesh_create_srv_conf(ngx_conf_t *cf)
         return NULL;
     }
 
+    conf->agents_update = NGX_CONF_UNSET;
+    conf->own_agents_update = NGX_CONF_UNSET;
     conf->auth_timeout = NGX_CONF_UNSET_MSEC;
     conf->refuse_hold = NGX_CONF_UNSET_MSEC;
     conf->message_agent = NGX_CONF_UNSET_SIZE;
@@ -460,6 +460,7 @@ ngx_http_mesh_merge_srv_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_str_value(conf->agents, prev->agents, "");
     ngx_conf_merge_value(conf->agents_update, prev->agents_update, 0);
     ngx_conf_merge_str_value(conf->own_agents, prev->own_agents, "");
+    ngx_conf_merge_value(conf->own_agents_update, prev->own_agents_update, 0);
     ngx_conf_merge_str_value(conf->url, prev->url, "");
     ngx_conf_merge_msec_value(conf->auth_timeout, prev->auth_timeout, 30000);
     ngx_conf_merge_msec_value(conf->refuse_hold, prev->refuse_hold, 300000);
@@ -639,15 +640,20 @@ ngx_http_mesh_agents(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_mesh_srv_conf_t *mscf = conf;
 
-    ngx_str_t  *value;
+    ngx_str_t   *value, *folder;
+    ngx_flag_t  *update;
 
-    if (mscf->agents.data) {
+    folder = (ngx_str_t *) ((char *) conf + cmd->offset);
+    update = folder == &mscf->agents ? &mscf->agents_update
+                                     : &mscf->own_agents_update;
+
+    if (folder->data) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
-    mscf->agents = value[1];
-    mscf->agents_update = 0;
+    *folder = value[1];
+    *update = 0;
 
     if (cf->args->nelts == 3) {
 
@@ -657,28 +663,10 @@ ngx_http_mesh_agents(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             return NGX_CONF_ERROR;
         }
 
-        mscf->agents_update = 1;
+        *update = 1;
     }
 
-    return ngx_conf_full_name(cf->cycle, &mscf->agents, 0) == NGX_OK
-           ? NGX_CONF_OK : NGX_CONF_ERROR;
-}
-
-
-static char *
-ngx_http_mesh_own_agents(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_mesh_srv_conf_t *mscf = conf;
-
-    char  *rv;
-
-    rv = ngx_conf_set_str_slot(cf, cmd, conf);
-
-    if (rv != NGX_CONF_OK) {
-        return rv;
-    }
-
-    return ngx_conf_full_name(cf->cycle, &mscf->own_agents, 0) == NGX_OK
+    return ngx_conf_full_name(cf->cycle, folder, 0) == NGX_OK
            ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 

@@ -11,7 +11,7 @@
 #   postgres    t/*.t that use a database, with MESH_DB=postgres, on a
 #               cluster of their own
 #   html        html/test, Vitest
-#   core        t/core, core.js under Duktape
+#   core        t/core, all that core.js answers, on the stock agent
 #   agent       t/agent, our agent: scripts in its runtime, and all of it
 #               against a server of the test
 #   interop     t/interop, stock peers; each with the stock agent and with ours
@@ -41,7 +41,7 @@ my %kinds = (
             ? ['npm', '--prefix', 'html', '--silent', 'test', '--',
                '--reporter=tap-flat'] : ();
     },
-    core => sub { map { [$^X, $_] } sort glob 't/core/*.t' },
+    core => sub { scripts('core') },
     agent => \&agent,
     interop => \&interop,
     ui => sub { scripts('ui') },
@@ -146,10 +146,9 @@ sub agent {
            map { [$^X, '-It/lib', $_] } sort glob 't/agent/*.t';
 }
 
-# but updates, which the server has for stock agents alone, and our agent at
-# a stock server
+# but our agent at a stock server
 sub interop {
-    my %only = ('update.t' => 'stock', 'server.t' => 'own');
+    my %only = ('server.t' => 'own');
 
     return map {
         my $test = $_;

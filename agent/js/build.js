@@ -29,6 +29,9 @@ const TARGETS = {
         'notify.js',        /* toasts, message boxes, addresses, consent */
         'terminal.js',      /* protocols 1, 6, 8 and 9 */
         'tunnel.js',        /* relay sessions up to the protocol's start */
+        'files.js',         /* protocols 5 and 10 */
+        'fileops.js',       /* what changes them, search, archives */
+        'transfer.js',      /* their uploads and downloads */
         'run.js',           /* runcommands */
         'power.js',         /* power actions and wake-on-LAN */
         'update.js',        /* agentupdate */
@@ -49,7 +52,7 @@ const TARGETS = {
 };
 
 /*
- * Not in ES5, or not in plain Duktape 2.7.  A scan, no parser: t/core
+ * Not in ES5, or not in plain Duktape 2.7.  A scan, no parser: t/agent
  * compiles the result with Duktape itself.
  */
 const FORBIDDEN = [

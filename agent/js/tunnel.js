@@ -24,10 +24,12 @@ var MAX_TUNNELS = 64;
 var CONNECT_TIMEOUT = 30000;
 var CHOOSE_TIMEOUT = 120000;
 var MAX_EARLY = 65536;          /* bytes held for a protocol not begun yet */
+var MAX_COMMAND = 1048576;      /* characters in a command of a protocol */
 
 /*
  * One row for each protocol that a viewer can choose.  open is null where
- * this core has none: the viewer is told, and the tunnel ends.
+ * this core has none: the viewer is told, and the tunnel ends.  files.js puts
+ * its own into 5 and 10; the recovery core comes without it.
  */
 var PROTOCOLS = {
     1: { kind: 'terminal', open: terminalOpen },
@@ -188,6 +190,7 @@ function createTunnel(request) {
         http: null,
         socket: null,
         timer: null,
+        commands: false,                        /* TEXT may be one, as data */
         onData: null,                           /* of the running protocol */
         onSize: null
     };
@@ -195,13 +198,13 @@ function createTunnel(request) {
     var early = [];
     var earlySize = 0;
 
-    /* BINARY from the viewer */
+    /* BINARY from the viewer, and TEXT that is a command */
     tunnel.data = function (data) {
         if (tunnel.onData !== null) {
             tunnel.onData(data);
 
         } else if (earlySize + data.length <= MAX_EARLY) {
-            early.push(copyBytes(data));
+            early.push(typeof data === 'string' ? data : copyBytes(data));
             earlySize += data.length;
         }
     };
@@ -390,9 +393,15 @@ function tunnelChoose(tunnel, number) {
 
 
 function tunnelControl(tunnel, text) {
-    var message = text.length <= MAX_CONTROL ? parseJson(text) : null;
+    var max = tunnel.commands ? MAX_COMMAND : MAX_CONTROL;
+    var message = text.length <= max ? parseJson(text) : null;
 
     if (!isObject(message)) {
+        return;
+    }
+
+    if (tunnel.commands && isText(message.action, 32)) {
+        tunnel.data(text);
         return;
     }
 

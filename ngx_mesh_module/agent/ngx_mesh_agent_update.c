@@ -1,12 +1,11 @@
 /* Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Native self-update, agent.md 4.5, where mesh_agents says "update": an agent
- * is asked for the hash of its program, and where the folder has another one
- * under its number that is sent, each block when the one before it has been
- * acknowledged.  A thread reads and hashes a file once, until it changes.
- *
- * Only stock agents (version 0) are asked: the folder holds stock programs.
+ * Native self-update, agent.md 4.5, where mesh_agents or mesh_own_agents says
+ * "update": an agent is asked for the hash of its program, and where the folder
+ * of its product has another one under its number that is sent, each block when
+ * the one before it has been acknowledged.  A thread reads and hashes a file
+ * once, until it changes.
  */
 
 #include "ngx_mesh_agent.h"
@@ -83,9 +82,12 @@ ngx_mesh_agent_update_init(void)
 void
 ngx_mesh_agent_update_start(ngx_mesh_agent_t *a)
 {
-    ngx_mesh_program_t  *program;
+    ngx_mesh_program_t        *program;
+    ngx_http_mesh_srv_conf_t  *srv;
 
-    if (!a->s->srv->agents_update || !a->stock
+    srv = a->s->srv;
+
+    if (!(a->stock ? srv->agents_update : srv->own_agents_update)
         || (a->caps & (MESH_AGENT_CAP_TEMPORARY|MESH_AGENT_CAP_RECOVERY)))
     {
         return;
@@ -108,7 +110,7 @@ ngx_mesh_update_program(ngx_mesh_agent_t *a)
     ngx_uint_t           i;
     ngx_mesh_program_t  *program, *spare;
 
-    folder = &a->s->srv->agents;
+    folder = a->stock ? &a->s->srv->agents : &a->s->srv->own_agents;
     spare = NULL;
 
     for (i = 0; i < ngx_mesh_nprograms; i++) {

@@ -172,6 +172,10 @@ ngx_mesh_web_msh(ngx_http_request_t *r, ngx_mesh_group_t *group,
     ngx_int_t   rc;
     ngx_str_t   der, base, flags, tag;
 
+    ngx_http_mesh_srv_conf_t  *srv;
+
+    srv = ngx_http_get_module_srv_conf(r, ngx_http_mesh_module);
+
     if (ngx_mesh_signer_identity(0, &der, keyhash) != NGX_OK) {
         return ngx_mesh_web_text(r, "The key daemon is away.\n",
                                  NGX_HTTP_SERVICE_UNAVAILABLE);
@@ -234,6 +238,11 @@ ngx_mesh_web_msh(ngx_http_request_t *r, ngx_mesh_group_t *group,
 
     if (flags.data[0] != '0') {
         p = ngx_sprintf(p, "InstallFlags=%V" CRLF, &flags);
+    }
+
+    /* our own agent takes a program of nobody else */
+    if (srv->own_agents_update) {
+        p = ngx_sprintf(p, "selfUpdate=1" CRLF);
     }
 
     text->len = p - text->data;

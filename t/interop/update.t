@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 
-# The stock agent takes a new program from our server and comes back with it.
-# Here it is the same program with some bytes behind it.
+# An agent, the stock one or ours, takes a new program from our server and comes
+# back with it.  Here it is the same program with some bytes behind it.
 
 use strict;
 use warnings;
@@ -16,7 +16,7 @@ use Mesh::Control;
 use Mesh::Program;
 use Mesh::Test;
 
-my $agent = Mesh::Program->new('stock');
+my $agent = Mesh::Program->new;
 
 my $mesh = Mesh::Test->new(agents => 'update');
 my $group;
@@ -28,7 +28,6 @@ $mesh->start(prepare => sub {
 });
 
 $agent->enroll($mesh, $group);
-my $dir = $agent->{dir};
 
 my $control = Mesh::Control->new($mesh, 'admin', 'correct horse battery');
 $agent->start;
@@ -36,15 +35,16 @@ ok($control->event(sub { ($_[0]{action} // '') eq 'nodeconnect'
                          && $_[0]{conn} }), 'the agent is online');
 
 my $program = Mesh::Test::read_file($agent->{file}) . "\0" x 1000;
-Mesh::Test::write_file("$mesh->{dir}/agents/6.new", $program);
-rename "$mesh->{dir}/agents/6.new", "$mesh->{dir}/agents/6";
+my $folder = "$mesh->{dir}/" . ($agent->own ? 'own-agents' : 'agents');
+Mesh::Test::write_file("$folder/6.new", $program);
+rename "$folder/6.new", "$folder/6";
 
 $mesh->wait_for('the update', sub { $mesh->metric('updates') == 1 });
 ok($control->event(sub { ($_[0]{action} // '') eq 'nodeconnect'
                          && !$_[0]{conn} }), 'it goes to change its program');
 ok($control->event(sub { ($_[0]{action} // '') eq 'nodeconnect'
                          && $_[0]{conn} }), 'and comes back');
-is(sha384_hex(Mesh::Test::read_file("$dir/meshagent")), sha384_hex($program),
+is(sha384_hex(Mesh::Test::read_file($agent->{program})), sha384_hex($program),
    'as the new one');
 
 my $nodes;
@@ -59,7 +59,7 @@ is($mesh->metric('updates'), 1, 'and is left alone with what it has');
 for my $proc (glob '/proc/[0-9]*') {
     my ($pid) = $proc =~ /(\d+)/;
     kill 'KILL', $pid
-        if (readlink("$proc/exe") // '') =~ /^\Q$dir\E\/meshagent/;
+        if (readlink("$proc/exe") // '') =~ /^\Q$agent->{program}\E/;
 }
 
 $mesh->stop;

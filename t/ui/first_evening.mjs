@@ -271,6 +271,9 @@ for (const phone of [false, true]) {
             await other.page.locator('.dev').waitFor();
             await other.page.getByRole('button', { name: 'Add device' }).click();
             await other.page.locator('wa-dialog .command').waitFor();
+            const [copy, box] = await Promise.all(['wa-dialog .command button', 'wa-dialog .adding'].map(
+                (what) => other.page.locator(what).first().boundingBox()));
+            assert.ok(copy && box && copy.x + copy.width <= box.x + box.width, 'the command\'s button is within its dialog');
             await looks('add');
             await other.page.keyboard.press('Escape');
             await until('it is closed', async () => await other.page.locator('wa-dialog').count() === 0);

@@ -149,7 +149,7 @@ http {
         ssl_protocols TLSv1.2 TLSv1.3;
         mesh_session_log $dir/logs/session.log;
         mesh_agents $dir/agents $self->{agents};
-        mesh_own_agents $dir/own-agents;
+        mesh_own_agents $dir/own-agents $self->{agents};
         $self->{server}
         location / {
             root $dir/html;

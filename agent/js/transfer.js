@@ -1,0 +1,455 @@
+/* Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Uploads and downloads of a file session; session is of files.js.  A tunnel
+ * has one upload and one download at a time.
+ */
+
+var BLOCK_SIZE = 16380;         /* bytes of data in a block */
+var BLOCK_HEAD = 4;
+var DEFAULT_CREDIT = 8;
+var MAX_CREDIT = 64;            /* blocks that may be under way */
+var CHUNK_SIZE = 65536;
+
+
+/*
+ * Reads until buffer is full or the file ends; throws what the host throws.
+ * Returns the end of what was read.
+ */
+function readFull(fd, buffer, at, length) {
+    var end = at + length;
+    var n;
+
+    while (at < end) {
+        n = fs.readSync(fd, buffer, at, end - at, null);
+
+        if (!(n > 0)) {
+            break;
+        }
+
+        at += n;
+    }
+
+    return at;
+}
+
+
+function closeQuietly(fd) {
+    attempt(function () {
+        fs.closeSync(fd);
+    }, null);
+}
+
+
+/* A descriptor of a regular file to read, or null. */
+function openToRead(path) {
+    return path !== null && isRegular(fileStat(path)) ? attempt(function () {
+        return fs.openSync(hostName(path), 'rbN');
+    }, null) : null;
+}
+
+
+/* Upload */
+
+function uploadPath(message) {
+    var folder = filePath(message.path);
+
+    return message.name === undefined || message.name === null
+           ? folder : childPath(folder, message.name);
+}
+
+
+function uploadReply(session, type, reqid) {
+    filesReply(session, { action: type, reqid: echo(reqid) });
+}
+
+
+/* {path, name, size, append} */
+function uploadStart(session, message) {
+    var path = uploadPath(message);
+    var append = message.append === true;
+    var size = isInt(message.size, 0, 9007199254740991) ? message.size : 0;
+    var stat, fd;
+
+    uploadClose(session);
+
+    stat = path === null ? null : fileStat(path);
+    fd = path === null || (stat !== null && !isRegular(stat)) ? null
+         : attempt(function () {
+             return fs.openSync(hostName(path), append ? 'abN' : 'wbN');
+         }, null);
+
+    if (fd === null) {
+        uploadReply(session, 'uploaderror', message.reqid);
+        filesFail(session, 'The file cannot be written.');
+        return;
+    }
+
+    session.upload = {
+        fd: fd,
+        path: path,
+        reqid: message.reqid,
+        size: append && stat !== null ? stat.size : 0
+    };
+
+    log(session.tunnel.request, 105, 'Upload: "' + path + '", Size: ' + size,
+        [path, size]);
+    uploadReply(session, 'uploadstart', message.reqid);
+}
+
+
+/* one message, which is acknowledged when it is written */
+function uploadData(session, data) {
+    var upload = session.upload;
+    var at = data[0] === 0 ? 1 : 0;
+
+    if (upload === null) {
+        return;
+    }
+
+    try {
+        writeAll(upload.fd, data, at);
+        upload.size += data.length - at;
+
+    } catch (e) {
+        uploadFail(session);
+        return;
+    }
+
+    uploadReply(session, 'uploadack', upload.reqid);
+}
+
+
+function writeAll(fd, data, at) {
+    var n;
+
+    while (at < data.length) {
+        n = fs.writeSync(fd, data, at, data.length - at);
+
+        if (!(n > 0)) {
+            throw new Error('not written');
+        }
+
+        at += n;
+    }
+}
+
+
+/* What was written stays, for another attempt that appends. */
+function uploadFail(session) {
+    var upload = session.upload;
+
+    uploadClose(session);
+    uploadReply(session, 'uploaderror', upload.reqid);
+    filesFail(session, 'The file cannot be written: the disk may be full.');
+}
+
+
+function uploadClose(session) {
+    var upload = session.upload;
+
+    if (upload !== null) {
+        session.upload = null;
+        closeQuietly(upload.fd);
+    }
+}
+
+
+function uploadDone(session, message) {
+    var upload = session.upload;
+    var stat;
+
+    if (upload === null || echo(message.reqid) !== echo(upload.reqid)) {
+        return;
+    }
+
+    uploadClose(session);
+
+    /* the stock host says nothing of what it could not write at the end */
+    stat = fileStat(upload.path);
+
+    if (stat === null || stat.size < upload.size) {
+        uploadReply(session, 'uploaderror', upload.reqid);
+        filesFail(session, 'The file cannot be written: the disk may be '
+                           + 'full.');
+        return;
+    }
+
+    uploadReply(session, 'uploaddone', upload.reqid);
+}
+
+
+function uploadCancel(session, message) {
+    var upload = session.upload;
+
+    if (upload !== null && echo(message.reqid) === echo(upload.reqid)) {
+        uploadClose(session);
+        attempt(function () {
+            fs.unlinkSync(hostName(upload.path));
+        }, null);
+        uploadReply(session, 'uploadcancel', upload.reqid);
+    }
+}
+
+
+/* What of the file is there already, by its hash: {path, name, tag} */
+function uploadHash(session, message) {
+    var path = uploadPath(message);
+
+    function reply(hash) {
+        filesReply(session, {
+            action: 'uploadhash',
+            reqid: echo(message.reqid),
+            path: message.path,
+            name: message.name,
+            tag: message.tag,
+            hash: hash
+        });
+    }
+
+    filesJob(session, function (done) {
+        var fd = openToRead(path);
+        var hash = null;
+        var buffer, stream;
+
+        if (fd === null) {
+            reply(null);
+            done();
+            return;
+        }
+
+        buffer = Buffer.alloc(CHUNK_SIZE);
+        stream = require('SHA384Stream').create();
+        stream.on('hash', function (bytes) {
+            hash = bytes.toString('hex').toUpperCase();
+        });
+
+        inSlices(function () {
+            var until = Date.now() + SLICE_TIME;
+            var size = CHUNK_SIZE;
+
+            while (!session.closed && size === CHUNK_SIZE
+                   && Date.now() < until)
+            {
+                size = attempt(function () {
+                    return readFull(fd, buffer, 0, CHUNK_SIZE);
+                }, -1);
+
+                if (size > 0) {
+                    stream.write(size === CHUNK_SIZE ? buffer
+                                                     : buffer.slice(0, size));
+                }
+            }
+
+            if (!session.closed && size === CHUNK_SIZE) {
+                return true;
+            }
+
+            closeQuietly(fd);
+
+            if (!session.closed) {
+                stream.end();
+                reply(size < 0 ? null : hash);
+            }
+
+            done();
+            return false;
+        });
+    });
+}
+
+
+/* Download */
+
+function downloadCommand(session, message) {
+    var download = session.download;
+
+    if (message.sub === 'start') {
+        downloadStart(session, message);
+        return;
+    }
+
+    if (download === null || message.id !== download.id) {
+        return;
+    }
+
+    switch (message.sub) {
+
+    case 'startack':
+        if (!download.started) {
+            download.started = true;
+            download.credit = isInt(message.ack, 1, MAX_CREDIT)
+                              ? message.ack : DEFAULT_CREDIT;
+            downloadPump(session);
+        }
+        break;
+
+    case 'ack':
+        if (download.started) {
+            download.credit = Math.min(download.credit + 1, MAX_CREDIT);
+            downloadPump(session);
+        }
+        break;
+
+    case 'stop':
+    case 'cancel':
+        downloadClose(session);
+        break;
+
+    default:
+        break;
+    }
+}
+
+
+function downloadSay(session, sub, id) {
+    filesSend(session, asciiJson({ action: 'download', sub: sub, id: id }));
+}
+
+
+function downloadStart(session, message) {
+    var path = message.path === undefined ? null : filePath(message.path);
+    var id = echo(message.id);
+    var fd, size;
+
+    if (session.download !== null) {
+        downloadSay(session, 'cancel', session.download.id);
+        downloadClose(session);
+    }
+
+    if (id === undefined) {
+        return;
+    }
+
+    fd = openToRead(path);
+
+    if (fd === null) {
+        downloadSay(session, 'cancel', id);
+        return;
+    }
+
+    size = (fileStat(path) || { size: 0 }).size;
+    session.download = { id: id, fd: fd, started: false, credit: 0,
+                         waiting: false };
+    log(session.tunnel.request, 49, 'Download: "' + path + '", Size: ' + size,
+        [path, size]);
+    downloadSay(session, 'start', id);
+}
+
+
+/* Sends what the viewer has acknowledged room for. */
+function downloadPump(session) {
+    var download = session.download;
+    var block, end, last;
+
+    while (download === session.download && download.credit > 0) {
+        if (session.full) {
+            if (!download.waiting) {
+                download.waiting = true;
+                whenRead(session, function () {
+                    download.waiting = false;
+                    if (download === session.download) {
+                        downloadPump(session);
+                    }
+                });
+            }
+            return;
+        }
+
+        block = Buffer.alloc(BLOCK_HEAD + BLOCK_SIZE);
+        end = downloadRead(download.fd, block);
+
+        if (end < 0) {
+            downloadSay(session, 'cancel', download.id);
+            downloadClose(session);
+            return;
+        }
+
+        last = end < block.length;
+        block[0] = 1;
+        block[3] = last ? 1 : 0;
+        download.credit--;
+        filesSend(session, last ? copyBytes(block.slice(0, end)) : block);
+
+        if (last) {
+            downloadClose(session);
+        }
+    }
+}
+
+
+/* the end of the data in block, -1: it cannot be read */
+function downloadRead(fd, block) {
+    return attempt(function () {
+        return readFull(fd, block, BLOCK_HEAD, BLOCK_SIZE);
+    }, -1);
+}
+
+
+function downloadClose(session) {
+    var download = session.download;
+
+    if (download !== null) {
+        session.download = null;
+        closeQuietly(download.fd);
+    }
+}
+
+
+/* Protocol 10: the file that the options name, then the end. */
+function sendWholeFile(session) {
+    var tunnel = session.tunnel;
+    var path = isText(tunnel.options.file, MAX_PATH)
+               ? filePath(tunnel.options.file) : null;
+    var fd = openToRead(path);
+    var stat = fd === null ? null : fileStat(path);
+    var left;
+
+    if (stat === null) {
+        filesSend(session, asciiJson({ op: 'cancel' }));
+        whenRead(session, tunnel.close);
+        return;
+    }
+
+    tunnel.onClose(function () {
+        closeQuietly(fd);
+    });
+
+    log(tunnel.request, 106, 'Download: "' + path + '", Size: ' + stat.size,
+        [path, stat.size]);
+    left = stat.size;
+    filesSend(session, asciiJson({ op: 'ok', size: left }));
+
+    function nextChunk() {
+        var chunk = Buffer.alloc(Math.min(CHUNK_SIZE, left));
+
+        return readFull(fd, chunk, 0, chunk.length) === chunk.length ? chunk
+                                                                     : null;
+    }
+
+    function step() {
+        var until = Date.now() + SLICE_TIME;
+        var chunk;
+
+        while (!session.full && left > 0 && Date.now() < until) {
+            chunk = attempt(nextChunk, null);
+
+            if (chunk === null) {
+                tunnel.close();         /* it has shrunk: it is not complete */
+                return;
+            }
+
+            left -= chunk.length;
+            filesSend(session, chunk);
+        }
+
+        if (left > 0 && !session.full) {
+            after(SLICE_PAUSE, step);
+            return;
+        }
+
+        whenRead(session, left > 0 ? step : tunnel.close);
+    }
+
+    step();
+}
