@@ -184,12 +184,9 @@ mesh_agent_run(int argc, char **argv)
 static int
 mesh_agent_start(mesh_agent_t *a)
 {
-    char    *path;
-    size_t   len;
+    char  *path;
 
-    len = strlen(a->conf->data) + 16;
-    path = mesh_agent_alloc(len);
-    (void) snprintf(path, len, "%s/agent.db", a->conf->data);
+    path = mesh_agent_join(a->conf->data, "/agent.db");
     a->store = mesh_agent_store_open(path);
     free(path);
 
@@ -315,4 +312,18 @@ mesh_agent_strdup(const char *s)
     memcpy(copy, s, len);
 
     return copy;
+}
+
+
+char *
+mesh_agent_join(const char *a, const char *b)
+{
+    char    *joined;
+    size_t   len;
+
+    len = strlen(a) + strlen(b) + 1;
+    joined = mesh_agent_alloc(len);
+    (void) snprintf(joined, len, "%s%s", a, b);
+
+    return joined;
 }

@@ -59,6 +59,7 @@ void mesh_agent_log(int level, const char *fmt, ...)
 void *mesh_agent_alloc(size_t size);      /* zeroed */
 void *mesh_agent_realloc(void *p, size_t size);
 char *mesh_agent_strdup(const char *s);
+char *mesh_agent_join(const char *a, const char *b);  /* one behind the other */
 
 
 /* ends, and starts the program at its path with the same arguments */

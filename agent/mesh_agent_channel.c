@@ -101,7 +101,6 @@ static void mesh_agent_channel_binary(mesh_agent_channel_t *ch, const void *p,
     size_t len);
 static void mesh_agent_channel_idle(mesh_agent_channel_t *ch);
 static void mesh_agent_channel_ping(uv_timer_t *timer);
-static void mesh_agent_channel_drain(void *data);
 static void mesh_agent_channel_closed(void *data,
     const mesh_agent_ws_end_t *end);
 static void mesh_agent_channel_lost(mesh_agent_channel_t *ch, const char *why,
@@ -116,7 +115,7 @@ static const mesh_agent_ws_events_t  mesh_agent_channel_events = {
     mesh_agent_channel_open,
     mesh_agent_channel_message,
     NULL,
-    mesh_agent_channel_drain,
+    NULL,
     mesh_agent_channel_closed
 };
 
@@ -648,15 +647,10 @@ mesh_agent_channel_close(mesh_agent_channel_t *ch)
 static void
 mesh_agent_channel_idle(mesh_agent_channel_t *ch)
 {
-    long         idle;
-    const char  *value;
+    long  idle;
 
-    value = mesh_agent_conf_get(ch->a->conf, "controlChannelIdleTimeout");
-    idle = value ? strtol(value, NULL, 10) : 0;
-
-    if (idle < 5 || idle > 3600) {
-        idle = MESH_AGENT_CHANNEL_IDLE;
-    }
+    idle = mesh_agent_conf_number(ch->a->conf, "controlChannelIdleTimeout", 5,
+                                  3600, MESH_AGENT_CHANNEL_IDLE);
 
     (void) uv_timer_start(&ch->timer, mesh_agent_channel_ping,
                           (uint64_t) idle * 1000, 0);
@@ -701,13 +695,6 @@ mesh_agent_channel_ping(uv_timer_t *timer)
     (void) mesh_agent_ws_send(ch->ws, MESH_WS_PING, "", 0);
     (void) uv_timer_start(&ch->timer, mesh_agent_channel_ping,
                           MESH_AGENT_CHANNEL_PONG, 0);
-}
-
-
-static void
-mesh_agent_channel_drain(void *data)
-{
-    (void) data;
 }
 
 

@@ -106,6 +106,20 @@ mesh_agent_conf_get(const mesh_agent_conf_t *conf, const char *key)
 }
 
 
+long
+mesh_agent_conf_number(const mesh_agent_conf_t *conf, const char *key,
+    long min, long max, long otherwise)
+{
+    long         n;
+    const char  *value;
+
+    value = mesh_agent_conf_get(conf, key);
+    n = value ? strtol(value, NULL, 10) : otherwise;
+
+    return n >= min && n <= max ? n : otherwise;
+}
+
+
 /* --key=value, or --key for "1" */
 static int
 mesh_agent_conf_options(mesh_agent_conf_t *conf, int argc, char **argv)
@@ -139,7 +153,6 @@ static void
 mesh_agent_conf_policy(mesh_agent_conf_t *conf)
 {
     char        *path;
-    size_t       len;
     unsigned     i;
     const char  *given;
 
@@ -153,9 +166,7 @@ mesh_agent_conf_policy(mesh_agent_conf_t *conf)
     }
 
     for (i = 0; i < 2; i++) {
-        len = strlen(conf->exe) + 6;
-        path = mesh_agent_alloc(len);
-        (void) snprintf(path, len, "%s%s", conf->exe, suffix[i]);
+        path = mesh_agent_join(conf->exe, suffix[i]);
 
         if (mesh_agent_os_readable(path)) {
             conf->policy = path;

@@ -48,6 +48,9 @@ void mesh_agent_conf_free(mesh_agent_conf_t *conf);
  */
 const char *mesh_agent_conf_get(const mesh_agent_conf_t *conf,
     const char *key);
+/* its number; otherwise where it has none from min to max */
+long mesh_agent_conf_number(const mesh_agent_conf_t *conf, const char *key,
+    long min, long max, long otherwise);
 
 
 #endif /* MESH_AGENT_CONF_H_INCLUDED */

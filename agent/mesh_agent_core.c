@@ -224,9 +224,9 @@ mesh_agent_core_again(uv_timer_t *timer)
 static void
 mesh_agent_core_start(mesh_agent_core_t *core)
 {
+    long            seconds;
     size_t          len;
     uint8_t        *copy;
-    const char     *seconds;
     const uint8_t  *p;
 
     (void) uv_timer_stop(&core->timer);
@@ -245,12 +245,10 @@ mesh_agent_core_start(mesh_agent_core_t *core)
         return;
     }
 
-    seconds = mesh_agent_conf_get(core->a->conf, "scriptTimeout");
-
-    if (seconds && atoi(seconds) > 0 && atoi(seconds) <= 600) {
-        mesh_agent_js_limit(core->js, MESH_AGENT_JS_MEMORY,
-                            (unsigned) atoi(seconds) * 1000);
-    }
+    seconds = mesh_agent_conf_number(core->a->conf, "scriptTimeout", 1, 600,
+                                     MESH_AGENT_JS_SECONDS);
+    mesh_agent_js_limit(core->js, MESH_AGENT_JS_MEMORY,
+                        (unsigned) seconds * 1000);
 
     /* the script may use the store, which lends one value at a time */
     copy = mesh_agent_alloc(len);

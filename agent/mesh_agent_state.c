@@ -11,9 +11,6 @@
 #include "mesh_agent_state.h"
 
 
-static char *mesh_agent_state_path(mesh_agent_t *a, const char *suffix);
-
-
 /* whole or not at all: it is read while it is written */
 void
 mesh_agent_state(mesh_agent_t *a, const char *server, int connected)
@@ -28,8 +25,8 @@ mesh_agent_state(mesh_agent_t *a, const char *server, int connected)
                             MESH_AGENT_ID_LEN);
     node[MESH_AGENT_TEXT_ID] = '\0';
 
-    path = mesh_agent_state_path(a, "");
-    tmp = mesh_agent_state_path(a, ".new");
+    path = mesh_agent_join(a->conf->data, "/state");
+    tmp = mesh_agent_join(a->conf->data, "/state.new");
     f = fopen(tmp, "w");
 
     if (f) {
@@ -55,22 +52,8 @@ mesh_agent_state_remove(mesh_agent_t *a)
     char     *path;
     uv_fs_t   req;
 
-    path = mesh_agent_state_path(a, "");
+    path = mesh_agent_join(a->conf->data, "/state");
     (void) uv_fs_unlink(NULL, &req, path, NULL);
     uv_fs_req_cleanup(&req);
     free(path);
-}
-
-
-static char *
-mesh_agent_state_path(mesh_agent_t *a, const char *suffix)
-{
-    char    *path;
-    size_t   len;
-
-    len = strlen(a->conf->data) + 16;
-    path = mesh_agent_alloc(len);
-    (void) snprintf(path, len, "%s/state%s", a->conf->data, suffix);
-
-    return path;
 }

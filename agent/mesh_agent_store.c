@@ -461,15 +461,12 @@ static int
 mesh_agent_store_compact(mesh_agent_store_t *st)
 {
     int                  rc;
-    size_t               len;
     uv_fs_t              req;
     mesh_agent_store_t   to;
 
     memset(&to, 0, sizeof(mesh_agent_store_t));
 
-    len = strlen(st->path) + 5;
-    to.path = mesh_agent_alloc(len);
-    (void) snprintf(to.path, len, "%s.new", st->path);
+    to.path = mesh_agent_join(st->path, ".new");
     (void) uv_fs_unlink(NULL, &req, to.path, NULL);
     uv_fs_req_cleanup(&req);
 

@@ -63,7 +63,6 @@ static void mesh_agent_update_tested(uv_process_t *p, int64_t status,
 static void mesh_agent_update_replace(mesh_agent_update_t *u);
 static void mesh_agent_update_drop(mesh_agent_update_t *u, const char *why);
 static int mesh_agent_update_remove(const char *path);
-static char *mesh_agent_update_name(const char *exe, const char *suffix);
 static void mesh_agent_update_test_gone(uv_handle_t *handle);
 static void mesh_agent_update_gone(uv_handle_t *handle);
 
@@ -77,8 +76,8 @@ mesh_agent_update_create(mesh_agent_t *a)
     u = mesh_agent_alloc(sizeof(mesh_agent_update_t));
     u->a = a;
     u->fd = -1;
-    u->path = mesh_agent_update_name(a->conf->exe, ".update");
-    u->old = mesh_agent_update_name(a->conf->exe, ".old");
+    u->path = mesh_agent_join(a->conf->exe, ".update");
+    u->old = mesh_agent_join(a->conf->exe, ".old");
 
     value = mesh_agent_conf_get(a->conf, "selfUpdate");
     u->enabled = value && strcmp(value, "1") == 0;
@@ -127,7 +126,6 @@ mesh_agent_update_trial(mesh_agent_update_t *u)
     long            seconds;
     size_t          len;
     uint8_t         starts;
-    const char     *value;
     const uint8_t  *p;
 
     p = mesh_agent_store_get(u->a->store, MESH_AGENT_UPDATE_KEY, &len);
@@ -148,13 +146,8 @@ mesh_agent_update_trial(mesh_agent_update_t *u)
         return;
     }
 
-    value = mesh_agent_conf_get(u->a->conf, "updateTrial");
-    seconds = value ? strtol(value, NULL, 10) : 0;
-
-    if (seconds < 1 || seconds > 86400) {
-        seconds = MESH_AGENT_UPDATE_TRIAL;
-    }
-
+    seconds = mesh_agent_conf_number(u->a->conf, "updateTrial", 1, 86400,
+                                     MESH_AGENT_UPDATE_TRIAL);
     (void) uv_timer_start(&u->timer, mesh_agent_update_failed,
                           (uint64_t) seconds * 1000, 0);
 }
@@ -571,18 +564,4 @@ mesh_agent_update_remove(const char *path)
     uv_fs_req_cleanup(&req);
 
     return rc;
-}
-
-
-static char *
-mesh_agent_update_name(const char *exe, const char *suffix)
-{
-    char    *name;
-    size_t   len;
-
-    len = strlen(exe) + strlen(suffix) + 1;
-    name = mesh_agent_alloc(len);
-    (void) snprintf(name, len, "%s%s", exe, suffix);
-
-    return name;
 }

@@ -640,7 +640,7 @@ mesh_agent_ws_drain(void *data)
 {
     mesh_agent_ws_t *ws = data;
 
-    if (ws->open && !ws->ending) {
+    if (ws->open && !ws->ending && ws->events->drain) {
         ws->events->drain(ws->data);
     }
 }

@@ -45,7 +45,7 @@ typedef struct {
     /* data may be changed, and is good until the return */
     void       (*message)(void *data, unsigned opcode, uint8_t *p, size_t len);
     void       (*control)(void *data, unsigned opcode);   /* NULL, or a pong */
-    void       (*drain)(void *data);
+    void       (*drain)(void *data);                      /* or NULL */
     void       (*closed)(void *data, const mesh_agent_ws_end_t *end);
 } mesh_agent_ws_events_t;
 
