@@ -34,6 +34,7 @@
 #define MESH_AGENT_CHANNEL_LAST     240000        /* ms, the longest */
 #define MESH_AGENT_CHANNEL_GOOD     60000         /* ms in: all is forgotten */
 #define MESH_AGENT_CHANNEL_HELD     120000        /* ms: try the next server */
+#define MESH_AGENT_CHANNEL_BEFORE   32            /* messages until it lets us in */
 #define MESH_AGENT_CHANNEL_MESSAGE  (16 * 1024 * 1024)
 #define MESH_AGENT_CHANNEL_FRAME    4096          /* as stock agents */
 #define MESH_AGENT_CHANNEL_DATE     "2026-Nov-29 00:00:00+0000"
@@ -45,6 +46,7 @@ struct mesh_agent_channel_s {
     uv_timer_t          timer;            /* next try; or ping */
     size_t              index;            /* of the server in the policy */
     unsigned            failures;         /* since it was good */
+    unsigned            before;           /* messages until it lets us in */
     uint64_t            since;            /* uv_now() of the last change */
 
     mesh_agent_url_t    url;
@@ -208,6 +210,7 @@ mesh_agent_channel_try(uv_timer_t *timer)
         return;
     }
 
+    ch->before = 0;
     ch->trusted = 0;
     ch->admitted = 0;
     ch->answered = 0;
@@ -356,6 +359,12 @@ mesh_agent_channel_message(void *data, unsigned opcode, uint8_t *p, size_t len)
 
     ch->pinged = 0;
     inside = ch->trusted && ch->admitted;
+
+    /* each may cost a verification and a line in the log */
+    if (!inside && ++ch->before > MESH_AGENT_CHANNEL_BEFORE) {
+        mesh_agent_ws_end(ch->ws, MESH_WS_CODE_POLICY);
+        return;
+    }
 
     if (len && p[0] == '{') {
         if (inside) {

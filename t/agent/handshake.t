@@ -88,6 +88,19 @@ ok($s->proved($s->await(2)), 'but proves itself');
 is_deeply([$s->until_pong], [], 'and waits for the proof');
 $s->close;
 
+# --- too much, too early
+
+$s = $server->accept;
+$s->hello;
+$s->challenge;
+$s->await(2);
+my $lines = () = $server->said =~ /signs what it should not/g;
+$s->prove(signature => 'x' x 256) for 1 .. 100;
+is($s->closed, 1008, 'who proves himself wrongly for ever is left');
+$lines = (() = $server->said =~ /signs what it should not/g) - $lines;
+cmp_ok($lines, '<=', 32, 'and does not fill the log');
+$s->close;
+
 # --- too long, too early
 
 $s = $server->accept;
