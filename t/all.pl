@@ -17,8 +17,9 @@
 #   interop     t/interop, stock peers; each with the stock agent and with ours
 #   ui          t/ui, a browser
 #
-# TESTS=WORD runs only files whose name has WORD in it.  Started by make,
-# which says in the environment what to test (see the Makefile).
+# TESTS=WORD runs only files whose name has WORD in it, JOBS=N so many files at
+# a time (2: they wait more than they work).  Started by make, which says in
+# the environment what to test (see the Makefile).
 
 use strict;
 use warnings;
@@ -77,6 +78,7 @@ sub main {
     my $harness = TAP::Harness->new({
         verbosity => $verbose ? 1 : 0,
         timer => 1,
+        jobs => $ENV{JOBS} || 2,
         merge => 0,
         exec => sub { $command{$_[1]} },
     });
