@@ -28,7 +28,8 @@ typedef enum {
 } ngx_mesh_relay_state_e;
 
 
-typedef struct ngx_mesh_relay_s  ngx_mesh_relay_t;
+typedef struct ngx_mesh_relay_s      ngx_mesh_relay_t;
+typedef struct ngx_mesh_relay_end_s  ngx_mesh_relay_end_t;
 
 /* bytes toward a pipe, or from a half that waits; owns data */
 typedef struct {
@@ -74,6 +75,9 @@ struct ngx_mesh_relay_s {
     time_t                   turn;
     time_t                   joined_at;
     ngx_str_t                address;       /* limits and log; in data[] */
+    const ngx_mesh_relay_end_t  *end;       /* why it ends, NULL: runs */
+    int64_t                  ended_by;      /* account, 0: nobody */
+    uint64_t                 listed;        /* bytes, both ways, as listed */
 
     unsigned                 between:1;     /* output is between two frames */
     unsigned                 text:1;        /* the open message is text */
@@ -83,6 +87,26 @@ struct ngx_mesh_relay_s {
 
     u_char                   data[64];
 };
+
+
+/* why a session ended: member and words of its last event */
+struct ngx_mesh_relay_end_s {
+    const char   *reason;
+    const char   *text;
+};
+
+static const ngx_mesh_relay_end_t  ngx_mesh_relay_end_viewer =
+    { "closed", "" };
+static const ngx_mesh_relay_end_t  ngx_mesh_relay_end_lost =
+    { "lost", ", as its connection broke" };
+static const ngx_mesh_relay_end_t  ngx_mesh_relay_end_device =
+    { "device", ", as the device closed it or went away" };
+static const ngx_mesh_relay_end_t  ngx_mesh_relay_end_rights =
+    { "rights", ", as the right to it was gone" };
+static const ngx_mesh_relay_end_t  ngx_mesh_relay_end_idle =
+    { "idle", ", as nothing moved in it for long" };
+static const ngx_mesh_relay_end_t  ngx_mesh_relay_end_person =
+    { "ended", ", as " };             /* name and "ended it" follow */
 
 
 /* what a handler keeps while the account is looked up */
@@ -118,6 +142,13 @@ static ngx_int_t ngx_mesh_relay_connect(ngx_mesh_relay_t *half,
 static ngx_int_t ngx_mesh_relay_accepted(ngx_connection_t *c,
     const ngx_mesh_hello_t *hello);
 static void ngx_mesh_relay_joined(ngx_mesh_relay_t *half);
+static void ngx_mesh_relay_list(ngx_mesh_relay_t *half);
+static void ngx_mesh_relay_tick(void);
+static void ngx_mesh_relay_count(ngx_mesh_session_t *s, void *data);
+static void ngx_mesh_relay_deliver(ngx_mesh_session_t *s,
+    const ngx_mesh_addr_t *from, u_char *data, size_t len);
+static void ngx_mesh_relay_end(ngx_mesh_relay_t *half,
+    const ngx_mesh_relay_end_t *end, ngx_uint_t code);
 static void ngx_mesh_relay_log(ngx_mesh_relay_t *half, ngx_uint_t end);
 static void ngx_mesh_relay_tell_agent(ngx_mesh_relay_t *half,
     ngx_uint_t opened);
@@ -157,6 +188,7 @@ static const ngx_mesh_class_t  ngx_mesh_relay_class = {
     .open = ngx_mesh_relay_open,
     .frame = ngx_mesh_relay_frame,
     .flush = ngx_mesh_relay_flush,
+    .deliver = ngx_mesh_relay_deliver,
     .deadline = ngx_mesh_relay_deadline,
     .drained = ngx_mesh_relay_drained,
     .close = ngx_mesh_relay_close
@@ -816,6 +848,7 @@ ngx_mesh_relay_joined(ngx_mesh_relay_t *half)
     ngx_mesh_relay_timer(half);
 
     if (half->role == NGX_MESH_VIEWER) {
+        ngx_mesh_relay_list(half);
         ngx_mesh_relay_log(half, 0);
 
     } else {
@@ -850,20 +883,119 @@ ngx_mesh_relay_joined(ngx_mesh_relay_t *half)
 }
 
 
+/* lists show it from now on; where the zone is full they do not */
+static void
+ngx_mesh_relay_list(ngx_mesh_relay_t *half)
+{
+    ngx_mesh_running_t  r;
+
+    ngx_memzero(&r, sizeof(ngx_mesh_running_t));
+
+    ngx_mesh_session_addr(half->s, &r.owner);
+    r.domain_id = half->domain_id;
+    r.account_id = half->account_id;
+    ngx_memcpy(r.node, half->node, NGX_MESH_ID_LEN);
+    r.since = half->joined_at;
+    r.p = half->p;
+    ngx_memcpy(r.address, half->address.data,
+               ngx_min(half->address.len, sizeof(r.address) - 1));
+
+    (void) ngx_mesh_running_insert(&r);
+}
+
+
+static void
+ngx_mesh_relay_tick(void)
+{
+    ngx_mesh_session_each(&ngx_mesh_relay_class, ngx_mesh_relay_count, NULL);
+}
+
+
+static void
+ngx_mesh_relay_count(ngx_mesh_session_t *s, void *data)
+{
+    ngx_mesh_relay_t  *half;
+
+    half = s->data;
+
+    if (half->role != NGX_MESH_VIEWER || half->state != NGX_MESH_RELAY_JOINED
+        || half->listed == half->to_viewer + half->to_device)
+    {
+        return;
+    }
+
+    half->listed = half->to_viewer + half->to_device;
+    ngx_mesh_running_bytes(s->serial, half->to_viewer, half->to_device);
+}
+
+
+/* somebody who may ends it: the 8 bytes are the account */
+static void
+ngx_mesh_relay_deliver(ngx_mesh_session_t *s, const ngx_mesh_addr_t *from,
+    u_char *data, size_t len)
+{
+    ngx_mesh_relay_t  *half;
+
+    half = s->data;
+
+    if (len != sizeof(int64_t)) {
+        return;
+    }
+
+    if (half->end == NULL) {
+        ngx_memcpy(&half->ended_by, data, sizeof(int64_t));
+    }
+
+    ngx_mesh_relay_end(half, &ngx_mesh_relay_end_person, MESH_WS_CODE_POLICY);
+}
+
+
+/* the first reason is the one that counts */
+static void
+ngx_mesh_relay_end(ngx_mesh_relay_t *half, const ngx_mesh_relay_end_t *end,
+    ngx_uint_t code)
+{
+    if (half->end == NULL) {
+        half->end = end;
+    }
+
+    ngx_mesh_ws_close(half->s, code);
+}
+
+
+/* an account's name as text in an English sentence, control-free */
+static u_char *
+ngx_mesh_relay_name(u_char *p, u_char *last, int64_t account_id)
+{
+    u_char               c;
+    ngx_uint_t           i;
+    ngx_mesh_account_t  *account;
+
+    account = ngx_mesh_account(account_id);
+    if (account == NULL) {
+        return ngx_slprintf(p, last, "somebody");
+    }
+
+    for (i = 0; i < account->name.len && i < 128 && p < last; i++) {
+        c = account->name.data[i];
+        *p++ = c < 0x20 ? '?' : c;
+    }
+
+    return p;
+}
+
+
 /* the viewer's half writes it, where the person and the device are known */
 static void
 ngx_mesh_relay_log(ngx_mesh_relay_t *half, ngx_uint_t end)
 {
-    u_char                       *p, args[160], text[256], doc[128];
-    u_char                        name[128], id[17];
+    u_char                       *p, args[160], text[384], doc[192];
+    u_char                        id[17];
     time_t                        seconds;
-    ngx_uint_t                    i, c;
     ngx_mesh_event_t              e;
-    ngx_mesh_account_t           *account;
     ngx_mesh_presence_t           presence;
     const ngx_mesh_relay_kind_t  *kind;
 
-    account = ngx_mesh_account(half->account_id);
     kind = ngx_mesh_relay_kind(half->p);
     seconds = ngx_time() - half->joined_at;
 
@@ -899,25 +1031,21 @@ ngx_mesh_relay_log(ngx_mesh_relay_t *half, ngx_uint_t end)
     e.args.data = args;
     e.args.len = p - args;
 
-    /* an account's name as text in an English sentence, control-free */
-    p = name;
-
-    if (account) {
-        for (i = 0; i < account->name.len && i < sizeof(name); i++) {
-            c = account->name.data[i];
-            *p++ = c < 0x20 ? '?' : c;
-        }
-    }
+    p = ngx_mesh_relay_name(text, text + sizeof(text), half->account_id);
 
     if (end) {
-        p = ngx_snprintf(text, sizeof(text),
-                         "%*s ended a %s session of %T seconds from %V",
-                         (size_t) (p - name), name, kind->name, seconds,
-                         &half->address);
+        p = ngx_slprintf(p, text + sizeof(text),
+                         " ended a %s session of %T seconds from %V%s",
+                         kind->name, seconds, &half->address, half->end->text);
+
+        if (half->ended_by) {
+            p = ngx_mesh_relay_name(p, text + sizeof(text), half->ended_by);
+            p = ngx_slprintf(p, text + sizeof(text), " ended it");
+        }
+
     } else {
-        p = ngx_snprintf(text, sizeof(text), "%*s started a %s session from %V",
-                         (size_t) (p - name), name, kind->name,
-                         &half->address);
+        p = ngx_slprintf(p, text + sizeof(text), " started a %s session from %V",
+                         kind->name, &half->address);
     }
 
     e.text.data = text;
@@ -925,8 +1053,9 @@ ngx_mesh_relay_log(ngx_mesh_relay_t *half, ngx_uint_t end)
 
     if (end) {
         p = ngx_sprintf(doc, "{\"protocol\":%uD,\"bytesin\":%uL,"
-                        "\"bytesout\":%uL}",
-                        half->p, half->to_viewer, half->to_device);
+                        "\"bytesout\":%uL,\"reason\":\"%s\"}",
+                        half->p, half->to_viewer, half->to_device,
+                        half->end->reason);
     } else {
         p = ngx_sprintf(doc, "{\"protocol\":%uD}", half->p);
     }
@@ -1223,7 +1352,8 @@ ngx_mesh_relay_pipe_read(ngx_event_t *ev)
             /* the other half is gone; what it sent has been passed on */
             half->pipe = NULL;
             ngx_mesh_relay_pipe_free(pipe);
-            ngx_mesh_ws_close(s, MESH_WS_CODE_NORMAL);
+            ngx_mesh_relay_end(half, &ngx_mesh_relay_end_device,
+                               MESH_WS_CODE_NORMAL);
             return;
         }
 
@@ -1284,7 +1414,8 @@ ngx_mesh_relay_pipe_write(ngx_event_t *ev)
     }
 
     if (rc == NGX_ERROR) {
-        ngx_mesh_ws_close(pipe->half->s, MESH_WS_CODE_AWAY);
+        ngx_mesh_relay_end(pipe->half, &ngx_mesh_relay_end_device,
+                           MESH_WS_CODE_AWAY);
         return;
     }
 
@@ -1440,7 +1571,8 @@ ngx_mesh_relay_deadline(ngx_mesh_session_t *s)
     if (s->conf->relay_idle
         && ngx_time() - s->seen >= (time_t) (s->conf->relay_idle / 1000))
     {
-        ngx_mesh_ws_close(s, MESH_WS_CODE_NORMAL);
+        ngx_mesh_relay_end(half, &ngx_mesh_relay_end_idle,
+                           MESH_WS_CODE_NORMAL);
         return;
     }
 
@@ -1474,6 +1606,13 @@ ngx_mesh_relay_close(ngx_mesh_session_t *s)
     if (half->state == NGX_MESH_RELAY_JOINED) {
 
         if (half->role == NGX_MESH_VIEWER) {
+
+            if (half->end == NULL) {
+                half->end = s->got_close ? &ngx_mesh_relay_end_viewer
+                                         : &ngx_mesh_relay_end_lost;
+            }
+
+            ngx_mesh_running_delete(s->serial);
             ngx_mesh_relay_log(half, 1);
 
         } else {
@@ -1495,7 +1634,9 @@ ngx_mesh_relay_close(ngx_mesh_session_t *s)
 
     if (peer) {
         peer->peer = NULL;
-        ngx_mesh_ws_close(peer->s, MESH_WS_CODE_NORMAL);
+        ngx_mesh_relay_end(peer, half->end ? half->end
+                                           : &ngx_mesh_relay_end_device,
+                           MESH_WS_CODE_NORMAL);
     }
 
     ngx_mesh_relay_free(half);
@@ -1514,7 +1655,8 @@ static void
 ngx_mesh_relay_recheck(ngx_mesh_session_t *s, void *data)
 {
     if (ngx_mesh_relay_allowed(s->data) != NGX_OK) {
-        ngx_mesh_ws_close(s, MESH_WS_CODE_POLICY);
+        ngx_mesh_relay_end(s->data, &ngx_mesh_relay_end_rights,
+                           MESH_WS_CODE_POLICY);
     }
 }
 
@@ -1524,6 +1666,7 @@ ngx_mesh_relay_init(ngx_cycle_t *cycle)
 {
     ngx_mesh_pipe_handler(NGX_MESH_PIPE_RELAY, ngx_mesh_relay_accepted);
     ngx_mesh_model_on_change(ngx_mesh_relay_changed);
+    ngx_mesh_tick_add(ngx_mesh_relay_tick);
 
     return NGX_OK;
 }

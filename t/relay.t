@@ -132,6 +132,58 @@ my $right = answer($invited);
 is(($wrong->read(0.5) // {})->{data}, undef,
    'S-51: a viewer of another device does not meet it');
 
+# --- who is on which device, and the end of it
+
+my ($listed, $far) = relay($mei, $agent, 'listed');
+$far->binary('x' x 5000);
+$listed->read;
+my $row;
+$mesh->wait_for('the list', sub {
+    ($row) = on($mei);
+    return $row && $row->{bytesin} >= 5000;
+});
+is_deeply([@$row{qw(nodeid userid username address protocol endable)}],
+          [$agent->node, 'user//mei', 'mei', '127.0.0.1', 1, JSON::PP::true],
+          'who has a session sees which, to whom, from where, and its bytes');
+cmp_ok(abs($row->{since} / 1000 - time), '<', 30, 'and since when');
+is((on($admin))[0]{id}, $row->{id}, 'who sees the device sees it too');
+is(scalar on($oona), 0, 'S-31: who does not see the device, not');
+unlike(encode_json([on($admin)]), qr/listed|auth|cookie/,
+       'S-34: the list has neither relay ids nor cookies');
+
+is($oona->ask({ action => 'endrelay', id => $row->{id} })->{result},
+   'Invalid session', 'S-30: who does not see it cannot end it');
+$admin->ask({ action => 'addmeshuser', meshid => $group{Lab},
+              usernames => ['oona'], meshadmin => 8 });
+is($oona->ask({ action => 'endrelay', id => $row->{id} })->{result},
+   'Permission denied', 'S-30: nor who does not manage the device');
+is($oona->ask({ action => 'endrelay', id => '0' x 16 })->{result},
+   'Invalid session', 'nor is there one of any name');
+$admin->ask({ action => 'addmeshuser', meshid => $group{Lab},
+              usernames => ['oona'], meshadmin => 8 + 0x2000 });
+is(scalar on($oona), 0, 'who is not told what others do does not see it');
+$admin->ask({ action => 'removemeshuser', meshid => $group{Lab},
+              userid => 'user//oona' });
+
+is($admin->ask({ action => 'endrelay', id => $row->{id} })->{result}, 'ok',
+   'who manages the device may');
+is($listed->closed(5), 1008, 'and it ends for its viewer');
+isnt($far->closed(5), 0, 'and for the device');
+is(scalar on($mei), 0, 'and is in no list');
+like(ended('person'), qr/^mei ended a terminal session of \d+ seconds from 127\.0\.0\.1, as admin ended it$/,
+     'the event says who ended it');
+
+for (['closed', 'its viewer', sub { $_[0]->close }],
+     ['lost', 'a broken line', sub { $_[0]->abort }],
+     ['device', 'its device', sub { $_[1]->close }])
+{
+    my ($reason, $who, $end) = @$_;
+    my @half = relay($admin, $agent, "by$reason");
+    $end->(@half);
+    $_->closed(5) for grep { !gone($_) } @half[$reason eq 'device' ? 0 : 1];
+    ok(ended($reason), "a session that ended by $who says so in its event");
+}
+
 # --- rights: at the opening, and while it runs (S-31)
 
 is($oona->ask(tunnel($agent, 'none'))->{result}, 'Unable to route',
@@ -198,6 +250,26 @@ sub tunnel {
     return { action => 'msg', type => 'tunnel', nodeid => $agent->node,
              usage => 1, value => '*/meshrelay.ashx?p=1&nodeid='
                                   . $agent->node . "&id=$id&rauth=x" };
+}
+
+# sessions of mei, as somebody's list has them
+sub on {
+    return grep { $_->{username} eq 'mei' }
+        @{ $_[0]->ask({ action => 'relays' })->{relays} };
+}
+
+# the words of the newest event of a session that ended for this reason
+sub ended {
+    my ($reason) = @_;
+    $reason = 'ended' if $reason eq 'person';
+    my $e;
+    $mesh->wait_for("an event: $reason", sub {
+        ($e) = grep { ($_->{reason} // '') eq $reason }
+            @{ $admin->ask({ action => 'events', nodeid => $agent->node,
+                             limit => 50 })->{events} };
+        return $e;
+    });
+    return $e->{msg};
 }
 
 # the command that the agent gets

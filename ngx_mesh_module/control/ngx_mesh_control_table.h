@@ -287,6 +287,17 @@ END
 ACTION(corerestart, core_restart, DEVICES, D_AGENTCONSOLE, 0,
        "Invalid nodeid", "Access denied", DB)
 
+/* sessions: ours; who is on a device that one sees, and the end of it */
+
+ARGS(relays)
+END
+ACTION(relays, relays, NONE, 0, 0, NULL, NULL, 0)
+
+ARGS(endrelay)
+    ARG(id, STR, NEEDED, 16, 16, "Invalid session")
+END
+ACTION(endrelay, relay_end, NONE, 0, 0, NULL, NULL, 0)
+
 /* server */
 
 ARGS(serverstatus)

@@ -10,7 +10,7 @@
 
 
 #define NGX_MESH_ZONE_MAGIC    0x6d657368
-#define NGX_MESH_ZONE_VERSION  3
+#define NGX_MESH_ZONE_VERSION  4
 #define NGX_MESH_PURGE_BATCH   256
 #define NGX_MESH_EACH_BATCH    128
 #define NGX_MESH_KEY_LEN       32     /* SHA-256 */
@@ -25,6 +25,7 @@ typedef enum {
     NGX_MESH_REC_PRESENCE = 0,
     NGX_MESH_REC_MEET,
     NGX_MESH_REC_PAIR,
+    NGX_MESH_REC_RUNNING,
     NGX_MESH_REC_LIMIT,               /* of all workers */
     NGX_MESH_REC_RATE,                /* of nobody */
     NGX_MESH_REC_TYPES,
@@ -63,6 +64,11 @@ typedef struct {
     ngx_mesh_rec_t      rec;
     uint64_t            serial;
 } ngx_mesh_rec_pair_t;
+
+typedef struct {
+    ngx_mesh_rec_t      rec;
+    ngx_mesh_running_t  r;
+} ngx_mesh_rec_running_t;
 
 typedef struct {
     ngx_mesh_rec_t      rec;
@@ -674,42 +680,66 @@ ngx_mesh_rec_next_locked(ngx_mesh_rec_t *after)
 }
 
 
+/*
+ * Copies the next records of a domain, at most NGX_MESH_EACH_BATCH: size bytes
+ * behind the front of each, with the domain at an offset among them.
+ * NGX_AGAIN: there may be more.
+ */
+static ngx_int_t
+ngx_mesh_rec_batch(ngx_mesh_rec_t *cursor, void *batch, size_t size,
+    size_t offset, int64_t domain_id, ngx_uint_t *n)
+{
+    u_char          *copy;
+    int64_t          id;
+    ngx_uint_t       i;
+    ngx_mesh_rec_t  *rec;
+
+    *n = 0;
+    rec = NULL;
+    copy = batch;
+
+    ngx_shmtx_lock(&ngx_mesh_shpool->mutex);
+
+    for (i = 0; i < NGX_MESH_EACH_BATCH * 2 && *n < NGX_MESH_EACH_BATCH; i++) {
+
+        rec = ngx_mesh_rec_next_locked(cursor);
+        if (rec == NULL) {
+            break;
+        }
+
+        cursor->node.key = rec->node.key;
+        ngx_memcpy(cursor->key, rec->key, NGX_MESH_KEY_LEN);
+
+        ngx_memcpy(&id, (u_char *) (rec + 1) + offset, sizeof(int64_t));
+
+        if (id == domain_id) {
+            copy = ngx_cpymem(copy, rec + 1, size);
+            (*n)++;
+        }
+    }
+
+    ngx_shmtx_unlock(&ngx_mesh_shpool->mutex);
+
+    return rec ? NGX_AGAIN : NGX_OK;
+}
+
+
 ngx_int_t
 ngx_mesh_presence_each(int64_t domain_id,
     ngx_int_t (*fn)(const ngx_mesh_presence_t *p, void *data), void *data)
 {
-    ngx_uint_t                i, n;
-    ngx_mesh_rec_t            cursor, *rec;
-    ngx_mesh_presence_t       batch[NGX_MESH_EACH_BATCH];
+    ngx_int_t            rc;
+    ngx_uint_t           i, n;
+    ngx_mesh_rec_t       cursor;
+    ngx_mesh_presence_t  batch[NGX_MESH_EACH_BATCH];
 
     ngx_memzero(&cursor, sizeof(ngx_mesh_rec_t));
     cursor.mine.type = NGX_MESH_REC_PRESENCE;
 
     do {
-        n = 0;
-
-        ngx_shmtx_lock(&ngx_mesh_shpool->mutex);
-
-        for (i = 0; i < NGX_MESH_EACH_BATCH * 2; i++) {
-
-            rec = ngx_mesh_rec_next_locked(&cursor);
-            if (rec == NULL) {
-                break;
-            }
-
-            cursor.node.key = rec->node.key;
-            ngx_memcpy(cursor.key, rec->key, NGX_MESH_KEY_LEN);
-
-            if (((ngx_mesh_rec_presence_t *) rec)->p.domain_id == domain_id) {
-                batch[n++] = ((ngx_mesh_rec_presence_t *) rec)->p;
-
-                if (n == NGX_MESH_EACH_BATCH) {
-                    break;
-                }
-            }
-        }
-
-        ngx_shmtx_unlock(&ngx_mesh_shpool->mutex);
+        rc = ngx_mesh_rec_batch(&cursor, batch, sizeof(ngx_mesh_presence_t),
+                                offsetof(ngx_mesh_presence_t, domain_id),
+                                domain_id, &n);
 
         for (i = 0; i < n; i++) {
             if (fn(&batch[i], data) != NGX_OK) {
@@ -717,7 +747,36 @@ ngx_mesh_presence_each(int64_t domain_id,
             }
         }
 
-    } while (rec);
+    } while (rc == NGX_AGAIN);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_mesh_running_each(int64_t domain_id,
+    ngx_int_t (*fn)(const ngx_mesh_running_t *r, void *data), void *data)
+{
+    ngx_int_t           rc;
+    ngx_uint_t          i, n;
+    ngx_mesh_rec_t      cursor;
+    ngx_mesh_running_t  batch[NGX_MESH_EACH_BATCH];
+
+    ngx_memzero(&cursor, sizeof(ngx_mesh_rec_t));
+    cursor.mine.type = NGX_MESH_REC_RUNNING;
+
+    do {
+        rc = ngx_mesh_rec_batch(&cursor, batch, sizeof(ngx_mesh_running_t),
+                                offsetof(ngx_mesh_running_t, domain_id),
+                                domain_id, &n);
+
+        for (i = 0; i < n; i++) {
+            if (fn(&batch[i], data) != NGX_OK) {
+                return NGX_ERROR;
+            }
+        }
+
+    } while (rc == NGX_AGAIN);
 
     return NGX_OK;
 }
@@ -842,6 +901,99 @@ ngx_mesh_pair_delete(const u_char *key, uint64_t serial)
     }
 
     ngx_shmtx_unlock(&ngx_mesh_shpool->mutex);
+}
+
+
+static void
+ngx_mesh_running_key(ngx_mesh_rec_t *rec, uint64_t serial)
+{
+    ngx_mesh_rec_key(rec, NGX_MESH_REC_RUNNING, &serial, sizeof(uint64_t),
+                     "", 0);
+}
+
+
+ngx_int_t
+ngx_mesh_running_insert(const ngx_mesh_running_t *r)
+{
+    ngx_mesh_rec_t           key;
+    ngx_mesh_rec_running_t  *rec;
+
+    ngx_mesh_running_key(&key, r->owner.serial);
+
+    ngx_shmtx_lock(&ngx_mesh_shpool->mutex);
+
+    rec = ngx_mesh_rec_create_locked(&key, sizeof(ngx_mesh_rec_running_t));
+
+    if (rec) {
+        rec->r = *r;
+        ngx_mesh_rec_link_locked(&rec->rec);
+    }
+
+    ngx_shmtx_unlock(&ngx_mesh_shpool->mutex);
+
+    return rec ? NGX_OK : NGX_ERROR;
+}
+
+
+void
+ngx_mesh_running_bytes(uint64_t serial, uint64_t to_viewer, uint64_t to_device)
+{
+    ngx_mesh_rec_t           key;
+    ngx_mesh_rec_running_t  *rec;
+
+    ngx_mesh_running_key(&key, serial);
+
+    ngx_shmtx_lock(&ngx_mesh_shpool->mutex);
+
+    rec = (ngx_mesh_rec_running_t *) ngx_mesh_rec_find_locked(&key);
+
+    if (rec) {
+        rec->r.to_viewer = to_viewer;
+        rec->r.to_device = to_device;
+    }
+
+    ngx_shmtx_unlock(&ngx_mesh_shpool->mutex);
+}
+
+
+void
+ngx_mesh_running_delete(uint64_t serial)
+{
+    ngx_mesh_rec_t   key, *rec;
+
+    ngx_mesh_running_key(&key, serial);
+
+    ngx_shmtx_lock(&ngx_mesh_shpool->mutex);
+
+    rec = ngx_mesh_rec_find_locked(&key);
+
+    if (rec) {
+        ngx_mesh_rec_delete_locked(rec);
+    }
+
+    ngx_shmtx_unlock(&ngx_mesh_shpool->mutex);
+}
+
+
+ngx_int_t
+ngx_mesh_running_lookup(uint64_t serial, ngx_mesh_running_t *r)
+{
+    ngx_mesh_rec_t           key;
+    ngx_mesh_rec_running_t  *rec;
+
+    ngx_mesh_running_key(&key, serial);
+
+    ngx_shmtx_lock(&ngx_mesh_shpool->mutex);
+
+    rec = (ngx_mesh_rec_running_t *) ngx_mesh_rec_find_locked(&key);
+
+    if (rec) {
+        *r = rec->r;
+    }
+
+    ngx_shmtx_unlock(&ngx_mesh_shpool->mutex);
+
+    return rec ? NGX_OK : NGX_DECLINED;
 }
 
 

@@ -197,6 +197,30 @@ ngx_int_t ngx_mesh_pair_insert(const u_char *key, uint64_t serial);
 void ngx_mesh_pair_delete(const u_char *key, uint64_t serial);
 
 
+/* Relays that run, as lists show them: each is its viewer's half's. */
+
+typedef struct {
+    ngx_mesh_addr_t   owner;
+    int64_t           domain_id;
+    int64_t           account_id;
+    u_char            node[NGX_MESH_ID_LEN];
+    time_t            since;
+    uint32_t          p;
+    uint64_t          to_viewer, to_device;     /* bytes, some seconds old */
+    u_char            address[46];    /* of the viewer, NUL-terminated */
+} ngx_mesh_running_t;
+
+/* NGX_ERROR: the zone is full; the relay runs all the same */
+ngx_int_t ngx_mesh_running_insert(const ngx_mesh_running_t *r);
+void ngx_mesh_running_bytes(uint64_t serial, uint64_t to_viewer,
+    uint64_t to_device);
+void ngx_mesh_running_delete(uint64_t serial);
+ngx_int_t ngx_mesh_running_lookup(uint64_t serial, ngx_mesh_running_t *r);
+/* as ngx_mesh_presence_each() */
+ngx_int_t ngx_mesh_running_each(int64_t domain_id,
+    ngx_int_t (*fn)(const ngx_mesh_running_t *r, void *data), void *data);
+
+
 /* Counting by address or user (a string of at most 64 bytes). */
 
 /* counts one in; NGX_BUSY: n or more are in already and nothing changed */

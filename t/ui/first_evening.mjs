@@ -120,6 +120,18 @@ test('it goes on over a reload of nginx', async () => {
     await until('the echo', async () => (await screen()).includes('after-5'));
 });
 
+test('a session is ended from the list, and says so where it ran', async () => {
+    await hash('#/sessions');
+    const all = page.getByRole('region', { name: 'On all devices' });
+    await all.getByRole('row', { name: /Terminal .*\(you\)/ }).getByRole('button', { name: 'End' }).click();
+    await page.getByRole('button', { name: 'End the session' }).click();
+    await page.getByText('Nobody works on a device that you see.').waitFor();
+    await hash(device('terminal'));
+    await page.locator('.term-says').getByText('ended by the server').waitFor();
+    await page.getByRole('button', { name: 'Connect again' }).click();
+    await until('a prompt', async () => /[#$] *$/m.test(await screen()));
+});
+
 test('the end of the shell is said, and it can be connected again in place', async () => {
     await page.keyboard.type('exit\r');
     await page.locator('.term-says').getByText('has ended').waitFor();

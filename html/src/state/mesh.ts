@@ -6,6 +6,7 @@ import { Actions } from './actions.ts';
 import { Devices } from './devices.ts';
 import { Groups } from './groups.ts';
 import { lastDay, type Hour } from './power.ts';
+import { Relays } from './relays.ts';
 import { FULL, has, type R } from './rights.ts';
 import { Server } from './server.ts';
 import { Sessions } from './sessions.ts';
@@ -23,6 +24,7 @@ export class Mesh extends Store {
     readonly devices: Devices;
     readonly server: Server;
     readonly sessions: Sessions;
+    readonly relays: Relays;
     readonly actions: Actions;
     readonly toasts = new Toasts();
     readonly days: Days;
@@ -46,6 +48,7 @@ export class Mesh extends Store {
         this.devices = new Devices(this.control, (id) => this.groups.name(id));
         this.server = new Server(this.control);
         this.sessions = new Sessions(this.control, base);
+        this.relays = new Relays(this.control);
         this.actions = new Actions(this.control);
         this.days = new Days(this);
         this.groups.onGone = (id) => this.devices.dropGroup(id);

@@ -9,6 +9,9 @@ export type SessionState = 'asking' | 'waiting' | 'open' | 'ended' | 'failed';
 /** No device answers after so long: say so. */
 const PATIENCE = 20_000;
 
+/** The close code of a server that does not let it go on. */
+const POLICY = 1008;
+
 /** Texts of `console` messages by number. */
 const CONSOLE: Record<number, string> = {
     1: 'Waiting for the person at the device to allow it.', 2: 'Refused at the device', 3: 'The terminal could not be started',
@@ -191,7 +194,10 @@ export class TerminalSession extends Store {
             }
         });
         relay.addEventListener('delay', () => this.changed());
-        relay.addEventListener('close', () => {
+        relay.addEventListener('close', (e) => {
+            if ((e as CustomEvent<number>).detail === POLICY) {
+                said ||= 'It was ended by the server: somebody ended it, or the right to it is gone.';
+            }
             if (!mine() || !this.running) {
                 return;
             }

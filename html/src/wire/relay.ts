@@ -30,7 +30,8 @@ const PROBE = 10_000;
  * The viewer's end of a terminal tunnel.
  *
  * Events: `open` (the device is there), `data` (detail Uint8Array), `console`
- * (detail ConsoleText), `delay` (the field of that name changed), `recording`, `close`.
+ * (detail ConsoleText), `delay` (the field of that name changed), `recording`, `close`
+ * (detail the close code).
  */
 export class Relay extends EventTarget {
     delay: number | null = null;
@@ -58,7 +59,7 @@ export class Relay extends EventTarget {
                 this.dispatchEvent(new CustomEvent('data', { detail: new Uint8Array(event.data) }));
             }
         };
-        this.#socket.onclose = () => this.#closed();
+        this.#socket.onclose = (event) => this.#closed(event.code);
         this.#socket.onerror = () => {};
     }
 
@@ -168,7 +169,7 @@ export class Relay extends EventTarget {
         this.#next();
     }
 
-    #closed(): void {
+    #closed(code = 1000): void {
         if (this.#socket.onclose === null) {
             return;
         }
@@ -177,6 +178,6 @@ export class Relay extends EventTarget {
         this.#queue.length = 0;
         clearTimeout(this.#pump);
         clearInterval(this.#probe);
-        this.dispatchEvent(new Event('close'));
+        this.dispatchEvent(new CustomEvent('close', { detail: code }));
     }
 }

@@ -1,15 +1,16 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 import { html, nothing, type TemplateResult } from 'lit';
-import type { Device } from '../../state/devices.ts';
+import type { Running } from '../../state/relays.ts';
 import type { TerminalSession } from '../../state/sessions.ts';
 import { href } from '../../state/route.ts';
-import { shortId } from '../../wire/bytes.ts';
 import { count, t } from '../../i18n/index.ts';
-import { duration, size } from '../../i18n/format.ts';
+import { duration, exact, size } from '../../i18n/format.ts';
+import { ask } from '../dialogs.ts';
 import { define, Part } from '../element.ts';
 import { btn, icon, mark } from '../ui.ts';
 
-const KINDS: Record<string, string> = { kvm: 'Desktop', terminal: 'Terminal', files: 'Files', tcp: 'TCP relay', udp: 'UDP relay', msg: 'Chat' };
+/* by protocol of the relay */
+const KINDS: Record<number, string> = { 0: 'TCP relay', 1: 'Terminal', 2: 'Desktop', 5: 'Files', 6: 'Terminal', 8: 'Terminal', 9: 'Terminal', 10: 'Files', 200: 'Chat' };
 const STATES: Record<TerminalSession['state'], string> = {
     asking: 'Opening', waiting: 'Waiting for the device', open: 'Open', ended: 'Ended', failed: 'Failed',
 };
@@ -17,19 +18,22 @@ const STATES: Record<TerminalSession['state'], string> = {
 /** One's own sessions, then those of all. */
 class MeshSessions extends Part {
     #timer: ReturnType<typeof setInterval> | undefined;
+    #unwatch = (): void => {};
 
     protected override begin(): void {
-        this.watch(this.mesh.sessions, this.mesh.devices);
+        this.watch(this.mesh.sessions, this.mesh.devices, this.mesh.relays);
+        this.#unwatch = this.mesh.relays.watch();
         this.#timer = setInterval(this.again, 2000);
     }
 
     protected override end(): void {
+        this.#unwatch();
         clearInterval(this.#timer);
     }
 
     protected override render(): TemplateResult {
         const mine = this.mesh.sessions.list;
-        const all = this.#all();
+        const { all, more, known, error } = this.mesh.relays;
 
         return html`<div class="sessions">
             <div class="page-head"><h1>${t('Sessions')}</h1><span class="quiet">${mine.length ? count(this.mesh.sessions.running, '1 runs in this page', '{n} run in this page') : ''}</span></div>
@@ -39,10 +43,11 @@ class MeshSessions extends Part {
                     : html`<p class="quiet">${t('None. A terminal is opened from a device; it stays open here while you look elsewhere.')} <a href="#/devices">${t('Devices')}</a></p>`}
             </section>
             <section><h2>${t('On all devices')}</h2>
-                ${all.length ? html`<div class="wide" tabindex="0" role="region" aria-label=${t('On all devices')}><table><thead><tr>${['Device', 'What', 'Who', 'Open'].map((h) => html`<th scope="col">${t(h)}</th>`)}</tr></thead><tbody>${
-                    all.map(({ device, kind, user, n }) => html`<tr><td><a href=${href('device', device.id)}>${mark(device.state, false)}<bdi>${device.label}</bdi></a></td>
-                        <td>${t(KINDS[kind] ?? kind)}</td><td><bdi>${shortId(user)}</bdi></td><td>${n}</td></tr>`)}</tbody></table></div>`
-                    : html`<p class="quiet">${t('Nobody works on a device that you see.')}</p>`}
+                ${error ? html`<p class="quiet" role="status">${t('This list cannot be read now: {error}', { error })}</p>` : nothing}
+                ${all.length ? html`<div class="wide" tabindex="0" role="region" aria-label=${t('On all devices')}><table><thead><tr>${['Device', 'What', 'Who', 'From', 'For', 'Received', 'Sent', ''].map((h) => html`<th scope="col">${
+                    h ? t(h) : html`<span class="off-screen">${t('Actions')}</span>`}</th>`)}</tr></thead><tbody>${all.map((r) => this.#running(r))}</tbody></table></div>
+                    ${more ? html`<p class="quiet">${t('These are the first {n}; there are more.', { n: all.length })}</p>` : nothing}`
+                    : known && !error ? html`<p class="quiet">${t('Nobody works on a device that you see.')}</p>` : nothing}
             </section>
         </div>`;
     }
@@ -57,10 +62,23 @@ class MeshSessions extends Part {
                 : btn(t('Close'), { kind: 'small', click: () => this.mesh.sessions.close(session) })}</td></tr>`;
     }
 
-    #all(): { device: Device; kind: string; user: string; n: number }[] {
-        return [...this.mesh.devices.byId.values()].flatMap((device) => Object.entries(device.sessions).flatMap(([kind, users]) =>
-            Object.entries(users).map(([user, n]) => ({ device, kind, user, n }))))
-            .sort((a, b) => a.device.label.localeCompare(b.device.label) || a.user.localeCompare(b.user));
+    #running(r: Running): TemplateResult {
+        const device = this.mesh.devices.get(r.deviceId);
+        const kind = t(KINDS[r.protocol] ?? 'Other');
+
+        return html`<tr>
+            <td>${device ? html`<a href=${href('device', r.deviceId)}>${mark(device.state, false)}<bdi>${device.label}</bdi></a>` : r.deviceId.slice(0, 12)}</td>
+            <td>${kind}</td><td><bdi>${r.userName}</bdi>${r.userId === this.mesh.account.id ? html` <span class="quiet">${t('(you)')}</span>` : nothing}</td>
+            <td>${r.address}</td><td title=${exact(r.since)}>${duration(Math.max(0, Date.now() - r.since))}</td><td>${size(r.received)}</td><td>${size(r.sent)}</td>
+            <td>${r.endable ? btn(t('End'), { kind: 'small', click: () => this.#end(r, kind, device?.label ?? '') }) : nothing}</td></tr>`;
+    }
+
+    #end(r: Running, kind: string, device: string): void {
+        void ask({
+            title: t('End this session?'), yes: t('End the session'), danger: true,
+            body: html`<p>${t('{kind} of {who} on {device}. What runs in it is cut off; the event log says that you ended it.', { kind, who: r.userName, device })}</p>`,
+            run: () => this.mesh.relays.finish(r.id),
+        });
     }
 }
 

@@ -138,7 +138,7 @@ class MeshTerminal extends Part {
         const over = !session.running;
 
         return html`<div class="term-says ${session.state}" role=${session.state === 'failed' ? 'alert' : 'status'}>${mark(MARKS[session.state], false)}<span>${text}</span>${
-            over ? btn(t('Connect again'), { kind: 'small', reason: this.#reason, click: () => void session.connect() }) : nothing}</div>`;
+            over ? btn(t('Connect again'), { kind: 'small', reason: this.#reason, click: () => { screenOf(session).terminal.focus(); void session.connect(); } }) : nothing}</div>`;
     }
 
     #find(session: TerminalSession): TemplateResult {
