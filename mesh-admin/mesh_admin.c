@@ -42,7 +42,9 @@
 #define MESH_ADMIN_CHANGE_ACCOUNT  1
 #define MESH_ADMIN_CHANGE_GROUP    3
 #define MESH_ADMIN_CHANGE_ACCESS   4
+#define MESH_ADMIN_CHANGE_DEVICE   6
 #define MESH_ADMIN_CHANGE_SESSION  8
+#define MESH_ADMIN_CHANGE_EVENT    10
 
 
 /* the migrations, as they lie in conf/sql */
@@ -79,6 +81,8 @@ static int mesh_admin_user_list(mesh_admin_t *a);
 static int mesh_admin_user_unlock(mesh_admin_t *a);
 static int mesh_admin_group_add(mesh_admin_t *a);
 static int mesh_admin_group_list(mesh_admin_t *a);
+static int mesh_admin_device_list(mesh_admin_t *a);
+static int mesh_admin_device_remove(mesh_admin_t *a);
 static int mesh_admin_status(mesh_admin_t *a);
 static int mesh_admin_check(mesh_admin_t *a);
 
@@ -93,6 +97,7 @@ static void mesh_admin_password_make(char *dst, size_t size,
     const char *password);
 static int64_t mesh_admin_account(mesh_admin_t *a, const char *name,
     char *rights, size_t size);
+static void mesh_admin_time(char *dst, size_t size, const char *ms);
 static void mesh_admin_hex(char *dst, const unsigned char *src, size_t n);
 static int mesh_admin_signer_hash(const char *path, unsigned char *hash,
     char *error, size_t size);
@@ -114,6 +119,9 @@ static const mesh_admin_command_t  mesh_admin_commands[] = {
     { "group", "add", mesh_admin_group_add, 1,
       "NAME [--owner USER]; prints the group's id" },
     { "group", "list", mesh_admin_group_list, 1, "" },
+    { "device", "list", mesh_admin_device_list, 1, "" },
+    { "device", "remove", mesh_admin_device_remove, 1,
+      "NAME|ID; what is stored of it goes too" },
     { "status", NULL, mesh_admin_status, 1, "what is in the database" },
     { "check", NULL, mesh_admin_check, 1,
       "do the keys of mesh-signer fit the database?" },
@@ -539,23 +547,15 @@ static int
 mesh_admin_user_list(mesh_admin_t *a)
 {
     int          i, n;
-    int64_t      seen;
-    time_t       t;
-    const char  *rights;
     char         when[32];
+    const char  *rights;
 
     mesh_admin_db_int(a->db, MESH_ADMIN_DOMAIN);
     n = mesh_admin_db_run(a->db, MESH_SQL_ADMIN_ACCOUNTS);
 
     for (i = 0; i < n; i++) {
         rights = mesh_admin_db_value(a->db, i, 1);
-        seen = atoll(mesh_admin_db_value(a->db, i, 3));
-        strcpy(when, "never");
-
-        if (seen) {
-            t = (time_t) (seen / 1000);
-            strftime(when, sizeof(when), "%Y-%m-%d %H:%M", localtime(&t));
-        }
+        mesh_admin_time(when, sizeof(when), mesh_admin_db_value(a->db, i, 3));
 
         printf("%-24s %-14s %-28s %s\n", mesh_admin_db_value(a->db, i, 0),
                strcmp(rights, MESH_ADMIN_FULL) == 0 ? "administrator"
@@ -690,6 +690,99 @@ mesh_admin_group_list(mesh_admin_t *a)
                mesh_admin_db_value(a->db, i, 2),
                mesh_admin_db_value(a->db, i, 1));
     }
+
+    return 0;
+}
+
+
+static int
+mesh_admin_device_list(mesh_admin_t *a)
+{
+    int   i, n;
+    char  when[32];
+
+    mesh_admin_db_int(a->db, MESH_ADMIN_DOMAIN);
+    n = mesh_admin_db_run(a->db, MESH_SQL_ADMIN_DEVICES);
+
+    for (i = 0; i < n; i++) {
+        mesh_admin_time(when, sizeof(when), mesh_admin_db_value(a->db, i, 3));
+        printf("%s  %-16s  %-24s %s\n", mesh_admin_db_value(a->db, i, 0), when,
+               mesh_admin_db_value(a->db, i, 2),
+               mesh_admin_db_value(a->db, i, 1));
+    }
+
+    return 0;
+}
+
+
+static int
+mesh_admin_device_remove(mesh_admin_t *a)
+{
+    int          i, n;
+    char         key[1024], wire[1024];
+    size_t       len;
+    int64_t      id;
+    const char  *name;
+
+    if (a->argc != 1) {
+        mesh_admin_usage();
+        return 2;
+    }
+
+    name = a->argv[0];
+    len = strlen(name);
+
+    if (len == 0 || len > 256) {
+        mesh_admin_fail("a device has a name of 1 to 256 bytes, or an id as "
+                        "\"device list\" shows it");
+    }
+
+    len = mesh_fold((uint8_t *) key, sizeof(key) - 1, (const uint8_t *) name,
+                    len);
+    key[len] = '\0';
+    snprintf(wire, sizeof(wire), "%s%s", strchr(name, '/') ? "" : "node//",
+             name);
+
+    mesh_admin_db_begin(a->db);
+    mesh_admin_db_int(a->db, MESH_ADMIN_DOMAIN);
+    mesh_admin_db_text(a->db, len ? key : name);
+    mesh_admin_db_text(a->db, wire);
+    n = mesh_admin_db_run(a->db, MESH_SQL_ADMIN_DEVICE);
+
+    if (n < 1) {
+        mesh_admin_fail("there is no device \"%s\"", name);
+    }
+
+    if (n > 1) {
+        for (i = 0; i < n; i++) {
+            fprintf(stderr, "%s  %s\n", mesh_admin_db_value(a->db, i, 1),
+                    mesh_admin_db_value(a->db, i, 2));
+        }
+
+        mesh_admin_fail("more than one device has the name \"%s\": give the "
+                        "id of one", name);
+    }
+
+    id = atoll(mesh_admin_db_value(a->db, 0, 0));
+
+    /* browsers are told while those who see the device alone still do */
+
+    mesh_admin_db_int(a->db, id);
+    mesh_admin_db_int(a->db, mesh_admin_now());
+    (void) mesh_admin_db_run(a->db, MESH_SQL_ADMIN_DEVICE_EVENT);
+
+    mesh_admin_db_int(a->db, MESH_ADMIN_CHANGE_EVENT);
+    mesh_admin_db_int(a->db, id);
+    (void) mesh_admin_db_run(a->db, MESH_SQL_ADMIN_EVENT_CHANGE);
+
+    mesh_admin_db_int(a->db, id);
+
+    if (mesh_admin_db_run(a->db, MESH_SQL_DEVICE_DELETE) != 1) {
+        mesh_admin_fail("the device \"%s\" was removed meanwhile", name);
+    }
+
+    mesh_admin_change(a, MESH_ADMIN_CHANGE_DEVICE, id);
+    mesh_admin_db_commit(a->db);
 
     return 0;
 }
@@ -862,6 +955,19 @@ mesh_admin_password_make(char *dst, size_t size, const char *password)
     EVP_EncodeBlock((unsigned char *) hash, out, sizeof(out));
     snprintf(dst, size, "pbkdf2-sha384$%d$%s$%s", MESH_ADMIN_ROUNDS, salt,
              hash);
+}
+
+
+static void
+mesh_admin_time(char *dst, size_t size, const char *ms)
+{
+    time_t  t;
+
+    t = (time_t) (atoll(ms) / 1000);
+
+    if (t == 0 || strftime(dst, size, "%Y-%m-%d %H:%M", localtime(&t)) == 0) {
+        snprintf(dst, size, "never");
+    }
 }
 
 

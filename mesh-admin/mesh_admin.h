@@ -26,8 +26,9 @@ typedef struct {
 } mesh_admin_conf_t;
 
 /*
- * Reads file and what it includes.  0, or -1 after it said what is wrong: a
- * file that cannot be read, or quotes that do not end.
+ * Reads file and what it includes.  0, or -1 after it said what is wrong, with
+ * file and line: a file that cannot be read, what does not end, a directive of
+ * ours that nginx would refuse too.
  */
 int mesh_admin_conf_read(mesh_admin_conf_t *conf, const char *file);
 

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <glob.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,19 +24,24 @@
 typedef struct {
     mesh_admin_conf_t  *conf;
     const char         *prefix;     /* folder of the first file */
+    const char         *file;       /* that is read; NULL: none yet */
+    int                 line;       /* where its directive begins */
     int                 depth;
 } mesh_admin_reader_t;
 
 
 static int mesh_admin_conf_file(mesh_admin_reader_t *r, const char *file);
-static int mesh_admin_conf_text(mesh_admin_reader_t *r, const char *p,
-    const char *file);
-static const char *mesh_admin_conf_word(const char *p, char *word);
+static int mesh_admin_conf_text(mesh_admin_reader_t *r, const char *p);
+static const char *mesh_admin_conf_word(const char *p, char *word,
+    int *line);
 static int mesh_admin_conf_directive(mesh_admin_reader_t *r,
     char words[][MESH_ADMIN_WORD], int n);
 static int mesh_admin_conf_include(mesh_admin_reader_t *r, const char *what);
 static void mesh_admin_conf_path(mesh_admin_reader_t *r, char *dst,
     size_t size, const char *name);
+static int mesh_admin_conf_error(const mesh_admin_reader_t *r,
+    const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 
 
 int
@@ -57,6 +63,8 @@ mesh_admin_conf_read(mesh_admin_conf_t *conf, const char *file)
 
     r.conf = conf;
     r.prefix = prefix;
+    r.file = NULL;
+    r.line = 0;
     r.depth = 0;
 
     rc = mesh_admin_conf_file(&r, file);
@@ -75,38 +83,51 @@ mesh_admin_conf_read(mesh_admin_conf_t *conf, const char *file)
 static int
 mesh_admin_conf_file(mesh_admin_reader_t *r, const char *file)
 {
-    int     rc;
-    char   *text;
-    FILE   *f;
-    size_t  n;
+    int          rc, line;
+    char        *text;
+    FILE        *f;
+    size_t       n;
+    const char  *outer;
 
     if (r->depth == MESH_ADMIN_DEPTH) {
-        fprintf(stderr, "mesh-admin: %s is included too deep\n", file);
-        return -1;
+        return mesh_admin_conf_error(r, "\"%s\" is included too deep", file);
     }
 
     f = fopen(file, "re");
 
     if (f == NULL) {
-        fprintf(stderr, "mesh-admin: cannot read %s: %s\n", file,
-                strerror(errno));
-        return -1;
+        return mesh_admin_conf_error(r, "cannot read \"%s\": %s", file,
+                                     strerror(errno));
     }
 
     text = malloc(MESH_ADMIN_FILE + 1);
 
     if (text == NULL) {
         fclose(f);
-        return -1;
+        return mesh_admin_conf_error(r, "out of memory");
     }
 
     n = fread(text, 1, MESH_ADMIN_FILE, f);
+    rc = ferror(f) ? errno : 0;
     fclose(f);
     text[n] = '\0';
 
+    if (rc) {
+        free(text);
+        return mesh_admin_conf_error(r, "cannot read \"%s\": %s", file,
+                                     strerror(rc));
+    }
+
+    outer = r->file;
+    line = r->line;
+    r->file = file;
     r->depth++;
-    rc = mesh_admin_conf_text(r, text, file);
+
+    rc = mesh_admin_conf_text(r, text);
+
     r->depth--;
+    r->file = outer;
+    r->line = line;
 
     free(text);
 
@@ -115,23 +136,25 @@ mesh_admin_conf_file(mesh_admin_reader_t *r, const char *file)
 
 
 static int
-mesh_admin_conf_text(mesh_admin_reader_t *r, const char *p, const char *file)
+mesh_admin_conf_text(mesh_admin_reader_t *r, const char *p)
 {
-    int          n;
+    int          n, line, rc;
     static char  skipped[MESH_ADMIN_WORD];
     char       (*words)[MESH_ADMIN_WORD];
 
     words = calloc(MESH_ADMIN_WORDS, sizeof(*words));
     if (words == NULL) {
-        return -1;
+        return mesh_admin_conf_error(r, "out of memory");
     }
 
     n = 0;
+    rc = 0;
+    line = 1;
 
-    while (*p) {
+    while (*p && rc == 0) {
 
         if (*p == ' ' || *p == '\t' || *p == '\r' || *p == '\n') {
-            p++;
+            line += *p++ == '\n';
 
         } else if (*p == '#') {
             p += strcspn(p, "\n");
@@ -139,9 +162,8 @@ mesh_admin_conf_text(mesh_admin_reader_t *r, const char *p, const char *file)
         } else if (*p == ';') {
             p++;
 
-            if (n && mesh_admin_conf_directive(r, words, n) != 0) {
-                free(words);
-                return -1;
+            if (n) {
+                rc = mesh_admin_conf_directive(r, words, n);
             }
 
             n = 0;
@@ -151,13 +173,17 @@ mesh_admin_conf_text(mesh_admin_reader_t *r, const char *p, const char *file)
             n = 0;
 
         } else {
+
+            if (n == 0) {
+                r->line = line;
+            }
+
             p = mesh_admin_conf_word(p, n < MESH_ADMIN_WORDS ? words[n]
-                                                             : skipped);
+                                                             : skipped,
+                                     &line);
             if (p == NULL) {
-                fprintf(stderr, "mesh-admin: a quote does not end in %s\n",
-                        file);
-                free(words);
-                return -1;
+                rc = mesh_admin_conf_error(r, "a quote does not end");
+                break;
             }
 
             if (n < MESH_ADMIN_WORDS) {
@@ -166,14 +192,19 @@ mesh_admin_conf_text(mesh_admin_reader_t *r, const char *p, const char *file)
         }
     }
 
+    if (rc == 0 && n) {
+        rc = mesh_admin_conf_error(r, "directive \"%s\" does not end with "
+                                   "\";\"", words[0]);
+    }
+
     free(words);
 
-    return 0;
+    return rc;
 }
 
 
 static const char *
-mesh_admin_conf_word(const char *p, char *word)
+mesh_admin_conf_word(const char *p, char *word, int *line)
 {
     char    quote;
     size_t  n;
@@ -201,6 +232,8 @@ mesh_admin_conf_word(const char *p, char *word)
             p++;
         }
 
+        *line += *p == '\n';
+
         if (n < MESH_ADMIN_WORD - 1) {
             word[n++] = *p;
         }
@@ -224,22 +257,36 @@ mesh_admin_conf_directive(mesh_admin_reader_t *r,
         return mesh_admin_conf_include(r, words[1]);
     }
 
-    if (n == 3 && strcmp(words[0], "mesh_db") == 0) {
+    if (strcmp(words[0], "mesh_db") == 0) {
+
+        if (n != 3) {
+            return mesh_admin_conf_error(r, "invalid number of arguments in "
+                                         "\"mesh_db\"");
+        }
 
         if (strcmp(words[1], "postgres") == 0) {
             r->conf->db_type = MESH_ADMIN_POSTGRES;
             snprintf(r->conf->db, sizeof(r->conf->db), "%s", words[2]);
 
-        } else {
+        } else if (strcmp(words[1], "sqlite") == 0) {
             r->conf->db_type = MESH_ADMIN_SQLITE;
             mesh_admin_conf_path(r, r->conf->db, sizeof(r->conf->db),
                                  words[2]);
+
+        } else {
+            return mesh_admin_conf_error(r, "unknown database \"%s\" in "
+                                         "\"mesh_db\", it must be \"sqlite\" "
+                                         "or \"postgres\"", words[1]);
         }
     }
 
-    if (n >= 2 && strcmp(words[0], "mesh_signer") == 0
-        && strncmp(words[1], "unix:", 5) == 0)
-    {
+    if (strcmp(words[0], "mesh_signer") == 0) {
+
+        if (n < 2 || strncmp(words[1], "unix:", 5) != 0) {
+            return mesh_admin_conf_error(r, "\"mesh_signer\" needs "
+                                         "\"unix:\" and a path");
+        }
+
         mesh_admin_conf_path(r, r->conf->signer, sizeof(r->conf->signer),
                              words[1] + 5);
     }
@@ -286,4 +333,24 @@ mesh_admin_conf_path(mesh_admin_reader_t *r, char *dst, size_t size,
     } else {
         snprintf(dst, size, "%s/%s", r->prefix, name);
     }
+}
+
+
+static int
+mesh_admin_conf_error(const mesh_admin_reader_t *r, const char *fmt, ...)
+{
+    va_list  args;
+
+    fputs("mesh-admin: ", stderr);
+    va_start(args, fmt);
+    vfprintf(stderr, fmt, args);
+    va_end(args);
+
+    if (r->file) {
+        fprintf(stderr, " in %s:%d", r->file, r->line);
+    }
+
+    fputc('\n', stderr);
+
+    return -1;
 }

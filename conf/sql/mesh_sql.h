@@ -269,6 +269,13 @@ MESH_SQL_ROW(EVENT_ADD, 14, MESH_SQL_WRITE,                                   \
     " ?13, ?14, pg_current_xact_id()::text::bigint"                           \
     " + (SELECT value::bigint FROM meta WHERE key = 'tx_offset'))")           \
                                                                               \
+/* one that a process without a bus wrote */                                  \
+MESH_SQL_ROW(EVENT_STORED, 1, 0,                                              \
+    "SELECT domain_id, device_group_id, device_id, account_id, subject_id,"   \
+    " at, kind, action, msgid, text, args, doc FROM event"                    \
+    " WHERE event_id = ?1",                                                   \
+    NULL)                                                                     \
+                                                                              \
 /* housekeeping: floor, and what lies below it goes */                        \
                                                                               \
 MESH_SQL_ROW(KEEP_FLOOR, 1, MESH_SQL_WRITE|MESH_SQL_IDEMPOTENT,               \
@@ -711,6 +718,56 @@ MESH_SQL_ROW(ADMIN_GROUPS, 1, 0,                                              \
     " WHERE d.device_group_id = g.device_group_id) FROM device_group g"       \
     " WHERE g.domain_id = ?1 AND g.deleted_at IS NULL ORDER BY g.name",       \
     NULL)                                                                     \
+                                                                              \
+/* domain */                                                                  \
+MESH_SQL_ROW(ADMIN_DEVICES, 1, 0,                                             \
+    "SELECT d.wire_id, d.name, g.name, s.at FROM device d"                    \
+    " JOIN device_group g ON g.device_group_id = d.device_group_id"           \
+    " LEFT JOIN device_seen s ON s.device_id = d.device_id"                   \
+    " WHERE d.domain_id = ?1 ORDER BY d.name_key, d.device_id",               \
+    NULL)                                                                     \
+                                                                              \
+/* domain, key of a name, wire id */                                          \
+MESH_SQL_ROW(ADMIN_DEVICE, 3, 0,                                              \
+    "SELECT d.device_id, d.wire_id, g.name FROM device d"                     \
+    " JOIN device_group g ON g.device_group_id = d.device_group_id"           \
+    " WHERE d.domain_id = ?1 AND (d.name_key = ?2 OR d.wire_id = ?3)"         \
+    " ORDER BY d.device_id LIMIT 20",                                         \
+    NULL)                                                                     \
+                                                                              \
+/* device, now: the event of its removal, while its row is there */           \
+MESH_SQL_ROW(ADMIN_DEVICE_EVENT, 2, MESH_SQL_WRITE|MESH_SQL_MUST,             \
+    "INSERT INTO event (domain_id, at, kind, action, msgid, text, args,"      \
+    " address, device_id, device_group_id, doc)"                              \
+    " SELECT d.domain_id, ?2, 'node', 'removenode', 87, 'Removed device '"    \
+    " || d.name || ' from device group ' || g.name,"                          \
+    " json_array(d.name, g.name), 'mesh-admin', d.device_id,"                 \
+    " d.device_group_id,"                                                     \
+    " json_object('nodeid', d.wire_id, 'meshid', g.wire_id) FROM device d"    \
+    " JOIN device_group g ON g.device_group_id = d.device_group_id"           \
+    " WHERE d.device_id = ?1",                                                \
+    "INSERT INTO event (domain_id, at, kind, action, msgid, text, args,"      \
+    " address, device_id, device_group_id, doc, tx)"                          \
+    " SELECT d.domain_id, ?2::bigint, 'node', 'removenode', 87,"              \
+    " 'Removed device ' || d.name || ' from device group ' || g.name,"        \
+    " json_build_array(d.name, g.name)::text, 'mesh-admin', d.device_id,"     \
+    " d.device_group_id,"                                                     \
+    " json_build_object('nodeid', d.wire_id, 'meshid', g.wire_id)::text,"     \
+    " pg_current_xact_id()::text::bigint"                                     \
+    " + (SELECT value::bigint FROM meta WHERE key = 'tx_offset')"             \
+    " FROM device d"                                                          \
+    " JOIN device_group g ON g.device_group_id = d.device_group_id"           \
+    " WHERE d.device_id = ?1")                                                \
+                                                                              \
+/* kind of change, device: its newest event */                                \
+MESH_SQL_ROW(ADMIN_EVENT_CHANGE, 2, MESH_SQL_WRITE,                           \
+    "INSERT INTO change (kind, id)"                                           \
+    " SELECT CAST(?1 AS bigint), max(event_id) FROM event"                    \
+    " WHERE device_id = ?2",                                                  \
+    "INSERT INTO change (kind, id, tx)"                                       \
+    " SELECT ?1::bigint, max(event_id), pg_current_xact_id()::text::bigint"   \
+    " + (SELECT value::bigint FROM meta WHERE key = 'tx_offset') FROM event"  \
+    " WHERE device_id = ?2")                                                  \
                                                                               \
 MESH_SQL_ROW(ADMIN_COUNTS, 0, 0,                                              \
     "SELECT (SELECT count(*) FROM account),"                                  \

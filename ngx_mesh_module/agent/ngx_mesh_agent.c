@@ -43,6 +43,11 @@ static void ngx_mesh_agent_deadline(ngx_mesh_session_t *s);
 static void ngx_mesh_agent_close(ngx_mesh_session_t *s);
 static void ngx_mesh_agent_uncount(ngx_mesh_agent_t *a);
 static void ngx_mesh_agent_refused_event(ngx_mesh_agent_t *a);
+static void ngx_mesh_agent_row_changed(ngx_uint_t kind, int64_t id);
+
+
+static ngx_rbtree_t       ngx_mesh_agent_tree;      /* online, by device */
+static ngx_rbtree_node_t  ngx_mesh_agent_sentinel;
 
 
 const ngx_mesh_class_t  ngx_mesh_agent_class = {
@@ -63,6 +68,9 @@ const ngx_mesh_class_t  ngx_mesh_agent_class = {
 ngx_int_t
 ngx_mesh_agent_init(ngx_cycle_t *cycle)
 {
+    ngx_rbtree_init(&ngx_mesh_agent_tree, &ngx_mesh_agent_sentinel,
+                    ngx_rbtree_insert_value);
+    ngx_mesh_model_on_change(ngx_mesh_agent_row_changed);
     ngx_mesh_agent_update_init();
 
     return ngx_mesh_agent_push_init(cycle);
@@ -384,6 +392,8 @@ ngx_mesh_agent_admit(ngx_mesh_agent_t *a)
     }
 
     a->state = NGX_MESH_AGENT_ONLINE;
+    a->node.key = (ngx_rbtree_key_t) a->device_id;
+    ngx_rbtree_insert(&ngx_mesh_agent_tree, &a->node);
 
     ngx_mesh_agent_uncount(a);
     ngx_mesh_agent_auth_free(a);
@@ -675,6 +685,41 @@ ngx_mesh_agent_deliver(ngx_mesh_session_t *s, const ngx_mesh_addr_t *from,
 }
 
 
+/* also by another process: mesh-admin, a worker of another server */
+static void
+ngx_mesh_agent_row_changed(ngx_uint_t kind, int64_t id)
+{
+    ngx_mesh_agent_t   *a;
+    ngx_rbtree_key_t    key;
+    ngx_rbtree_node_t  *node, *first;
+
+    if (kind != NGX_MESH_CHANGE_DEVICE) {
+        return;
+    }
+
+    key = (ngx_rbtree_key_t) id;
+    first = NULL;
+    node = ngx_mesh_agent_tree.root;
+
+    while (node != &ngx_mesh_agent_sentinel) {
+
+        if (node->key == key) {
+            first = node;
+        }
+
+        node = key <= node->key ? node->left : node->right;
+    }
+
+    /* two for as long as the one is not muted yet */
+
+    while (first && first->key == key) {
+        a = ngx_rbtree_data(first, ngx_mesh_agent_t, node);
+        first = ngx_rbtree_next(&ngx_mesh_agent_tree, first);
+        ngx_mesh_agent_reread(a);
+    }
+}
+
+
 /* last one wins; closing the loser would be a war of two clones */
 static void
 ngx_mesh_agent_mute(ngx_mesh_session_t *s)
@@ -688,6 +733,7 @@ ngx_mesh_agent_mute(ngx_mesh_session_t *s)
     }
 
     a->state = NGX_MESH_AGENT_MUTED;
+    ngx_rbtree_delete(&ngx_mesh_agent_tree, &a->node);
     ngx_mesh_agent_askers_free(a);
     ngx_mesh_agent_update_free(a);
 
@@ -798,6 +844,7 @@ ngx_mesh_agent_close(ngx_mesh_session_t *s)
     switch (a->state) {
 
     case NGX_MESH_AGENT_ONLINE:
+        ngx_rbtree_delete(&ngx_mesh_agent_tree, &a->node);
         ngx_mesh_gauge(NGX_MESH_G_AGENTS, -1);
 
         if (ngx_mesh_presence_delete(NGX_MESH_AGENT, a->domain_id, a->id,

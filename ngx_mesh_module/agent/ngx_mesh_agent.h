@@ -88,6 +88,7 @@ typedef struct {
 
 
 typedef struct {
+    ngx_rbtree_node_t        node;    /* by device_id, while it is online */
     ngx_mesh_session_t      *s;
     ngx_mesh_handshake_t    *hs;
     ngx_mesh_db_req_t       *db;      /* that is waited for, or NULL */
@@ -119,6 +120,7 @@ typedef struct {
     unsigned                 stock:1;         /* agent version 0 */
     unsigned                 asked_hash:1;    /* of its program */
     unsigned                 update_due:1;    /* it has another program */
+    unsigned                 stale:1;         /* its row is to be read again */
 } ngx_mesh_agent_t;
 
 
@@ -141,6 +143,8 @@ void ngx_mesh_agent_auth_free(ngx_mesh_agent_t *a);
 /* ngx_mesh_agent_device.c: the row */
 void ngx_mesh_agent_device(ngx_mesh_agent_t *a);
 void ngx_mesh_agent_reread(ngx_mesh_agent_t *a);
+/* a statement of one that is online was answered */
+void ngx_mesh_agent_idle(ngx_mesh_agent_t *a);
 
 extern const ngx_mesh_class_t  ngx_mesh_agent_class;
 

@@ -321,9 +321,20 @@ ngx_mesh_agent_added(ngx_mesh_agent_t *a, ngx_str_t *name)
 void
 ngx_mesh_agent_reread(ngx_mesh_agent_t *a)
 {
-    if (a->db == NULL) {
-        a->db = ngx_mesh_agent_select(a, ngx_mesh_agent_reread_done);
+    a->stale = 1;
+    ngx_mesh_agent_idle(a);
+}
+
+
+void
+ngx_mesh_agent_idle(ngx_mesh_agent_t *a)
+{
+    if (!a->stale || a->db || a->state != NGX_MESH_AGENT_ONLINE) {
+        return;
     }
+
+    a->db = ngx_mesh_agent_select(a, ngx_mesh_agent_reread_done);
+    a->stale = a->db == NULL;
 }
 
 
@@ -351,4 +362,5 @@ ngx_mesh_agent_reread_done(ngx_mesh_db_req_t *q, ngx_int_t rc)
 
     (void) ngx_mesh_presence_move(NGX_MESH_AGENT, a->domain_id, a->id,
                                   a->group_id);
+    ngx_mesh_agent_idle(a);
 }

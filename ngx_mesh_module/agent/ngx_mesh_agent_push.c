@@ -429,4 +429,6 @@ ngx_mesh_agent_hardware(ngx_mesh_db_req_t *q, ngx_int_t rc)
                                         ? &ngx_mesh_db_row(q, 0, 0)[1]
                                         : &none);
     }
+
+    ngx_mesh_agent_idle(a);
 }

@@ -2,6 +2,7 @@
 
 #include "ngx_mesh_event.h"
 #include "ngx_mesh_bus.h"
+#include "ngx_mesh_shm.h"
 #include "../../proto/mesh.h"
 
 
@@ -19,6 +20,17 @@ static void ngx_mesh_event_row_of(ngx_mesh_db_req_t *q,
     const ngx_mesh_event_t *e, int64_t group_id);
 static void ngx_mesh_event_id(ngx_mesh_db_req_t *q, int64_t id);
 static void ngx_mesh_event_text(ngx_mesh_db_req_t *q, const ngx_str_t *s);
+static void ngx_mesh_event_changed(ngx_uint_t kind, int64_t id);
+static void ngx_mesh_event_stored(ngx_mesh_db_req_t *q, ngx_int_t rc);
+
+
+/* columns of EVENT_STORED */
+enum {
+    NGX_MESH_EV_DOMAIN = 0, NGX_MESH_EV_GROUP, NGX_MESH_EV_DEVICE,
+    NGX_MESH_EV_ACCOUNT, NGX_MESH_EV_SUBJECT, NGX_MESH_EV_AT,
+    NGX_MESH_EV_KIND, NGX_MESH_EV_ACTION, NGX_MESH_EV_MSGID,
+    NGX_MESH_EV_TEXT, NGX_MESH_EV_ARGS, NGX_MESH_EV_DOC
+};
 
 
 static ngx_mesh_event_sink_pt  ngx_mesh_event_to;
@@ -164,6 +176,106 @@ ngx_mesh_event_log(const ngx_mesh_event_t *e)
 }
 
 
+/* mesh-admin has no bus: each worker tells its own browsers */
+static void
+ngx_mesh_event_changed(ngx_uint_t kind, int64_t id)
+{
+    ngx_mesh_db_req_t  *q;
+
+    if (kind != NGX_MESH_CHANGE_EVENT || ngx_mesh_event_to == NULL
+        || ngx_mesh_slot->gauge[NGX_MESH_G_BROWSERS] == 0)
+    {
+        return;
+    }
+
+    q = ngx_mesh_db_create(ngx_mesh_event_stored, NULL);
+
+    if (q) {
+        ngx_mesh_db_stmt(q, MESH_SQL_EVENT_STORED);
+        ngx_mesh_db_int(q, id);
+        (void) ngx_mesh_db_send(q);
+    }
+}
+
+
+static void
+ngx_mesh_event_stored(ngx_mesh_db_req_t *q, ngx_int_t rc)
+{
+    u_char            *p, time[24];
+    ngx_tm_t           tm;
+    int64_t            at;
+    ngx_str_t         *row, *domain, head, json, t;
+    ngx_mesh_jw_t      w;
+    ngx_mesh_scope_t   scope;
+
+    row = rc == NGX_OK ? ngx_mesh_db_row(q, 0, 0) : NULL;
+    domain = row ? ngx_mesh_domain_name(
+                       ngx_mesh_db_num(&row[NGX_MESH_EV_DOMAIN]))
+                 : NULL;
+
+    if (domain == NULL || ngx_mesh_jw_init(&w, q->pool, 512) != NGX_OK) {
+        return;
+    }
+
+    ngx_memzero(&scope, sizeof(ngx_mesh_scope_t));
+    scope.domain_id = ngx_mesh_db_num(&row[NGX_MESH_EV_DOMAIN]);
+    scope.group_id = ngx_mesh_db_num(&row[NGX_MESH_EV_GROUP]);
+    scope.device_id = ngx_mesh_db_num(&row[NGX_MESH_EV_DEVICE]);
+    scope.account_id = ngx_mesh_db_num(&row[NGX_MESH_EV_ACCOUNT]);
+    scope.subject_id = ngx_mesh_db_num(&row[NGX_MESH_EV_SUBJECT]);
+
+    at = ngx_mesh_db_num(&row[NGX_MESH_EV_AT]);
+    ngx_gmtime((time_t) (at / 1000), &tm);
+    t.data = time;
+    t.len = ngx_sprintf(time, "%4d-%02d-%02dT%02d:%02d:%02d.%03dZ",
+                        tm.ngx_tm_year, tm.ngx_tm_mon, tm.ngx_tm_mday,
+                        tm.ngx_tm_hour, tm.ngx_tm_min, tm.ngx_tm_sec,
+                        (int) (at % 1000))
+            - time;
+
+    ngx_mesh_jw_open(&w, NULL, '{');
+    ngx_mesh_jw_str(&w, "etype", &row[NGX_MESH_EV_KIND]);
+    ngx_mesh_jw_str(&w, "action", &row[NGX_MESH_EV_ACTION]);
+    ngx_mesh_jw_str(&w, "domain", domain);
+    ngx_mesh_jw_str(&w, "msg", &row[NGX_MESH_EV_TEXT]);
+
+    if (row[NGX_MESH_EV_MSGID].len) {
+        ngx_mesh_jw_raw(&w, "msgid", &row[NGX_MESH_EV_MSGID]);
+    }
+
+    if (row[NGX_MESH_EV_ARGS].len) {
+        ngx_mesh_jw_raw(&w, "msgArgs", &row[NGX_MESH_EV_ARGS]);
+    }
+
+    ngx_mesh_jw_str(&w, "time", &t);
+    ngx_mesh_jw_shut(&w, '}');
+
+    if (ngx_mesh_jw_done(&w, &head) != NGX_OK) {
+        return;
+    }
+
+    json = head;
+
+    if (row[NGX_MESH_EV_DOC].len > 2) {
+
+        /* the members of the stored part behind the others */
+
+        json.len = head.len + row[NGX_MESH_EV_DOC].len - 1;
+        json.data = ngx_pnalloc(q->pool, json.len);
+        if (json.data == NULL) {
+            return;
+        }
+
+        p = ngx_cpymem(json.data, head.data, head.len - 1);
+        *p++ = ',';
+        ngx_memcpy(p, row[NGX_MESH_EV_DOC].data + 1,
+                   row[NGX_MESH_EV_DOC].len - 1);
+    }
+
+    ngx_mesh_event_to(&scope, json.data, json.len);
+}
+
+
 void
 ngx_mesh_event_sink(ngx_mesh_event_sink_pt sink)
 {
@@ -175,6 +287,7 @@ ngx_int_t
 ngx_mesh_event_init(ngx_cycle_t *cycle)
 {
     ngx_mesh_bus_handler(NGX_MESH_BUS_EVENT, ngx_mesh_event_receive);
+    ngx_mesh_model_on_change(ngx_mesh_event_changed);
 
     return NGX_OK;
 }

@@ -1717,6 +1717,7 @@ ngx_mesh_model_apply(ngx_uint_t kind, int64_t id, uint64_t seq)
         return;
 
     case NGX_MESH_CHANGE_SESSION:
+    case NGX_MESH_CHANGE_EVENT:
         ngx_mesh_model_hooks(kind, id);
         return;
 

@@ -78,6 +78,8 @@
 #define NGX_MESH_CHANGE_KEY           7     /* server_key */
 #define NGX_MESH_CHANGE_SESSION       8     /* web sessions of account ended */
 #define NGX_MESH_CHANGE_DOMAIN        9     /* id 0: all was loaded anew */
+#define NGX_MESH_CHANGE_EVENT         10    /* event_id: written by a process
+                                               that could tell nobody */
 
 
 /*

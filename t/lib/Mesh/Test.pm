@@ -260,6 +260,29 @@ sub admin {
                      @args);
 }
 
+# a statement behind the server's back; its rows, columns joined with '|'
+sub sql {
+    my ($self, $text) = @_;
+
+    if ($self->{db} eq 'postgres') {
+        return split /\n/, run('psql', '-qAt', '-v', 'ON_ERROR_STOP=1', '-h',
+                               $ENV{MESH_PG}, '-U', 'mesh', '-d',
+                               $self->{dbname}, '-c', $text);
+    }
+
+    require DBI;
+    my $db = DBI->connect("dbi:SQLite:dbname=$self->{dir}/data/mesh.db", '',
+                          '', { RaiseError => 1, PrintError => 0 });
+    $db->sqlite_busy_timeout(10000);
+    my $st = $db->prepare($text);
+    $st->execute;
+    my $rows = $st->{NUM_OF_FIELDS} ? $st->fetchall_arrayref : [];
+    $st->finish;
+    $db->disconnect;
+
+    return map { join '|', map { $_ // '' } @$_ } @$rows;
+}
+
 sub reload {
     my ($self) = @_;
     my %old = map { $_ => 1 } $self->workers;
