@@ -3,6 +3,7 @@ import { Control, type Message } from '../wire/control.ts';
 import { Http, type SessionInfo } from '../wire/http.ts';
 import { Account } from './account.ts';
 import { Actions } from './actions.ts';
+import { Desktops } from './desktop.ts';
 import { Devices } from './devices.ts';
 import { Groups } from './groups.ts';
 import { lastDay, type Hour } from './power.ts';
@@ -25,6 +26,7 @@ export class Mesh extends Store {
     readonly server: Server;
     readonly sessions: Sessions;
     readonly relays: Relays;
+    readonly desktops: Desktops;
     readonly actions: Actions;
     readonly toasts = new Toasts();
     readonly days: Days;
@@ -49,6 +51,7 @@ export class Mesh extends Store {
         this.server = new Server(this.control);
         this.sessions = new Sessions(this.control, base);
         this.relays = new Relays(this.control);
+        this.desktops = new Desktops(this.control, base);
         this.actions = new Actions(this.control);
         this.days = new Days(this);
         this.groups.onGone = (id) => this.devices.dropGroup(id);
@@ -87,6 +90,7 @@ export class Mesh extends Store {
 
     async logout(): Promise<void> {
         this.sessions.closeAll();
+        this.desktops.closeAll();
         await this.http.logout();
         // a new page: nothing of the old person is left in memory
         location.hash = '#/login';

@@ -1,6 +1,7 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 import { html, nothing, type TemplateResult } from 'lit';
 import type { Running } from '../../state/relays.ts';
+import type { DesktopSession } from '../../state/desktop.ts';
 import type { TerminalSession } from '../../state/sessions.ts';
 import { href } from '../../state/route.ts';
 import { count, t } from '../../i18n/index.ts';
@@ -21,7 +22,7 @@ class MeshSessions extends Part {
     #unwatch = (): void => {};
 
     protected override begin(): void {
-        this.watch(this.mesh.sessions, this.mesh.devices, this.mesh.relays);
+        this.watch(this.mesh.sessions, this.mesh.desktops, this.mesh.devices, this.mesh.relays);
         this.#unwatch = this.mesh.relays.watch();
         this.#timer = setInterval(this.again, 2000);
     }
@@ -32,15 +33,16 @@ class MeshSessions extends Part {
     }
 
     protected override render(): TemplateResult {
-        const mine = this.mesh.sessions.list;
+        const mine = [...this.mesh.desktops.list, ...this.mesh.sessions.list];
+        const running = this.mesh.sessions.running + this.mesh.desktops.running;
         const { all, more, known, error } = this.mesh.relays;
 
         return html`<div class="sessions">
-            <div class="page-head"><h1>${t('Sessions')}</h1><span class="quiet">${mine.length ? count(this.mesh.sessions.running, '1 runs in this page', '{n} run in this page') : ''}</span></div>
+            <div class="page-head"><h1>${t('Sessions')}</h1><span class="quiet">${mine.length ? count(running, '1 runs in this page', '{n} run in this page') : ''}</span></div>
             <section><h2>${t('In this page')}</h2>
                 ${mine.length ? html`<div class="wide" tabindex="0" role="region" aria-label=${t('In this page')}><table><thead><tr>${['Device', 'What', 'State', 'For', 'Received', 'Sent', ''].map((h) => html`<th scope="col">${
                     h ? t(h) : html`<span class="off-screen">${t('Actions')}</span>`}</th>`)}</tr></thead><tbody>${mine.map((s) => this.#own(s))}</tbody></table></div>`
-                    : html`<p class="quiet">${t('None. A terminal is opened from a device; it stays open here while you look elsewhere.')} <a href="#/devices">${t('Devices')}</a></p>`}
+                    : html`<p class="quiet">${t('None. A terminal or a desktop is opened from a device; it stays open here while you look elsewhere.')} <a href="#/devices">${t('Devices')}</a></p>`}
             </section>
             <section><h2>${t('On all devices')}</h2>
                 ${error ? html`<p class="quiet" role="status">${t('This list cannot be read now: {error}', { error })}</p>` : nothing}
@@ -52,14 +54,15 @@ class MeshSessions extends Part {
         </div>`;
     }
 
-    #own(session: TerminalSession): TemplateResult {
+    #own(session: TerminalSession | DesktopSession): TemplateResult {
         const device = this.mesh.devices.get(session.deviceId);
+        const desktop = 'keyboard' in session;
         return html`<tr>
-            <td><a href=${href('device', session.deviceId, 'terminal')}>${icon('square-terminal')}<bdi>${device?.label ?? session.deviceId.slice(0, 12)}</bdi></a></td>
-            <td>${t('Terminal')}</td><td title=${session.says || nothing}>${t(STATES[session.state])}</td>
+            <td><a href=${href('device', session.deviceId, desktop ? 'desktop' : 'terminal')}>${icon(desktop ? 'monitor' : 'square-terminal')}<bdi>${device?.label ?? session.deviceId.slice(0, 12)}</bdi></a></td>
+            <td>${desktop ? t('Desktop') : t('Terminal')}</td><td title=${session.says || nothing}>${t(STATES[session.state])}</td>
             <td>${session.began && session.running ? duration(Date.now() - session.began) : '–'}</td><td>${size(session.received)}</td><td>${size(session.sent)}</td>
             <td>${session.running ? btn(t('Disconnect'), { kind: 'small', click: () => session.disconnect() })
-                : btn(t('Close'), { kind: 'small', click: () => this.mesh.sessions.close(session) })}</td></tr>`;
+                : btn(t('Close'), { kind: 'small', click: () => (desktop ? this.mesh.desktops.close(session) : this.mesh.sessions.close(session)) })}</td></tr>`;
     }
 
     #running(r: Running): TemplateResult {
