@@ -29,7 +29,7 @@ var MAX_COMMAND = 1048576;      /* characters in a command of a protocol */
 /*
  * One row for each protocol that a viewer can choose.  open is null where
  * this core has none: the viewer is told, and the tunnel ends.  files.js puts
- * its own into 5 and 10; the recovery core comes without it.
+ * its own into 5 and 10, desktop.js into 2; the recovery core has neither.
  */
 var PROTOCOLS = {
     1: { kind: 'terminal', open: terminalOpen },
@@ -192,7 +192,8 @@ function createTunnel(request) {
         timer: null,
         commands: false,                        /* TEXT may be one, as data */
         onData: null,                           /* of the running protocol */
-        onSize: null
+        onSize: null,
+        onControl: null
     };
     var cleanups = [];
     var early = [];
@@ -277,6 +278,7 @@ function createTunnel(request) {
         early = [];
         tunnel.onData = null;
         tunnel.onSize = null;
+        tunnel.onControl = null;
 
         attempt(function () {
             if (tunnel.socket !== null) {
@@ -434,6 +436,9 @@ function tunnelControl(tunnel, text) {
         break;
 
     default:
+        if (tunnel.onControl !== null) {
+            tunnel.onControl(message);
+        }
         break;
     }
 }
