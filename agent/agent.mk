@@ -9,11 +9,12 @@ AGENT_C      := $(wildcard agent/*.c agent/os/*.c)
 AGENT_H      := $(wildcard agent/*.h agent/os/*.h) $(PROTO_H)
 AGENT_HOST   := $(wildcard agent/js/host/*.js)
 
-# of the machine it goes to it wants OpenSSL 3 and the C library alone
-AGENT_LIBS   := -l:libuv_a.a -lssl -lcrypto -l:libz.a -lm -lpthread -ldl
+# of the machine it goes to it wants OpenSSL 3 and the C library alone; those of
+# X11 are loaded where a screen is shown
+AGENT_LIBS   := -l:libuv_a.a -lssl -lcrypto -l:libz.a -l:libjpeg.a -lm -lpthread -ldl
 AGENT_INC    := -I$(DUKTAPE)/src -Iagent -Iproto
 AGENT_TEST_C := agent/mesh_agent_js.c $(wildcard agent/os/*.c) \
-                $(foreach f,agent buffer fs hash os pipe process timer, \
+                $(foreach f,agent buffer desktop fs hash os pipe process timer, \
                   agent/mesh_agent_js_$f.c) t/agent/agent_js_test.c
 
 .PHONY: agent

@@ -19,6 +19,7 @@
 #include "mesh_agent_store.h"
 #include "mesh_agent_update.h"
 #include "mesh_agent_version.h"
+#include "os/mesh_agent_desktop.h"
 #include "os/mesh_agent_host.h"
 
 
@@ -28,7 +29,7 @@
 typedef struct {
     const char  *name;
     int        (*run)(int argc, char **argv);
-    const char  *text;
+    const char  *text;                    /* NULL: not for people */
 } mesh_agent_command_t;
 
 
@@ -47,6 +48,7 @@ static const mesh_agent_command_t  mesh_agent_commands[] = {
     { "install",   mesh_agent_install,   "as a service: [--policy=FILE]" },
     { "uninstall", mesh_agent_uninstall, "the service, its key and its data" },
     { "status",    mesh_agent_status,    "is it there, and connected?" },
+    { "desktop",   mesh_agent_os_desktop, NULL },
     { "version",   mesh_agent_version,   "" },
     { "help",      mesh_agent_help,      "" },
     { NULL, NULL, NULL }
@@ -88,7 +90,10 @@ mesh_agent_help(int argc, char **argv)
     const mesh_agent_command_t  *c;
 
     for (c = mesh_agent_commands; c->name; c++) {
-        (void) fprintf(stderr, "  mesh-agent %-10s %s\n", c->name, c->text);
+        if (c->text != NULL) {
+            (void) fprintf(stderr, "  mesh-agent %-10s %s\n", c->name,
+                           c->text);
+        }
     }
 
     return 0;

@@ -150,6 +150,7 @@ mesh_agent_js_init_call(duk_context *duk, void *data)
     mesh_agent_js_init_os(duk);
     mesh_agent_js_init_hash(duk);
     mesh_agent_js_init_agent(duk);
+    mesh_agent_js_init_desktop(duk);
     mesh_agent_js_init_net(duk);
 
     duk_push_c_function(duk, mesh_agent_js_scripts_get, 1);

@@ -134,6 +134,7 @@ void mesh_agent_js_init_process(duk_context *duk);
 void mesh_agent_js_init_timer(duk_context *duk);
 void mesh_agent_js_init_hash(duk_context *duk);
 void mesh_agent_js_init_agent(duk_context *duk);
+void mesh_agent_js_init_desktop(duk_context *duk);
 void mesh_agent_js_init_net(duk_context *duk);
 
 

@@ -155,7 +155,7 @@ getter('NetInfo', function () {
     return { netif: netif };
 });
 
-agent.hasKVM = 0;
+agent.hasKVM = native.hasDesktop() || native.conf('display') ? 1 : 0;
 agent.maxKvmTileSize = 0;
 agent.agentMode = 0;
 agent.updatesEnabled = true;
@@ -166,11 +166,16 @@ agent.controlChannelDebug = false;
 agent.idleTimeout = 120;
 agent.idleTimeoutDataMode = false;
 
-/* built without a screen */
-agent.getRemoteDesktopStream = function () {
-    return null;
+/* null: nothing of a screen is installed here */
+agent.getRemoteDesktopStream = function (tsid) {
+    return agent.hasKVM ? require('desktop').stream(tsid) : null;
 };
-agent.kvmRefresh = function () {};
+
+agent.kvmRefresh = function () {
+    if (agent.hasKVM) {
+        require('desktop').refresh();
+    }
+};
 
 agent.getStartupOptions = native.options;
 

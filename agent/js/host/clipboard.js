@@ -1,43 +1,59 @@
 /* Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0 */
 
-/* The clipboard of the person at the screen; the module is what writes it. */
+/*
+ * The clipboard of the person at the screen; the module is what writes it.
+ * On X11 the agent reads and writes it itself, on Wayland by a program.
+ */
 
 var program = require('screen-program');
-var Promise_ = require('promise');
+var desktop = require('desktop');
 var finder = require('lib-finder');
 
 
-function read() {
-    return program.first([
-        ['wl-paste', '--no-newline'],
-        ['xclip', '-selection', 'clipboard', '-o'],
-        ['xsel', '--clipboard', '--output']
-    ]).then(function (result) {
-        return result.output;
-    });
-}
+function wayland(name) {
+    var uid;
 
-
-function write(text) {
-    var argv = [
-        ['wl-copy'],
-        ['xclip', '-selection', 'clipboard', '-i'],
-        ['xsel', '--clipboard', '--input']
-    ].find(function (each) {
-        return finder.hasBinary(each[0]);
-    });
-
-    if (argv === undefined) {
-        return Promise_.reject(new Error('no program for the clipboard'));
+    if (!finder.hasBinary(name)) {
+        return false;
     }
 
-    return program.run([finder.findBinary(argv[0])].concat(argv.slice(1)),
-                       String(text));
+    try {
+        uid = require('user-sessions').consoleUid();
+    } catch (e) {
+        return false;
+    }
+
+    return (program.screen(uid) || {}).WAYLAND_DISPLAY !== undefined;
 }
 
 
-module.exports = write;
-module.exports.read = read;
-module.exports.write = write;
+function read(uid) {
+    if (wayland('wl-paste')) {
+        return program.first([['wl-paste', '--no-newline']]).then(
+            function (result) {
+                return result.output;
+            });
+    }
+
+    return desktop.run('read', uid);
+}
+
+
+function write(text, uid) {
+    if (wayland('wl-copy')) {
+        return program.run([finder.findBinary('wl-copy')], String(text));
+    }
+
+    return desktop.run('write', uid, String(text));
+}
+
+
+module.exports = function (text) {
+    return write(text);
+};
+module.exports.read = function () {
+    return read();
+};
+module.exports.write = module.exports;
 module.exports.dispatchRead = read;
 module.exports.dispatchWrite = write;

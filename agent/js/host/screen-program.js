@@ -103,6 +103,7 @@ function run(argv, input) {
 /* run() with the first of these programs that there is; else it rejects */
 module.exports = {
     run: run,
+    screen: screen,
     first: function (list) {
         var found = list.find(function (argv) {
             return finder.hasBinary(argv[0]);
