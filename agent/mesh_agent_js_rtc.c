@@ -311,9 +311,9 @@ mesh_agent_js_rtc_channel_write(duk_context *duk)
         return 1;
     }
 
-    if (len > c->module->channel_max(c->ch)) {
+    if (text && len > c->module->channel_max(c->ch)) {
         return duk_error(duk, DUK_ERR_RANGE_ERROR,
-                         "the message is longer than maxFragmentSize");
+                         "text is longer than maxFragmentSize");
     }
 
     rc = c->module->channel_send(c->ch, text, data, len);

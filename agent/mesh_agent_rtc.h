@@ -23,7 +23,8 @@
 #define MESH_AGENT_RTC_CONNS     10       /* at once */
 #define MESH_AGENT_RTC_CHANNELS  16       /* of one connection */
 #define MESH_AGENT_RTC_MESSAGE   262144   /* bytes of one, both ways */
-#define MESH_AGENT_RTC_QUEUE     (8 * 1024 * 1024)    /* bytes of a channel */
+#define MESH_AGENT_RTC_WRITE     (64 * 1024 * 1024)   /* that is cut to them */
+#define MESH_AGENT_RTC_QUEUE     (8 * 1024 * 1024)    /* before another write */
 #define MESH_AGENT_RTC_VALID     60       /* seconds, of an offer */
 
 
@@ -82,6 +83,8 @@ typedef struct {
     /* bytes of a message that the peer takes at most */
     size_t     (*channel_max)(const mesh_rtc_channel_t *ch);
     /*
+     * What is binary and longer than channel_max() becomes several messages.
+     *
      *   MESH_OK     sent, or on its way
      *   MESH_AGAIN  taken; wait for drain()
      *   MESH_ERROR  too long, the queue is full, or it is closed

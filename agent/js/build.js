@@ -33,6 +33,7 @@ const TARGETS = {
         'files.js',         /* protocols 5 and 10 */
         'fileops.js',       /* what changes them, search, archives */
         'transfer.js',      /* their uploads and downloads */
+        'desktop.js',       /* protocol 2, the clipboard */
         'run.js',           /* runcommands */
         'power.js',         /* power actions and wake-on-LAN */
         'update.js',        /* agentupdate */

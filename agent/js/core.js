@@ -41,6 +41,8 @@ var MSG_TYPES = {
     serviceRestart: { right: RIGHT_REMOTE, run: serviceVerb('restart') },
     cpuinfo: { right: RIGHT_REMOTE, run: answerCpuInfo },
     userSessions: { right: RIGHT_REMOTE, run: answerUserSessions },
+    getclip: { run: getClipboard },
+    setclip: { run: setClipboard },
     corerestart: { right: RIGHT_CONSOLE, run: restartCore }
 };
 

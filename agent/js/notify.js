@@ -9,6 +9,15 @@
 
 var DIALOG_PROGRAMS = ['zenity', 'kdialog', 'xmessage'];
 
+/* of whom a question or a notice tells */
+var SESSIONS = {
+    Terminal: { wants: 'open a terminal on', does: 'has opened a terminal on' },
+    Files: { wants: 'open a file session on',
+             does: 'has opened a file session on' },
+    Desktop: { wants: 'see and use the screen of',
+               does: 'sees the screen of' }
+};
+
 
 /* Somebody looks at a screen, as far as can be told. */
 function onScreen(logins) {
@@ -136,7 +145,7 @@ function holdPromise(promise, ok, fail) {
  *   done(true, '')           granted, or nobody has to be asked
  *   done(false, sentence)    refused, not answered, or cannot be asked
  *
- * options are the soptions of the tunnel; kind is Terminal or Files.
+ * options are the soptions of the tunnel; kind is Terminal, Files or Desktop.
  * Returns a function that gives the question up: done is not called then.
  */
 function askConsent(request, options, kind, done) {
@@ -200,9 +209,8 @@ function showQuestion(request, options, kind, timeout, settle) {
                 ? plain(options.consentTitle, 256) : 'Remote session';
     var text = isText(options['consentMsg' + kind], 1024)
                ? options['consentMsg' + kind]
-               : '{0} wants to open a '
-                 + (kind === 'Terminal' ? 'terminal' : 'file session')
-                 + ' on this device. Do you agree?';
+               : '{0} wants to ' + SESSIONS[kind].wants
+                 + ' this device. Do you agree?';
 
     try {
         holdPromise(
@@ -244,9 +252,7 @@ function notifySession(request, options, kind) {
                 ? plain(options.notifyTitle, 256) : 'Remote session';
     var text = isText(options['notifyMsg' + kind], 1024)
                ? options['notifyMsg' + kind]
-               : '{0} has opened a '
-                 + (kind === 'Terminal' ? 'terminal' : 'file session')
-                 + ' on this device.';
+               : '{0} ' + SESSIONS[kind].does + ' this device.';
 
     text = plain(fillNames(text, request), 1024);
 

@@ -3,6 +3,7 @@
 /* What the device tells of itself, unasked or when the server asks. */
 
 var CAPABILITIES = 14;          /* terminal 2, files 4, console 8 */
+var CAPABILITY_DESKTOP = 1;
 
 var NETINFO_DELAY = 5000;
 var NETINFO_PERIOD = 20 * 60 * 1000;
@@ -35,7 +36,7 @@ function coreInfo() {
     var boot = bootTime();
     var info = {
         action: 'coreinfo',
-        caps: CAPABILITIES,
+        caps: CAPABILITIES | (agent.hasKVM === 1 ? CAPABILITY_DESKTOP : 0),
         osdesc: osDescription(),
         root: isRoot(),
         users: userNames(),

@@ -29,7 +29,7 @@ var MAX_COMMAND = 1048576;      /* characters in a command of a protocol */
 /*
  * One row for each protocol that a viewer can choose.  open is null where
  * this core has none: the viewer is told, and the tunnel ends.  files.js puts
- * its own into 5 and 10; the recovery core comes without it.
+ * its own into 5 and 10, desktop.js into 2; the recovery core has neither.
  */
 var PROTOCOLS = {
     1: { kind: 'terminal', open: terminalOpen },
@@ -199,7 +199,8 @@ function createTunnel(request) {
         offer: null,
         offers: 0,
         onData: null,                           /* of the running protocol */
-        onSize: null
+        onSize: null,
+        onControl: null
     };
     var cleanups = [];
     var early = [];
@@ -306,6 +307,7 @@ function createTunnel(request) {
         early = [];
         tunnel.onData = null;
         tunnel.onSize = null;
+        tunnel.onControl = null;
 
         attempt(function () {
             if (tunnel.socket !== null) {
@@ -467,6 +469,9 @@ function tunnelControl(tunnel, text) {
     default:
         if (isText(message.type, 32) && has(CONTROLS, message.type)) {
             CONTROLS[message.type](tunnel, message);
+
+        } else if (tunnel.onControl !== null) {
+            tunnel.onControl(message);
         }
         break;
     }

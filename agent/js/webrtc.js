@@ -164,7 +164,7 @@ function rtcOutput(tunnel) {
     rtc.state = RTC_SWITCHED;
     cancel(rtc.timer);
 
-    /* what is longer stays on the WebSocket, or is cut by the protocol */
+    /* what is longer may stay on the WebSocket */
     tunnel.carrier.start(rtc.channel,
                          isInt(rtc.channel.maxFragmentSize, 1, 1073741824)
                          ? rtc.channel.maxFragmentSize : SMALL_MESSAGE);

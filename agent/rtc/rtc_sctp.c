@@ -34,6 +34,8 @@ static void mesh_rtc_channel_open(mesh_rtc_t *rtc, uint16_t sid,
     const uint8_t *data, size_t len);
 static mesh_rtc_channel_t **mesh_rtc_channel_slot(mesh_rtc_t *rtc,
     uint16_t sid);
+static int mesh_rtc_channel_piece(mesh_rtc_channel_t *ch, uint32_t ppid,
+    const uint8_t *data, size_t len);
 static int mesh_rtc_channel_put(mesh_rtc_t *rtc, uint16_t sid, uint32_t ppid,
     const uint8_t *data, size_t len);
 static void mesh_rtc_channel_flush(mesh_rtc_channel_t *ch);
@@ -518,27 +520,50 @@ mesh_rtc_channel_max(const mesh_rtc_channel_t *ch)
 }
 
 
+/* session.md 6.2: BINARY that is too long for the peer goes in pieces */
 int
 mesh_rtc_channel_send(mesh_rtc_channel_t *ch, int text, const uint8_t *data,
     size_t len)
 {
-    int                rc;
-    uint32_t           ppid;
-    mesh_rtc_chunk_t  *chunk;
+    int     rc;
+    size_t  n, max;
 
     static const uint8_t  none[1];
 
-    if (ch->dead || ch->ending || len > ch->rtc->message_max) {
+    max = ch->rtc->message_max;
+
+    if (ch->dead || ch->ending || len > MESH_AGENT_RTC_WRITE
+        || (text && len > max) || ch->queued > MESH_AGENT_RTC_QUEUE)
+    {
         return MESH_ERROR;
     }
 
-    ppid = text ? MESH_DCEP_STRING : MESH_DCEP_BINARY;
-
     if (len == 0) {
-        ppid = text ? MESH_DCEP_STRING_EMPTY : MESH_DCEP_BINARY_EMPTY;
-        data = none;
-        len = 1;
+        return mesh_rtc_channel_piece(ch, text ? MESH_DCEP_STRING_EMPTY
+                                               : MESH_DCEP_BINARY_EMPTY,
+                                      none, 1);
     }
+
+    rc = MESH_OK;
+
+    while (len && rc != MESH_ERROR) {
+        n = len < max ? len : max;
+        rc = mesh_rtc_channel_piece(ch, text ? MESH_DCEP_STRING
+                                             : MESH_DCEP_BINARY, data, n);
+        data += n;
+        len -= n;
+    }
+
+    return rc;
+}
+
+
+static int
+mesh_rtc_channel_piece(mesh_rtc_channel_t *ch, uint32_t ppid,
+    const uint8_t *data, size_t len)
+{
+    int                rc;
+    mesh_rtc_chunk_t  *chunk;
 
     if (ch->queue == NULL) {
         rc = mesh_rtc_channel_put(ch->rtc, ch->sid, ppid, data, len);
@@ -546,10 +571,6 @@ mesh_rtc_channel_send(mesh_rtc_channel_t *ch, int text, const uint8_t *data,
         if (rc != MESH_AGAIN) {
             return rc;
         }
-    }
-
-    if (len > MESH_AGENT_RTC_QUEUE - ch->queued) {
-        return MESH_ERROR;
     }
 
     chunk = malloc(sizeof(mesh_rtc_chunk_t) + len);

@@ -136,7 +136,7 @@ function runAsk(cmds, members = {}, ms = 20000) {
 test('coreinfo comes at connect', async () => {
     const info = await server.message('coreinfo',
         (m) => m.action === 'coreinfo', 15000);
-    assert.strictEqual(info.caps, 14);
+    assert.strictEqual(info.caps, 15);
     assert.strictEqual(info.root, process.getuid() === 0);
     assert.match(info.osdesc, /\S/);
     assert.ok(Array.isArray(info.users));
@@ -697,7 +697,7 @@ test('console: commands', async () => {
     assert.match(await consoleAsk('uptime'), /\d+ days/);
     assert.match(await consoleAsk('netinfo'), /"127.0.0.1"/);
     assert.match(await consoleAsk('sysinfo'), /"hash"/);
-    assert.match(await consoleAsk('coreinfo'), /"caps": 14/);
+    assert.match(await consoleAsk('coreinfo'), /"caps": 15/);
     assert.match(await consoleAsk('ps meshagent'), /meshagent/);
     assert.match(await consoleAsk('ls /etc'), /passwd/);
     assert.match(await consoleAsk('ls "/no such"'), /no folder/);
