@@ -17,8 +17,16 @@ AGENT_TEST_C := agent/mesh_agent_js.c $(wildcard agent/os/*.c) \
                 $(foreach f,agent buffer desktop fs hash os pipe process timer, \
                   agent/mesh_agent_js_$f.c) t/agent/agent_js_test.c
 
+# WebRTC is a part of its own, loaded when a session asks for it: what it stands
+# on is large.  AGENT_RTC= builds an agent that has none.
+AGENT_RTC    := -DMESH_AGENT_RTC
+AGENT_RTC_C  := $(wildcard agent/rtc/*.c) proto/mesh_dcep.c proto/mesh_sdp.c
+AGENT_RTC_H  := $(wildcard agent/rtc/*.h) agent/mesh_agent_rtc.h $(PROTO_H)
+AGENT_RTC_LD  = -shared -fPIC -fvisibility=hidden -Wl,-z,relro -Wl,-z,now \
+                $(shell pkg-config --cflags --libs nice) -lusrsctp -lssl -lcrypto
+
 .PHONY: agent
-agent: $(B)/mesh-agent                  ## our own agent
+agent: $(B)/mesh-agent $(B)/mesh_agent_rtc.so   ## our own agent
 
 # The library of Debian cannot stop a script that loops: the engine is built
 # from its source package, with a clock that it asks now and then.  A regular
@@ -54,7 +62,7 @@ $(B)/agent/scripts.c: agent/js/host/embed.pl $(AGENT_HOST) | $(B)/agent
 $(B)/mesh-agent: $(AGENT_C) $(AGENT_H) $(PROTO_C) $(B)/agent/scripts.c \
                  $(B)/agent/duktape.o
 	@echo "building $(notdir $@)"
-	@$(CC) $(CFLAGS) $(WARN) $(HARDEN) $(AGENT_INC) -o $@.debug \
+	@$(CC) $(CFLAGS) $(WARN) $(HARDEN) $(AGENT_INC) $(AGENT_RTC) -o $@.debug \
 	    $(filter %.c %.o,$^) $(LDHARD) $(AGENT_LIBS)
 	@strip -o $@.new $@.debug
 	@mv $@.new $@   # another inode: an agent that runs keeps the old one
@@ -62,7 +70,22 @@ $(B)/mesh-agent: $(AGENT_C) $(AGENT_H) $(PROTO_C) $(B)/agent/scripts.c \
 $(B)/asan/mesh-agent: $(AGENT_C) $(AGENT_H) $(PROTO_C) $(B)/agent/scripts.c \
                       $(B)/asan/agent/duktape.o
 	@echo "building $(notdir $@) with sanitizers"
-	@$(CC) $(SAN) $(WARN) $(AGENT_INC) -o $@ $(filter %.c %.o,$^) $(AGENT_LIBS)
+	@$(CC) $(SAN) $(WARN) $(AGENT_INC) $(AGENT_RTC) -o $@ $(filter %.c %.o,$^) \
+	    $(AGENT_LIBS)
+
+$(B)/mesh_agent_rtc.so: $(AGENT_RTC_C) $(AGENT_RTC_H) | packages-build $(B)
+	@echo "building $(notdir $@)"
+	@$(CC) $(CFLAGS) $(WARN) $(HARDEN) -fPIC -o $@.new $(filter %.c,$^) \
+	    $(AGENT_RTC_LD)
+	@chmod 755 $@.new
+	@mv $@.new $@
+
+$(B)/asan/mesh_agent_rtc.so: $(AGENT_RTC_C) $(AGENT_RTC_H) | packages-build \
+                             $(B)/asan
+	@echo "building $(notdir $@) with sanitizers"
+	@$(CC) $(SAN) $(WARN) -o $@.new $(filter %.c,$^) $(AGENT_RTC_LD)
+	@chmod 755 $@.new
+	@mv $@.new $@
 
 # scripts of t/agent in the agent's runtime, without a server
 $(B)/agent_js_test: $(AGENT_TEST_C) $(AGENT_H) $(PROTO_C) \

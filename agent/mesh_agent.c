@@ -15,6 +15,7 @@
 #include "mesh_agent_core.h"
 #include "mesh_agent_id.h"
 #include "mesh_agent_install.h"
+#include "mesh_agent_rtc.h"
 #include "mesh_agent_state.h"
 #include "mesh_agent_store.h"
 #include "mesh_agent_update.h"
@@ -159,6 +160,7 @@ mesh_agent_run(int argc, char **argv)
 
         uv_close((uv_handle_t *) &timer, NULL);
         mesh_agent_core_free(a.core);
+        mesh_agent_rtc_free(&a);
         mesh_agent_channel_free(a.channel);
         mesh_agent_update_free(a.update);
         mesh_agent_state_remove(&a);

@@ -28,6 +28,7 @@ typedef struct mesh_agent_channel_s  mesh_agent_channel_t;
 typedef struct mesh_agent_core_s     mesh_agent_core_t;
 typedef struct mesh_agent_update_s   mesh_agent_update_t;
 typedef struct mesh_agent_js_s       mesh_agent_js_t;
+typedef struct mesh_agent_rtc_s      mesh_agent_rtc_t;
 
 
 typedef struct {
@@ -38,6 +39,7 @@ typedef struct {
     mesh_agent_channel_t  *channel;
     mesh_agent_core_t     *core;
     mesh_agent_update_t   *update;
+    mesh_agent_rtc_t      *rtc;           /* NULL: nobody has asked yet */
     unsigned               quitting:1;
     unsigned               restarting:1;  /* as another program, perhaps */
 } mesh_agent_t;

@@ -278,6 +278,26 @@ mesh_agent_id_sign(mesh_agent_id_t *id, const uint8_t *data, size_t len,
 
 
 int
+mesh_agent_id_issue(mesh_agent_id_t *id, X509 *x)
+{
+    int             rc;
+    X509           *own;
+    const uint8_t  *p;
+
+    p = id->cert;
+    own = d2i_X509(NULL, &p, (long) id->cert_len);
+
+    rc = own != NULL
+         && X509_set_issuer_name(x, X509_get_subject_name(own)) == 1
+         && X509_sign(x, id->key, EVP_sha384()) > 0;
+
+    X509_free(own);
+
+    return rc ? MESH_OK : MESH_ERROR;
+}
+
+
+int
 mesh_agent_id_verify(const uint8_t *cert, size_t cert_len, const uint8_t *sig,
     size_t sig_len, const uint8_t *id, size_t id_len, const uint8_t *input)
 {

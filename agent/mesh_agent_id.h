@@ -15,6 +15,9 @@
 #define MESH_AGENT_ID_SIGNATURE  512      /* bytes, at most */
 
 
+struct x509_st;
+
+
 /* from the store, or made (which takes a while); NULL: logged */
 mesh_agent_id_t *mesh_agent_id_create(mesh_agent_store_t *st);
 void mesh_agent_id_free(mesh_agent_id_t *id);
@@ -26,6 +29,9 @@ const uint8_t *mesh_agent_id_cert(const mesh_agent_id_t *id, size_t *len);
 /* PKCS#1 v1.5 with SHA-384; bytes of the signature, 0: failed */
 size_t mesh_agent_id_sign(mesh_agent_id_t *id, const uint8_t *data,
     size_t len, uint8_t sig[MESH_AGENT_ID_SIGNATURE]);
+
+/* issuer and signature of another certificate, of ours; MESH_OK, MESH_ERROR */
+int mesh_agent_id_issue(mesh_agent_id_t *id, struct x509_st *x);
 
 /*
  * Is this command 2 from the server that the policy names?  id is its key's

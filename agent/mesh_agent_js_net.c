@@ -15,6 +15,7 @@ mesh_agent_js_init_net(duk_context *duk)
     mesh_agent_js_init_stream(duk);
     mesh_agent_js_init_ws(duk);
     mesh_agent_js_init_dgram(duk);
+    mesh_agent_js_init_rtc(duk);
 }
 
 

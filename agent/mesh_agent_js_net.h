@@ -14,6 +14,7 @@
 void mesh_agent_js_init_stream(duk_context *duk);
 void mesh_agent_js_init_ws(duk_context *duk);
 void mesh_agent_js_init_dgram(duk_context *duk);
+void mesh_agent_js_init_rtc(duk_context *duk);
 
 /* members of the options at idx; a wrong type throws */
 const char *mesh_agent_js_option_text(duk_context *duk, duk_idx_t idx,

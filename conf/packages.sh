@@ -12,7 +12,7 @@ set -eu
 
 build='build-essential pkg-config nginx nginx-dev libssl-dev libjson-c-dev
        libpq-dev libsqlite3-dev libpcre2-dev libseccomp-dev libuv1-dev
-       zlib1g-dev'
+       zlib1g-dev libnice-dev libusrsctp-dev'
 functional='libio-socket-ssl-perl libnet-ssleay-perl libcryptx-perl
             libprotocol-websocket-perl libdbd-sqlite3-perl libdbd-pg-perl
             postgresql openssl procps perl'

@@ -211,6 +211,18 @@ function desktopJoin(desktop, tunnel) {
     desktopUsers(desktop);
     desktopOutput(desktop, tunnel, tunnel.socket);
     tunnel.take(input);
+    tunnel.carry({
+        hold: function (done) {
+            desktopOutput(desktop, tunnel, null);
+            done();
+        },
+        start: function (stream) {
+            desktopOutput(desktop, tunnel, stream);
+
+            /* what was drawn meanwhile has reached nobody */
+            desktopWrite(desktop, kvmPacket(KVM_REFRESH, []));
+        }
+    });
 }
 
 

@@ -17,6 +17,7 @@ var CONSENT_PROMPT_FILES = 32;
 var MAX_PATH = 4095;            /* bytes */
 var MAX_NAMES = 10000;          /* in one command */
 var MAX_FILE_JOBS = 256;        /* that wait */
+var MAX_HELD = 10000;           /* messages, while the way changes */
 var MAX_SEARCHES = 4;
 var MAX_FOUND = 10000;
 var MAX_ENTRIES = 200000;       /* of a listing */
@@ -129,6 +130,15 @@ function filesStart(tunnel, protocol, consent) {
             filesInput(session, data);
         });
     });
+    tunnel.carry({
+        hold: function (done) {
+            filesHold(session, done);
+        },
+        start: function (stream, max) {
+            session.max = max;
+            filesOutput(session, stream);
+        }
+    });
 }
 
 
@@ -138,7 +148,8 @@ function filesSession(tunnel) {
         closed: false,
         out: null,              /* stream of BINARY to the viewer */
         full: true,             /* it takes no more: data waits in queue */
-        paused: false,          /* for that, nothing is read either */
+        max: Infinity,          /* bytes of a message in it */
+        paused: null,           /* for that, this is not read either */
         queue: [],
         waiting: [],            /* called when it takes more */
         jobs: [],
@@ -162,7 +173,7 @@ function filesSession(tunnel) {
         filesCancelZip(session);
     });
 
-    filesOutput(session);
+    filesOutput(session, tunnel.socket);
 
     return session;
 }
@@ -202,19 +213,38 @@ function filesInput(session, data) {
  * is piped into one it asks for more.
  */
 
-function filesOutput(session) {
+function filesOutput(session, stream) {
     var Readable = require('stream').Readable;
-
-    session.out = new Readable({ read: function () {
+    var out = new Readable({ read: function () {
         guarded(function () {
-            filesDrained(session);
+            if (session.out === out) {
+                filesDrained(session);
+            }
         });
     } });
-    session.out.pipe(session.tunnel.socket, { end: false });
+
+    session.out = out;
+    out.pipe(stream, { end: false });
+}
+
+
+/* Sends no more until there is another stream, see webrtc.js. */
+function filesHold(session, done) {
+    whenRead(session, function () {
+        var out = session.out;
+
+        session.full = true;
+        session.out = null;
+        out.unpipe(session.tunnel.socket);
+        filesListen(session);
+        done();
+    });
 }
 
 
 function filesSend(session, data) {
+    var source;
+
     if (session.closed) {
         return;
     }
@@ -222,16 +252,26 @@ function filesSend(session, data) {
     /* a stream that keeps two messages would make them one */
     if (session.full) {
         session.queue.push(data);
+
+        /* the socket cannot be paused now: the end of the hold is in it */
+        if (session.out === null && session.queue.length > MAX_HELD) {
+            session.tunnel.close();
+        }
+
         return;
     }
 
-    if (typeof data === 'string') {
+    if (typeof data === 'string' || data.length > session.max) {
         session.tunnel.socket.write(data);
 
     } else if (session.out.push(data) === false) {
         session.full = true;
-        session.paused = true;
-        session.tunnel.socket.pause();
+        source = session.tunnel.source();
+
+        if (session.paused === null) {
+            session.paused = source;
+            source.pause();
+        }
     }
 }
 
@@ -254,9 +294,18 @@ function filesDrained(session) {
         });
     });
 
-    if (session.paused && !session.full && !session.closed) {
-        session.paused = false;
-        session.tunnel.socket.resume();
+    if (!session.full) {
+        filesListen(session);
+    }
+}
+
+
+function filesListen(session) {
+    var paused = session.paused;
+
+    if (paused !== null && !session.closed) {
+        session.paused = null;
+        paused.resume();
     }
 }
 

@@ -42,6 +42,9 @@ var PROTOCOLS = {
     10: { kind: 'files', open: null }
 };
 
+/* further control messages: fn(tunnel, message) by type, of webrtc.js */
+var CONTROLS = {};
+
 var tunnels = {};
 
 
@@ -191,6 +194,10 @@ function createTunnel(request) {
         socket: null,
         timer: null,
         commands: false,                        /* TEXT may be one, as data */
+        carrier: null,                          /* whose BINARY can move */
+        rtc: null,                              /* of webrtc.js */
+        offer: null,
+        offers: 0,
         onData: null,                           /* of the running protocol */
         onSize: null,
         onControl: null
@@ -215,6 +222,28 @@ function createTunnel(request) {
         tunnel.onData = fn;
         early.forEach(fn);
         early = [];
+    };
+
+    /*
+     * What a protocol sends in BINARY can go another way:
+     *   hold(done)          it stops; done() when all of it is out
+     *   start(stream, max)  it goes there now, max bytes in a message
+     */
+    tunnel.carry = function (carrier) {
+        var offer = tunnel.offer;
+
+        tunnel.carrier = carrier;
+        tunnel.offer = null;
+
+        if (offer !== null) {
+            CONTROLS.offer(tunnel, offer);
+        }
+    };
+
+    /* where input comes from, to be paused and resumed */
+    tunnel.source = function () {
+        return tunnel.rtc !== null && tunnel.rtc.input ? tunnel.rtc.channel
+                                                       : tunnel.socket;
     };
 
     tunnel.attach = function (socket) {
@@ -337,7 +366,9 @@ function tunnelInput(tunnel, data) {
     }
 
     if (typeof data !== 'string') {
-        if (tunnel.state !== TUNNEL_CHOOSING) {
+        if (tunnel.state !== TUNNEL_CHOOSING
+            && tunnel.source() === tunnel.socket)
+        {
             tunnel.data(data);
         }
         return;
@@ -436,7 +467,10 @@ function tunnelControl(tunnel, text) {
         break;
 
     default:
-        if (tunnel.onControl !== null) {
+        if (isText(message.type, 32) && has(CONTROLS, message.type)) {
+            CONTROLS[message.type](tunnel, message);
+
+        } else if (tunnel.onControl !== null) {
             tunnel.onControl(message);
         }
         break;

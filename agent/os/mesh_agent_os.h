@@ -76,5 +76,12 @@ long mesh_agent_os_read(int fd, void *buf, size_t len);
  */
 int mesh_agent_os_power(int state, int force);
 
+/*
+ * A symbol of a part of the agent, which is loaded for ever.  path is absolute;
+ * only root and who runs us may be able to write to the file.  NULL: it is not
+ * there, or not good, which is logged.
+ */
+void *mesh_agent_os_module(const char *path, const char *symbol);
+
 
 #endif /* MESH_AGENT_OS_H_INCLUDED */
