@@ -63,6 +63,20 @@ $(B)/asan/mesh-agent: $(AGENT_C) $(AGENT_H) $(PROTO_C) $(B)/agent/scripts.c \
 	@echo "building $(notdir $@) with sanitizers"
 	@$(CC) $(SAN) $(WARN) $(AGENT_INC) -o $@ $(filter %.c %.o,$^) $(AGENT_LIBS)
 
+# --- as a Debian package
+
+DEB_AGENT = $(B)/mesh-agent_$(shell sed -n \
+              's/.*VERSION_TEXT  *"\(.*\)"/\1/p' agent/mesh_agent_version.h \
+              )_$(shell dpkg --print-architecture).deb
+
+.PHONY: deb-agent
+deb-agent: $(DEB_AGENT)                 ## the same, as a Debian package
+
+$(DEB_AGENT): $(B)/mesh-agent $(wildcard conf/deb-agent/*)
+	@echo "building $(notdir $@)"
+	@sh conf/deb-agent/build.sh $< $@
+
+
 # scripts of t/agent in the agent's runtime, without a server
 $(B)/agent_js_test: $(AGENT_TEST_C) $(AGENT_H) $(PROTO_C) \
                     $(B)/agent/scripts.c $(B)/agent/duktape.o
