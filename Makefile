@@ -219,7 +219,7 @@ $(addprefix test-,unit fuzz html core agent sqlite postgres interop ui):
 # one after the other: packages before what is built with them
 test-build:
 	@$(MAKE) -s --no-print-directory packages-test
-	@$(MAKE) -s --no-print-directory nginx signer admin agent core html unit \
+	@$(MAKE) -s --no-print-directory nginx signer admin deb-agent core html unit \
 	    replay $(B)/agent_js_test t/node_modules/.stamp
 
 t/node_modules/.stamp: t/package-lock.json | packages-node

@@ -29,6 +29,9 @@
  * <this program>.msh.  With --root all paths are below DIR and nothing is
  * started: for packages and tests.
  *
+ * Where the program came as a Debian package, it and its service stay as they
+ * are: the policy alone is installed, and the service started.
+ *
  *   MESH_AGENT_EXIT_OK      installed and, where there is systemd, started
  *   MESH_AGENT_EXIT_FAILED  not possible
  */
@@ -38,7 +41,8 @@ int mesh_agent_install(int argc, char **argv);
  * uninstall [--root=DIR]
  *
  * Stops the agent, removes service, program, policy and data, its identity
- * among them.  MESH_AGENT_EXIT_OK also when there was nothing.
+ * among them.  MESH_AGENT_EXIT_OK also when there was nothing.  What came as a
+ * Debian package is left to apt: MESH_AGENT_EXIT_FAILED.
  */
 int mesh_agent_uninstall(int argc, char **argv);
 

@@ -24,6 +24,7 @@
 #define MESH_AGENT_POLICY    MESH_AGENT_DIR "/mesh-agent.msh"
 #define MESH_AGENT_SERVICE   "mesh-agent.service"
 #define MESH_AGENT_UNIT      "/etc/systemd/system/" MESH_AGENT_SERVICE
+#define MESH_AGENT_PACKAGED  "/lib/systemd/system/" MESH_AGENT_SERVICE
 #define MESH_AGENT_WANTED    "/etc/systemd/system/multi-user.target.wants/"  \
                              MESH_AGENT_SERVICE
 
@@ -54,6 +55,7 @@ typedef struct {
 
 static int mesh_agent_options(mesh_agent_options_t *o, const char *command,
     int argc, char **argv, const char *allowed);
+static int mesh_agent_packaged(const mesh_agent_options_t *o);
 static int mesh_agent_policy_read(const mesh_agent_options_t *o,
     const char *exe, char **text, size_t *len, char *server);
 static int mesh_agent_policy_check(const char *path, const char *text,
@@ -130,7 +132,7 @@ static const char  mesh_agent_unit[] =
 int
 mesh_agent_install(int argc, char **argv)
 {
-    int                   rc, upgrade, systemd, has_policy;
+    int                   rc, upgrade, systemd, has_policy, packaged;
     char                  exe[PATH_MAX], program[PATH_MAX], policy[PATH_MAX];
     char                  path[PATH_MAX], server[MESH_AGENT_VALUE];
     char                 *text, *image;
@@ -156,6 +158,7 @@ mesh_agent_install(int argc, char **argv)
     upgrade = access(program, F_OK) == 0;
     has_policy = access(policy, F_OK) == 0;
     systemd = o.root[0] == '\0' && mesh_agent_systemd();
+    packaged = mesh_agent_packaged(&o);
 
     /* all is read before anything is written */
 
@@ -186,7 +189,7 @@ mesh_agent_install(int argc, char **argv)
         }
     }
 
-    if (!mesh_agent_same(exe, program)) {
+    if (!packaged && !mesh_agent_same(exe, program)) {
         image = mesh_agent_file_read(exe, MESH_AGENT_PROGRAM_MAX, &image_len);
         if (image == NULL) {
             goto done;
@@ -204,12 +207,13 @@ mesh_agent_install(int argc, char **argv)
 
     if (systemd || o.root[0]) {
 
-        if (mesh_agent_path(path, o.root, "/etc/systemd/system") != 0
-            || mesh_agent_dirs(path, 0755) != 0
-            || mesh_agent_path(path, o.root, MESH_AGENT_UNIT) != 0
-            || mesh_agent_file_write(path, mesh_agent_unit,
-                                     sizeof(mesh_agent_unit) - 1, 0644)
-               != 0)
+        if (!packaged
+            && (mesh_agent_path(path, o.root, "/etc/systemd/system") != 0
+                || mesh_agent_dirs(path, 0755) != 0
+                || mesh_agent_path(path, o.root, MESH_AGENT_UNIT) != 0
+                || mesh_agent_file_write(path, mesh_agent_unit,
+                                         sizeof(mesh_agent_unit) - 1, 0644)
+                   != 0))
         {
             goto done;
         }
@@ -218,8 +222,15 @@ mesh_agent_install(int argc, char **argv)
         goto done;
     }
 
-    printf("The agent is %s: %s\n", upgrade ? "upgraded" : "installed",
-           program);
+    if (packaged) {
+        printf("The policy is installed: %s\n"
+               "The program is that of the package mesh-agent, which apt "
+               "upgrades and removes.\n", policy);
+
+    } else {
+        printf("The agent is %s: %s\n", upgrade ? "upgraded" : "installed",
+               program);
+    }
 
     if (o.root[0]) {
         printf("Nothing was started, as --root was given.\n");
@@ -239,7 +250,7 @@ mesh_agent_install(int argc, char **argv)
         rc = MESH_AGENT_EXIT_OK;
     }
 
-    if (rc == MESH_AGENT_EXIT_OK) {
+    if (rc == MESH_AGENT_EXIT_OK && !packaged) {
         printf("To remove it: sudo %s uninstall\n", MESH_AGENT_PROGRAM);
     }
 
@@ -271,6 +282,12 @@ mesh_agent_uninstall(int argc, char **argv)
     if (o.root[0] == '\0' && geteuid() != 0) {
         return mesh_agent_fail("only root can remove the agent: try again "
                                "with sudo");
+    }
+
+    if (mesh_agent_packaged(&o)) {
+        return mesh_agent_fail("it is that of the package mesh-agent: sudo "
+                               "apt purge mesh-agent removes it, its key and "
+                               "its data, and apt remove keeps those");
     }
 
     /* it may be run in a terminal of the agent that it stops */
@@ -469,6 +486,17 @@ failed:
     fputc('\n', stderr);
 
     return -1;
+}
+
+
+/* is the program one of a Debian package?  Then only apt may change it. */
+static int
+mesh_agent_packaged(const mesh_agent_options_t *o)
+{
+    char  path[PATH_MAX];
+
+    return mesh_agent_path(path, o->root, MESH_AGENT_PACKAGED) == 0
+           && access(path, F_OK) == 0;
 }
 
 
