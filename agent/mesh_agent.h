@@ -38,6 +38,7 @@ typedef struct {
     mesh_agent_channel_t  *channel;
     mesh_agent_core_t     *core;
     mesh_agent_update_t   *update;
+    uv_async_t            *stop;
     unsigned               quitting:1;
     unsigned               restarting:1;  /* as another program, perhaps */
 } mesh_agent_t;

@@ -19,6 +19,7 @@ functional='libio-socket-ssl-perl libnet-ssleay-perl libcryptx-perl
 browser='chromium'
 interop='libnginx-mod-stream'
 fuzz='clang libclang-rt-14-dev'
+windows='mingw-w64 wine64 cmake'
 lint='clang clang-tidy cppcheck shellcheck'
 
 policy=/usr/sbin/policy-rc.d
@@ -36,6 +37,7 @@ for group; do
     browser)    names=$browser ;;
     interop)    names=$interop ;;
     fuzz)       names=$fuzz ;;
+    windows)    names=$windows ;;
     lint)       names=$lint ;;
     node)
         # a desk may have a Node of its own, which Debian's npm conflicts with
