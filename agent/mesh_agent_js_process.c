@@ -129,7 +129,7 @@ mesh_agent_js_spawn(duk_context *duk)
     duk_push_int(duk, 0);
     duk_put_prop_string(duk, -2, "pid");
 
-    n = mesh_agent_os_pipes(spawn.type);
+    n = mesh_agent_os_streams(spawn.type);
 
     for (i = 0; i < n; i++) {
         mesh_agent_js_push_pipe(duk);

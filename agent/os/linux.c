@@ -118,7 +118,7 @@ mesh_agent_os_is_service(void)
 
 
 int
-mesh_agent_os_pipes(int type)
+mesh_agent_os_streams(int type)
 {
     return type == MESH_AGENT_OS_TERM ? 1 : 3;
 }

@@ -65,7 +65,7 @@ const char *mesh_agent_os_platform(void);
 int mesh_agent_os_is_service(void);
 
 /* how many pipes a child of that type has: in, out, err */
-int mesh_agent_os_pipes(int type);
+int mesh_agent_os_streams(int type);
 
 /*
  * Sets up the handle, beside fn and data, which the caller has set; it closes

@@ -107,7 +107,7 @@ mesh_agent_os_arch_id(void)
 
 
 int
-mesh_agent_os_pipes(int type)
+mesh_agent_os_streams(int type)
 {
     return type == MESH_AGENT_OS_TERM ? 2 : 3;
 }
