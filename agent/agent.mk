@@ -130,3 +130,57 @@ $(B)/asan/agent_js_test: $(AGENT_TEST_C) $(AGENT_H) $(PROTO_C) \
                          $(B)/agent/scripts.c $(B)/asan/agent/duktape.o
 	@echo "building $(notdir $@) with sanitizers"
 	@$(CC) $(SAN) $(WARN) $(AGENT_INC) -o $@ $(filter %.c %.o,$^) $(AGENT_LIBS)
+
+
+# --- for other systems: libraries from source, see conf/deps.sh
+
+.PHONY: agent-static agent-arm64 agent-armhf
+agent-static: $(B)/mesh-agent-static    ## one that needs no library
+agent-arm64: $(B)/mesh-agent-arm64      ## for ARM, of 64 bits
+agent-armhf: $(B)/mesh-agent-armhf      ## and of 32, with floating point
+
+# a static program that is loaded anywhere, which musl-gcc does not know
+MUSL_LIB     := /usr/lib/$(shell uname -m)-linux-musl
+
+TARGET_static := musl
+TARGET_arm64  := arm64
+TARGET_armhf  := armhf
+CROSS_static   = musl-gcc
+CROSS_arm64    = aarch64-linux-gnu-gcc
+CROSS_armhf    = arm-linux-gnueabihf-gcc
+STRIP_static   = strip
+STRIP_arm64    = aarch64-linux-gnu-strip
+STRIP_armhf    = arm-linux-gnueabihf-strip
+LINK_static    = -static -Wl,-pie,--no-dynamic-linker -nostartfiles $(MUSL_LIB)/rcrt1.o \
+                 $(MUSL_LIB)/crti.o $(MUSL_LIB)/crtn.o -Wl,-z,relro,-z,now
+LINK_arm64     = $(LDHARD)
+LINK_armhf     = $(LDHARD)
+
+# what a processor has no instructions for
+CROSS_HARDEN   = $(filter-out $(if $(filter arm%,$1),-fcf-protection) \
+                   $(if $(filter armhf,$1),-fstack-clash-protection),$(HARDEN))
+
+packages-cross:
+	@sh conf/packages.sh build cross
+
+.PRECIOUS: $(B)/deps/%/lib/libssl.a
+$(B)/deps/%/lib/libssl.a: conf/deps.sh | packages-cross $(B)
+	@CACHE=$(CACHE) JOBS=$(JOBS) sh $< $*
+	@touch $@
+
+$(B)/mesh-agent-static: $(B)/deps/musl/lib/libssl.a
+$(B)/mesh-agent-arm64: $(B)/deps/arm64/lib/libssl.a
+$(B)/mesh-agent-armhf: $(B)/deps/armhf/lib/libssl.a
+
+$(B)/mesh-agent-static $(B)/mesh-agent-arm64 $(B)/mesh-agent-armhf: \
+$(B)/mesh-agent-%: $(AGENT_C) $(AGENT_H) $(PROTO_C) $(B)/agent/scripts.c \
+                   $(DUKTAPE)/.stamp | packages-cross
+	@echo "building $(notdir $@)"
+	@$(CROSS_$*) $(CFLAGS) -w $(call CROSS_HARDEN,$*) -c \
+	    -o $(B)/agent/duktape-$*.o $(DUKTAPE)/src/duktape.c
+	@$(CROSS_$*) $(CFLAGS) $(WARN) $(call CROSS_HARDEN,$*) $(AGENT_INC) \
+	    -I$(B)/deps/$(TARGET_$*)/include -o $@.debug $(filter %.c,$^) \
+	    $(B)/agent/duktape-$*.o $(LINK_$*) -L$(B)/deps/$(TARGET_$*)/lib \
+	    $(AGENT_LIBS)
+	@$(STRIP_$*) -o $@.new $@.debug
+	@mv $@.new $@

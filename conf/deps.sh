@@ -6,72 +6,97 @@
 #
 #   deps.sh TARGET
 #
-# TARGET: mingw64.
+# TARGET: musl (any Linux of this processor), arm64, armhf, mingw64.  What is
+# there already is not built again.
 
 set -eu
 
 target=$1
-root=$PWD
-out=$root/build/deps/$target
+out=$PWD/build/deps/$target
 work=$out/src
-cache=${CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ngx_mesh}
 jobs=${JOBS:-2}
+export CACHE="${CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ngx_mesh}"
 
+# ssl: where OpenSSL looks for authorities, which only an administrator writes
+system=Linux ssl=/etc/ssl windres=
 case $target in
-mingw64) host=x86_64-w64-mingw32 ;;
+musl)    host=musl machine=linux-$(uname -m) ;;
+arm64)   host=aarch64-linux-gnu machine=linux-aarch64 ;;
+armhf)   host=arm-linux-gnueabihf machine=linux-armv4 ;;
+mingw64) host=x86_64-w64-mingw32 machine=mingw64 system=Windows
+         windres=-DCMAKE_RC_COMPILER=$host-windres
+         ssl='C:/Program Files/Common Files/SSL' ;;
 *)
     echo "deps.sh: no target \"$target\"" >&2
     exit 2
     ;;
 esac
 
-mkdir -p "$work" "$out/include" "$out/lib"
+ar=$host-ar
+[ "$target" != musl ] || ar='ar'
 
-# Debian replaces a version by the one with its next security update
-unpack() {
-    CACHE=$cache sh conf/sources.sh bookworm "$1" "$2" "$work/$1"
-}
-
+# say what, or the end of what it said
 step() {
-    if ! "$@" > "$out/log" 2>&1; then
+    "$@" > "$out/log" 2>&1 || {
         tail -n 20 "$out/log" >&2
         exit 1
-    fi
+    }
 }
+
+# unpack PACKAGE [SUITE]: the newest version there, or in the release itself
+unpack() {
+    sh conf/sources.sh "${2:-bookworm}" "$1" - "$work/$1" 2>"$out/log" ||
+        sh conf/sources.sh bookworm "$1" - "$work/$1"
+}
+
+mkdir -p "$work" "$out/include" "$out/lib"
+
+if [ "$target" = musl ]; then
+    # the kernel's own headers, which know no C library
+    for dir in linux asm-generic; do
+        ln -sfn "/usr/include/$dir" "$out/include/$dir"
+    done
+    ln -sfn "/usr/include/$(gcc -print-multiarch)/asm" "$out/include/asm"
+fi
 
 if [ ! -e "$out/lib/libz.a" ]; then
     echo "building zlib for $target"
-    unpack zlib 1.2.13.dfsg
+    unpack zlib
     # Debian's package has no build rules for Windows; these need none
-    (cd "$work/zlib" \
-        && step "$host-gcc" -O2 -c adler32.c compress.c crc32.c deflate.c \
-            inffast.c inflate.c inftrees.c trees.c uncompr.c zutil.c \
-        && step "$host-ar" rcs libz.a ./*.o)
+    (cd "$work/zlib"
+     step "$host-gcc" -O2 -fPIC -D_FORTIFY_SOURCE=2 -c adler32.c compress.c \
+         crc32.c deflate.c inffast.c inflate.c inftrees.c trees.c uncompr.c \
+         zutil.c
+     step "$ar" rcs libz.a ./*.o)
     cp "$work/zlib/zlib.h" "$work/zlib/zconf.h" "$out/include"
     cp "$work/zlib/libz.a" "$out/lib"
 fi
 
 if [ ! -e "$out/lib/libuv_a.a" ]; then
     echo "building libuv for $target"
-    unpack libuv1 1.44.2
-    step cmake -S "$work/libuv1" -B "$work/libuv1/out" \
-        -DCMAKE_SYSTEM_NAME=Windows -DCMAKE_C_COMPILER="$host-gcc" \
-        -DCMAKE_RC_COMPILER="$host-windres" -DCMAKE_BUILD_TYPE=Release \
-        -DLIBUV_BUILD_TESTS=OFF
+    unpack libuv1
+    # shellcheck disable=SC2086  # one option or none
+    step cmake -S "$work/libuv1" -B "$work/libuv1/out" $windres \
+        -DCMAKE_SYSTEM_NAME="$system" -DCMAKE_C_COMPILER="$host-gcc" \
+        -DCMAKE_BUILD_TYPE=Release -DCMAKE_POSITION_INDEPENDENT_CODE=ON \
+        -DCMAKE_C_FLAGS="-isystem $out/include" -DLIBUV_BUILD_TESTS=OFF
     step cmake --build "$work/libuv1/out" -j "$jobs" --target uv_a
     cp -r "$work/libuv1/include/." "$out/include"
     cp "$work/libuv1/out/libuv_a.a" "$out/lib"
 fi
 
-if [ ! -e "$out/lib/libcrypto.a" ]; then
+# last: the one that make looks at
+if [ ! -e "$out/lib/libssl.a" ]; then
     echo "building OpenSSL for $target"
-    unpack openssl 3.0.20
-    (cd "$work/openssl" \
-        && step ./Configure mingw64 --cross-compile-prefix="$host-" \
-            no-shared no-tests no-engine no-legacy \
-        && step make -j "$jobs" build_libs)
+    unpack openssl bookworm-security
+    (cd "$work/openssl"
+     step ./Configure "$machine" CC="$host-gcc" AR="$ar" RANLIB="$ar -s" \
+         RC="$host-windres" --prefix=/usr --openssldir="$ssl" no-shared \
+         no-tests no-engine no-legacy no-module no-autoload-config \
+         -isystem "$out/include"
+     step make -j "$jobs" build_libs)
     cp -r "$work/openssl/include/openssl" "$out/include"
-    cp "$work/openssl/libssl.a" "$work/openssl/libcrypto.a" "$out/lib"
+    cp "$work/openssl/libcrypto.a" "$work/openssl/libssl.a" "$out/lib"
 fi
 
 rm -rf "$work"

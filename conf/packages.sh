@@ -18,6 +18,8 @@ functional='libio-socket-ssl-perl libnet-ssleay-perl libcryptx-perl
             postgresql openssl procps perl'
 browser='chromium'
 interop='libnginx-mod-stream'
+cross='musl-tools gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+       gcc-arm-linux-gnueabihf libc6-dev-armhf-cross qemu-user cmake'
 fuzz='clang libclang-rt-14-dev'
 windows='mingw-w64 wine64 cmake'
 lint='clang clang-tidy cppcheck shellcheck'
@@ -36,6 +38,7 @@ for group; do
     functional) names=$functional ;;
     browser)    names=$browser ;;
     interop)    names=$interop ;;
+    cross)      names=$cross ;;
     fuzz)       names=$fuzz ;;
     windows)    names=$windows ;;
     lint)       names=$lint ;;

@@ -5,8 +5,8 @@
 #
 #   sources.sh SUITE PACKAGE VERSION DIR
 #
-# VERSION is the upstream one.  Packages are kept in CACHE (default
-# ~/.cache/ngx_mesh); nothing in /etc changes.  Where an archive has lost
+# VERSION is the upstream one, or "-" for the newest that there is.  Packages are
+# kept in CACHE (default ~/.cache/ngx_mesh); nothing in /etc changes.  Where an archive has lost
 # Debian's half of the package, the upstream half does: it is the same release
 # without Debian's patches.
 
@@ -15,9 +15,13 @@ set -eu
 suite=$1 package=$2 version=$3 dir=$4
 cache=${CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ngx_mesh}/$suite
 
+# security updates have an archive of their own
+archive=bookworm
+case $suite in *-security) archive=bookworm-security ;; esac
+
 fetch() {
     # shellcheck disable=SC2016  # words of apt's
-    uri=$(apt-get indextargets --format '$(REPO_URI)' 'Codename: bookworm' \
+    uri=$(apt-get indextargets --format '$(REPO_URI)' "Codename: $archive" \
         'Component: main' 'Created-By: Packages' | head -n 1)
     keys=/usr/share/keyrings/debian-archive-keyring.gpg
 
@@ -40,6 +44,14 @@ tarball() {
     find "$cache" -maxdepth 1 -name "${package}_$version.orig.tar.*" \
         ! -name '*.asc' -size +0 2>/dev/null | head -n 1
 }
+
+if [ "$version" = - ]; then
+    # without a network, the newest that was fetched before
+    (fetch) || true
+    version=$(find "$cache" -maxdepth 1 -name "${package}_*.orig.tar.*" \
+        -size +0 2>/dev/null | sed 's/.*_\(.*\)\.orig\.tar\..*/\1/' |
+        sort -V | tail -n 1)
+fi
 
 [ -n "$(tarball)" ] || (fetch)
 tar=$(tarball)

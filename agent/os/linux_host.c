@@ -244,7 +244,9 @@ mesh_agent_os_again(const char *exe, int argc, char **argv)
 void
 mesh_agent_os_trim(void)
 {
+#ifdef __GLIBC__    /* other libraries do it by themselves, or cannot */
     (void) malloc_trim(0);
+#endif
 }
 
 
