@@ -91,9 +91,7 @@ test-windows: agent-windows core signer admin nginx ## the same in wine
 packages-windows:
 	@sh conf/packages.sh build windows
 
-$(WIN_DEPS)/lib/libcrypto.a: conf/deps.sh | packages-windows $(B)
-	@CACHE=$(CACHE) JOBS=$(JOBS) sh conf/deps.sh mingw64
-	@touch $@
+$(WIN_DEPS)/lib/libssl.a: | packages-windows
 
 $(WIN):
 	@mkdir -p $@
@@ -112,7 +110,7 @@ $(WIN)/manifest.o: agent/os/windows.rc agent/os/windows.manifest | $(WIN)
 
 $(WIN)/mesh-agent.exe: $(WIN_C) $(AGENT_H) $(PROTO_C) $(WIN)/scripts.c \
                        $(WIN)/duktape.o $(WIN)/manifest.o \
-                       $(WIN_DEPS)/lib/libcrypto.a
+                       $(WIN_DEPS)/lib/libssl.a
 	@echo "building $(notdir $@)"
 	@$(WIN_HOST)-gcc -std=gnu99 -Wall -Wextra -Wpointer-arith \
 	    -Wno-unused-parameter -Wno-format-truncation -Werror $(WIN_FLAGS) \
