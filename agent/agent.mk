@@ -5,7 +5,7 @@
 DUKTAPE      := $(B)/duktape
 DUKTAPE_H    := $(DUKTAPE)/src/duktape.h
 DUKTAPE_V    := 2.7.0
-AGENT_C      := $(wildcard agent/*.c agent/os/*.c)
+AGENT_C      := $(wildcard agent/*.c agent/os/linux*.c)
 AGENT_H      := $(wildcard agent/*.h agent/os/*.h) $(PROTO_H)
 AGENT_HOST   := $(wildcard agent/js/host/*.js)
 
@@ -13,7 +13,7 @@ AGENT_HOST   := $(wildcard agent/js/host/*.js)
 # X11 are loaded where a screen is shown
 AGENT_LIBS   := -l:libuv_a.a -lssl -lcrypto -l:libz.a -l:libjpeg.a -lm -lpthread -ldl
 AGENT_INC    := -I$(DUKTAPE)/src -Iagent -Iproto
-AGENT_TEST_C := agent/mesh_agent_js.c $(wildcard agent/os/*.c) \
+AGENT_TEST_C := agent/mesh_agent_js.c $(wildcard agent/os/linux*.c) \
                 $(foreach f,agent buffer desktop fs hash os pipe process timer, \
                   agent/mesh_agent_js_$f.c) t/agent/agent_js_test.c
 
@@ -100,6 +100,60 @@ $(DEB_AGENT): $(B)/mesh-agent $(wildcard conf/deb-agent/*)
 	@echo "building $(notdir $@)"
 	@sh conf/deb-agent/build.sh $< $@
 
+
+# for Windows; its libraries are built once, from Debian's sources
+WIN       := $(B)/windows
+WIN_HOST  := x86_64-w64-mingw32
+WIN_DEPS  := $(B)/deps/mingw64
+WIN_C     := $(wildcard agent/*.c agent/os/windows*.c)
+WIN_JS    := $(wildcard agent/js/host/windows/*.js)
+WIN_FLAGS := -O2 -g -DNDEBUG -D_WIN32_WINNT=0x0a00 -DWINVER=0x0a00 \
+             -DNTDDI_VERSION=0x0a000007 -DUNICODE -D_UNICODE \
+             -D__USE_MINGW_ANSI_STDIO=1 -D_POSIX_C_SOURCE=200809L \
+             -fstack-protector-strong -I$(WIN_DEPS)/include $(AGENT_INC)
+WIN_LIBS  := -L$(WIN_DEPS)/lib -l:libuv_a.a -lssl -lcrypto -l:libz.a \
+             -lws2_32 -lcrypt32 -liphlpapi -luserenv -lpsapi -ldbghelp \
+             -lole32 -lwtsapi32 -lpowrprof -lntdll -luser32 -ladvapi32 \
+             -lshell32 -lgdi32
+WIN_LD    := -static -Wl,--dynamicbase,--nxcompat,--high-entropy-va
+
+.PHONY: agent-windows test-windows
+agent-windows: $(WIN)/mesh-agent.exe    ## our agent for Windows, with mingw-w64
+
+# not among the tests of CI: wine is large
+test-windows: agent-windows core signer admin nginx ## the same in wine
+	@$(TEST_ENV) MESH_AGENT_EXE=$(ROOT)/$(WIN)/mesh-agent.exe \
+	    prove $(if $(V),-v) -It/lib t/windows.t
+
+.PHONY: packages-windows
+packages-windows:
+	@sh conf/packages.sh build windows
+
+$(WIN_DEPS)/lib/libssl.a: | packages-windows
+
+$(WIN):
+	@mkdir -p $@
+
+# a script for Windows stands for the one of its name
+$(WIN)/scripts.c: agent/js/host/embed.pl $(AGENT_HOST) $(WIN_JS) | $(WIN)
+	@perl $< $(filter-out $(addprefix agent/js/host/,$(notdir $(WIN_JS))), \
+	    $(filter %.js,$^)) > $@
+
+$(WIN)/duktape.o: $(DUKTAPE)/.stamp | $(WIN)
+	@echo "building duktape.o for Windows"
+	@$(WIN_HOST)-gcc $(WIN_FLAGS) -w -c -o $@ $(DUKTAPE)/src/duktape.c
+
+$(WIN)/manifest.o: agent/os/windows.rc agent/os/windows.manifest | $(WIN)
+	@$(WIN_HOST)-windres -I agent/os -o $@ $<
+
+$(WIN)/mesh-agent.exe: $(WIN_C) $(AGENT_H) $(PROTO_C) $(WIN)/scripts.c \
+                       $(WIN)/duktape.o $(WIN)/manifest.o \
+                       $(WIN_DEPS)/lib/libssl.a
+	@echo "building $(notdir $@)"
+	@$(WIN_HOST)-gcc -std=gnu99 -Wall -Wextra -Wpointer-arith \
+	    -Wno-unused-parameter -Wno-format-truncation -Werror $(WIN_FLAGS) \
+	    -o $@.debug $(filter %.c %.o,$^) $(WIN_LD) $(WIN_LIBS)
+	@$(WIN_HOST)-strip -o $@ $@.debug
 
 # scripts of t/agent in the agent's runtime, without a server
 $(B)/agent_js_test: $(AGENT_TEST_C) $(AGENT_H) $(PROTO_C) \

@@ -37,6 +37,9 @@ typedef struct {
 static int mesh_agent_run(int argc, char **argv);
 static int mesh_agent_start(mesh_agent_t *a);
 static void mesh_agent_signal(uv_signal_t *sig, int signum);
+static void mesh_agent_stop(void *data);
+static void mesh_agent_stop_handler(uv_async_t *stop);
+static void mesh_agent_quit(uv_timer_t *timer);
 static void mesh_agent_goodbye(uv_timer_t *timer);
 static int mesh_agent_version(int argc, char **argv);
 static int mesh_agent_help(int argc, char **argv);
@@ -67,13 +70,17 @@ main(int argc, char **argv)
 {
     const mesh_agent_command_t  *c;
 
+    mesh_agent_os_start();
+
     if (argc < 2 || strncmp(argv[1], "--", 2) == 0) {
-        return mesh_agent_run(argc - 1, argv + 1);
+        return mesh_agent_os_run(mesh_agent_run, argc - 1, argv + 1);
     }
 
     for (c = mesh_agent_commands; c->name; c++) {
         if (strcmp(c->name, argv[1]) == 0) {
-            return c->run(argc - 2, argv + 2);
+            return c->run == mesh_agent_run
+                   ? mesh_agent_os_run(c->run, argc - 2, argv + 2)
+                   : c->run(argc - 2, argv + 2);
         }
     }
 
@@ -117,6 +124,7 @@ mesh_agent_run(int argc, char **argv)
     const char    *level;
     uv_loop_t      loop;
     uv_timer_t     timer;
+    uv_async_t     stop;
     uv_signal_t    sig[2];
     mesh_agent_t   a;
 
@@ -135,7 +143,6 @@ mesh_agent_run(int argc, char **argv)
         }
     }
 
-    (void) signal(SIGPIPE, SIG_IGN);
     (void) uv_loop_init(&loop);
     a.loop = &loop;
 
@@ -144,6 +151,10 @@ mesh_agent_run(int argc, char **argv)
     if (rc == MESH_OK) {
         (void) uv_timer_init(&loop, &timer);
         timer.data = &a;
+        (void) uv_async_init(&loop, &stop, mesh_agent_stop_handler);
+        stop.data = &timer;
+        a.stop = &stop;
+        mesh_agent_os_on_stop(mesh_agent_stop, &stop);
 
         for (i = 0; i < 2; i++) {
             (void) uv_signal_init(&loop, &sig[i]);
@@ -158,6 +169,8 @@ mesh_agent_run(int argc, char **argv)
             uv_close((uv_handle_t *) &sig[i], NULL);
         }
 
+        mesh_agent_os_on_stop(NULL, NULL);
+        uv_close((uv_handle_t *) &stop, NULL);
         uv_close((uv_handle_t *) &timer, NULL);
         mesh_agent_core_free(a.core);
         mesh_agent_rtc_free(&a);
@@ -215,14 +228,34 @@ mesh_agent_start(mesh_agent_t *a)
 }
 
 
-/* the second one does not wait */
 static void
 mesh_agent_signal(uv_signal_t *sig, int signum)
 {
-    uv_timer_t    *timer;
+    mesh_agent_quit(sig->data);
+}
+
+
+/* from any thread */
+static void
+mesh_agent_stop(void *data)
+{
+    (void) uv_async_send(data);
+}
+
+
+static void
+mesh_agent_stop_handler(uv_async_t *stop)
+{
+    mesh_agent_quit(stop->data);
+}
+
+
+/* the second time it does not wait */
+static void
+mesh_agent_quit(uv_timer_t *timer)
+{
     mesh_agent_t  *a;
 
-    timer = sig->data;
     a = timer->data;
 
     if (a->quitting) {
@@ -242,7 +275,7 @@ void
 mesh_agent_restart(mesh_agent_t *a)
 {
     a->restarting = 1;
-    (void) uv_kill(uv_os_getpid(), SIGTERM);
+    mesh_agent_stop(a->stop);
 }
 
 

@@ -40,6 +40,7 @@ typedef struct {
     mesh_agent_core_t     *core;
     mesh_agent_update_t   *update;
     mesh_agent_rtc_t      *rtc;           /* NULL: nobody has asked yet */
+    uv_async_t            *stop;
     unsigned               quitting:1;
     unsigned               restarting:1;  /* as another program, perhaps */
 } mesh_agent_t;

@@ -3,6 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../proto/mesh_agent_msg.h"
+#include "../proto/mesh_cert.h"
+#include "mesh_agent_id.h"
+#include "mesh_agent_store.h"
+
+/* behind the system's headers, some of which have names of theirs */
 #include <openssl/bn.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -11,11 +17,6 @@
 #include <openssl/sha.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
-
-#include "../proto/mesh_agent_msg.h"
-#include "../proto/mesh_cert.h"
-#include "mesh_agent_id.h"
-#include "mesh_agent_store.h"
 
 
 #define MESH_AGENT_ID_BITS      3072

@@ -3,6 +3,7 @@
 /* Facts about the machine that libuv knows; the scripts find the others. */
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "mesh_agent_js.h"
 #include "os/mesh_agent_os.h"
@@ -25,6 +26,8 @@ static void mesh_agent_js_os_interface(duk_context *duk,
     const uv_interface_address_t *addr);
 static duk_ret_t mesh_agent_js_os_power(duk_context *duk);
 static duk_ret_t mesh_agent_js_os_now(duk_context *duk);
+static duk_ret_t mesh_agent_js_os_query(duk_context *duk);
+static duk_ret_t mesh_agent_js_os_query_call(duk_context *duk, void *data);
 
 
 static const duk_function_list_entry  mesh_agent_js_os_functions[] = {
@@ -35,6 +38,7 @@ static const duk_function_list_entry  mesh_agent_js_os_functions[] = {
     { "interfaces", mesh_agent_js_os_interfaces, 0 },
     { "power", mesh_agent_js_os_power, 2 },
     { "now", mesh_agent_js_os_now, 0 },
+    { "query", mesh_agent_js_os_query, 2 },
     { NULL, NULL, 0 }
 };
 
@@ -218,6 +222,42 @@ static duk_ret_t
 mesh_agent_js_os_now(duk_context *duk)
 {
     duk_push_number(duk, (double) uv_hrtime() / 1000000);
+
+    return 1;
+}
+
+
+/* query(name, argument) -> a fact of the platform; undefined: none */
+static duk_ret_t
+mesh_agent_js_os_query(duk_context *duk)
+{
+    char        *text;
+    duk_int_t    rc;
+    const char  *name;
+
+    name = mesh_agent_js_text(duk, 0);
+    text = mesh_agent_os_query(name, duk_is_undefined(duk, 1)
+                                     ? "" : mesh_agent_js_text(duk, 1));
+
+    if (text == NULL) {
+        return 0;
+    }
+
+    /* a throw must not lose the text */
+    rc = duk_safe_call(duk, mesh_agent_js_os_query_call, text, 0, 1);
+    free(text);
+
+    return rc == DUK_EXEC_SUCCESS ? 1 : duk_throw(duk);
+}
+
+
+static duk_ret_t
+mesh_agent_js_os_query_call(duk_context *duk, void *data)
+{
+    const char  *text = data;
+
+    mesh_agent_js_push_text(duk, text, strlen(text));
+    duk_json_decode(duk, -1);
 
     return 1;
 }

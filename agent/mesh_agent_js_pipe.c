@@ -285,7 +285,7 @@ mesh_agent_js_pipe_drain(duk_context *duk)
         return 0;
     }
 
-    fd = os_fd;
+    fd = (int) (intptr_t) os_fd;
     total = 0;
 
     while (p->reading && total < MESH_AGENT_JS_PIPE_DRAIN) {
@@ -357,10 +357,11 @@ mesh_agent_js_pipe_fd(duk_context *duk)
     p = mesh_agent_js_pipe_this(duk);
 
     if (p == NULL || uv_fileno((uv_handle_t *) &p->pipe, &fd) != 0) {
-        fd = -1;
-    }
+        duk_push_int(duk, -1);
 
-    duk_push_int(duk, fd);
+    } else {
+        duk_push_int(duk, (int) (intptr_t) fd);
+    }
 
     return 1;
 }

@@ -12,7 +12,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include "mesh_agent_conf.h"
 #include "mesh_agent_js.h"
 #include "mesh_agent_js_pipe.h"
@@ -24,7 +23,7 @@
 
 typedef struct {
     mesh_agent_js_obj_t   obj;
-    uv_signal_t           signal;         /* SIGCHLD */
+    mesh_agent_os_exit_t  exit;
     int                   pid;
     int                   code;
     int                   sig;
@@ -47,7 +46,7 @@ static int mesh_agent_js_int(duk_context *duk, duk_idx_t idx,
 static duk_ret_t mesh_agent_js_child_kill(duk_context *duk);
 static duk_ret_t mesh_agent_js_child_size(duk_context *duk);
 static duk_ret_t mesh_agent_js_child_check(duk_context *duk);
-static void mesh_agent_js_child_handler(uv_signal_t *handle, int signum);
+static void mesh_agent_js_child_handler(void *data);
 static void mesh_agent_js_child_reap(mesh_agent_js_child_t *child);
 static void mesh_agent_js_child_close(mesh_agent_js_obj_t *obj);
 static void mesh_agent_js_child_gone(mesh_agent_js_child_t *child);
@@ -130,7 +129,7 @@ mesh_agent_js_spawn(duk_context *duk)
     duk_push_int(duk, 0);
     duk_put_prop_string(duk, -2, "pid");
 
-    n = spawn.type == MESH_AGENT_OS_TERM ? 1 : 3;
+    n = mesh_agent_os_streams(spawn.type);
 
     for (i = 0; i < n; i++) {
         mesh_agent_js_push_pipe(duk);
@@ -142,13 +141,12 @@ mesh_agent_js_spawn(duk_context *duk)
     child = mesh_agent_alloc(sizeof(mesh_agent_js_child_t));
     mesh_agent_js_open(duk, -1, &child->obj, mesh_agent_js_child_close);
 
-    child->signal.data = child;
-    uv_signal_init(a->loop, &child->signal);
+    child->exit.fn = mesh_agent_js_child_handler;
+    child->exit.data = child;
 
-    rc = uv_signal_start(&child->signal, mesh_agent_js_child_handler,
-                         SIGCHLD);
+    rc = mesh_agent_os_exit_init(a->loop, &child->exit);
     if (rc == 0) {
-        rc = mesh_agent_os_spawn(&spawn, &fds);
+        rc = mesh_agent_os_spawn(&spawn, &fds, &child->exit);
     }
 
     if (rc != 0) {
@@ -279,13 +277,18 @@ mesh_agent_js_child_kill(duk_context *duk)
 static duk_ret_t
 mesh_agent_js_child_size(duk_context *duk)
 {
-    int  rows, cols;
+    int                     rows, cols;
+    mesh_agent_js_child_t  *child;
 
+    duk_push_this(duk);
+    child = mesh_agent_js_obj(duk, -1, mesh_agent_js_child_close);
     rows = duk_require_int(duk, 1);
     cols = duk_require_int(duk, 2);
 
     duk_push_boolean(duk, rows > 0 && rows < 65536 && cols > 0 && cols < 65536
-                     && mesh_agent_os_tty_size(duk_require_int(duk, 0), rows,
+                     && child != NULL && child->started && !child->reaped
+                     && mesh_agent_os_tty_size(child->pid,
+                                               duk_require_int(duk, 0), rows,
                                                cols) == 0);
 
     return 1;
@@ -312,11 +315,9 @@ mesh_agent_js_child_check(duk_context *duk)
 
 
 static void
-mesh_agent_js_child_handler(uv_signal_t *handle, int signum)
+mesh_agent_js_child_handler(void *data)
 {
-    mesh_agent_js_child_t  *child = handle->data;
-
-    (void) signum;
+    mesh_agent_js_child_t  *child = data;
 
     if (child->started && !child->reaped) {
         mesh_agent_js_child_reap(child);
@@ -338,7 +339,7 @@ mesh_agent_js_child_reap(mesh_agent_js_child_t *child)
     child->reaped = 1;
 
     if (child->obj.js == NULL) {
-        uv_close((uv_handle_t *) &child->signal, mesh_agent_js_child_free);
+        uv_close(&child->exit.handle.any, mesh_agent_js_child_free);
         return;
     }
 
@@ -385,15 +386,14 @@ mesh_agent_js_child_gone(mesh_agent_js_child_t *child)
     }
 
     if (child->reaped) {
-        if (!uv_is_closing((uv_handle_t *) &child->signal)) {
-            uv_close((uv_handle_t *) &child->signal,
-                     mesh_agent_js_child_free);
+        if (!uv_is_closing(&child->exit.handle.any)) {
+            uv_close(&child->exit.handle.any, mesh_agent_js_child_free);
         }
         return;
     }
 
     if (child->detached) {
-        uv_unref((uv_handle_t *) &child->signal);
+        uv_unref(&child->exit.handle.any);
     }
 }
 
@@ -401,7 +401,9 @@ mesh_agent_js_child_gone(mesh_agent_js_child_t *child)
 static void
 mesh_agent_js_child_free(uv_handle_t *handle)
 {
-    free(handle->data);
+    mesh_agent_os_exit_t  *e = handle->data;
+
+    free(e->data);
 }
 
 

@@ -480,8 +480,7 @@ mesh_agent_store_compact(mesh_agent_store_t *st)
     }
 
     if (rc == MESH_OK) {
-        rc = uv_fs_rename(NULL, &req, to.path, st->path, NULL);
-        uv_fs_req_cleanup(&req);
+        rc = mesh_agent_os_replace(to.path, st->path);
     }
 
     if (rc == MESH_OK) {

@@ -18,6 +18,7 @@
 #include "mesh_agent_conf.h"
 #include "mesh_agent_store.h"
 #include "mesh_agent_update.h"
+#include "os/mesh_agent_host.h"
 
 
 #define MESH_AGENT_UPDATE_MAX     (64 * 1024 * 1024)      /* bytes */
@@ -80,7 +81,7 @@ mesh_agent_update_create(mesh_agent_t *a)
     u->old = mesh_agent_join(a->conf->exe, ".old");
 
     value = mesh_agent_conf_get(a->conf, "selfUpdate");
-    u->enabled = value && strcmp(value, "1") == 0;
+    u->enabled = value && strcmp(value, "1") == 0 && mesh_agent_os_updates();
 
     (void) uv_timer_init(a->loop, &u->timer);
     u->timer.data = u;

@@ -21,6 +21,7 @@ interop='libnginx-mod-stream'
 cross='musl-tools gcc-aarch64-linux-gnu libc6-dev-arm64-cross
        gcc-arm-linux-gnueabihf libc6-dev-armhf-cross qemu-user cmake'
 fuzz='clang libclang-rt-14-dev'
+windows='mingw-w64 wine64 cmake'
 lint='clang clang-tidy cppcheck shellcheck'
 
 policy=/usr/sbin/policy-rc.d
@@ -39,6 +40,7 @@ for group; do
     interop)    names=$interop ;;
     cross)      names=$cross ;;
     fuzz)       names=$fuzz ;;
+    windows)    names=$windows ;;
     lint)       names=$lint ;;
     node)
         # a desk may have a Node of its own, which Debian's npm conflicts with

@@ -41,6 +41,7 @@ typedef struct {
 } mesh_agent_os_fork_t;
 
 
+static void mesh_agent_os_exit_handler(uv_signal_t *signal, int signum);
 static int mesh_agent_os_account(const mesh_agent_os_spawn_t *spawn,
     mesh_agent_os_fork_t *f);
 static int mesh_agent_os_pipes(mesh_agent_os_fork_t *f,
@@ -117,8 +118,38 @@ mesh_agent_os_is_service(void)
 
 
 int
+mesh_agent_os_streams(int type)
+{
+    return type == MESH_AGENT_OS_TERM ? 1 : 3;
+}
+
+
+int
+mesh_agent_os_exit_init(uv_loop_t *loop, mesh_agent_os_exit_t *e)
+{
+    int  rc;
+
+    rc = uv_signal_init(loop, &e->handle.signal);
+    e->handle.any.data = e;
+
+    return rc == 0 ? uv_signal_start(&e->handle.signal,
+                                     mesh_agent_os_exit_handler, SIGCHLD)
+                   : rc;
+}
+
+
+static void
+mesh_agent_os_exit_handler(uv_signal_t *signal, int signum)
+{
+    mesh_agent_os_exit_t  *e = signal->data;
+
+    e->fn(e->data);
+}
+
+
+int
 mesh_agent_os_spawn(const mesh_agent_os_spawn_t *spawn,
-    mesh_agent_os_child_t *child)
+    mesh_agent_os_child_t *child, mesh_agent_os_exit_t *e)
 {
     int                    rc, i;
     pid_t                  pid;
@@ -282,7 +313,7 @@ mesh_agent_os_terminal(const mesh_agent_os_spawn_t *spawn,
         (void) !fchown(slave, f->uid, (gid_t) -1);
     }
 
-    (void) mesh_agent_os_tty_size(slave, spawn->rows > 0 ? spawn->rows : 25,
+    (void) mesh_agent_os_tty_size(0, slave, spawn->rows > 0 ? spawn->rows : 25,
                                   spawn->cols > 0 ? spawn->cols : 80);
 
     return 0;
@@ -419,7 +450,7 @@ mesh_agent_os_kill(int pid, int sig)
 
 
 int
-mesh_agent_os_tty_size(int fd, int rows, int cols)
+mesh_agent_os_tty_size(int pid, int fd, int rows, int cols)
 {
     struct winsize  ws;
 
@@ -498,4 +529,11 @@ mesh_agent_os_power(int state, int force)
     default:
         return 0;
     }
+}
+
+
+char *
+mesh_agent_os_query(const char *name, const char *argument)
+{
+    return NULL;
 }

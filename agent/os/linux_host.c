@@ -1,9 +1,11 @@
 /* Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0 */
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +23,27 @@ static int mesh_agent_os_make(const char *path);
 static int mesh_agent_os_line(const char *path, const char *key, char *buf,
     size_t size);
 static int mesh_agent_os_battery(void);
+
+
+void
+mesh_agent_os_start(void)
+{
+    (void) signal(SIGPIPE, SIG_IGN);
+}
+
+
+int
+mesh_agent_os_run(int (*run)(int argc, char **argv), int argc, char **argv)
+{
+    return run(argc, argv);
+}
+
+
+/* a service is stopped by a signal */
+void
+mesh_agent_os_on_stop(void (*stop)(void *data), void *data)
+{
+}
 
 
 char *
@@ -157,6 +180,20 @@ mesh_agent_os_private(uv_file fd)
     }
 
     return sb.st_size;
+}
+
+
+int
+mesh_agent_os_replace(const char *from, const char *to)
+{
+    return rename(from, to) == 0 ? 0 : -errno;
+}
+
+
+int
+mesh_agent_os_updates(void)
+{
+    return 1;
 }
 
 

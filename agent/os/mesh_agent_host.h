@@ -9,6 +9,17 @@
 #include "../mesh_agent.h"
 
 
+/* what the process needs before anything else */
+void mesh_agent_os_start(void);
+
+/*
+ * Calls run, as the service of the system where that started us.  stop() is
+ * called, from any thread, when the service is to end.
+ */
+int mesh_agent_os_run(int (*run)(int argc, char **argv), int argc,
+    char **argv);
+void mesh_agent_os_on_stop(void (*stop)(void *data), void *data);
+
 /* absolute path of the program; the caller frees it; NULL: not known */
 char *mesh_agent_os_exe(void);
 
@@ -27,6 +38,12 @@ int mesh_agent_os_lock(uv_file fd);
 
 /* makes an open file the user's alone; its size, or -1: not a plain file */
 int64_t mesh_agent_os_private(uv_file fd);
+
+/* from takes the place of to, which may be open; 0, or an error of libuv */
+int mesh_agent_os_replace(const char *from, const char *to);
+
+/* may the running program be replaced by another? */
+int mesh_agent_os_updates(void);
 
 /* the names in the folder of path survive a power cut */
 void mesh_agent_os_sync_folder(const char *path);

@@ -30,13 +30,27 @@ typedef struct {
     int           cols;
 } mesh_agent_os_spawn_t;
 
-/* descriptors that do not block and are not inherited; -1: none */
+/*
+ * Descriptors that do not block and are not inherited; -1: none.  A terminal
+ * has no err; where it has one pipe, out is in.
+ */
 typedef struct {
     int           pid;
     int           in;
-    int           out;                    /* TERM: the same as in */
-    int           err;                    /* TERM: -1 */
+    int           out;
+    int           err;
 } mesh_agent_os_child_t;
+
+/* a handle of the loop; fn is called when a child may have ended */
+typedef struct {
+    union {
+        uv_handle_t    any;
+        uv_signal_t    signal;
+        uv_async_t     async;
+    } handle;
+    void             (*fn)(void *data);
+    void              *data;
+} mesh_agent_os_exit_t;
 
 
 /* bytes that malloc() has given for p */
@@ -50,24 +64,38 @@ const char *mesh_agent_os_platform(void);
 /* did the system's service manager start us? */
 int mesh_agent_os_is_service(void);
 
+/* how many pipes a child of that type has: in, out, err */
+int mesh_agent_os_streams(int type);
+
 /*
- * Starts a program.  A path that cannot be run is a child that ends with 127.
- * Returns 0, or -errno.
+ * Sets up the handle, beside fn and data, which the caller has set; it closes
+ * the handle when the child has been reaped.  Returns 0, or an error of libuv.
+ */
+int mesh_agent_os_exit_init(uv_loop_t *loop, mesh_agent_os_exit_t *e);
+/*
+ * Starts a program.  Where programs are started by fork() a path that cannot
+ * be run is a child that ends with 127.  Returns 0, or an error of libuv.
  */
 int mesh_agent_os_spawn(const mesh_agent_os_spawn_t *spawn,
-    mesh_agent_os_child_t *child);
+    mesh_agent_os_child_t *child, mesh_agent_os_exit_t *e);
 /*
  *   MESH_OK     it has ended, *code or *sig is set, the other is 0
  *   MESH_AGAIN  it runs
  *   MESH_ERROR  no child of ours
  */
 int mesh_agent_os_reap(int pid, int *code, int *sig);
-/* Returns 0, or -errno. */
+/* Return 0, or an error of libuv. */
 int mesh_agent_os_kill(int pid, int sig);
-int mesh_agent_os_tty_size(int fd, int rows, int cols);
-/* waits until one of n descriptors can be read; those below 0 are skipped */
+int mesh_agent_os_tty_size(int pid, int fd, int rows, int cols);
+/*
+ * What uv_fileno() gives for a pipe, as a number.  Waits until one of n can be
+ * read; those that are -1 are skipped.
+ */
 void mesh_agent_os_wait(const int *fds, int n, int timeout_ms);
-/* Returns bytes, 0 at the end, or -errno; the end of a terminal is one too. */
+/*
+ * Returns bytes, 0 at the end, or an error of libuv; the end of a terminal is
+ * one too.
+ */
 long mesh_agent_os_read(int fd, void *buf, size_t len);
 
 /*
@@ -82,6 +110,13 @@ int mesh_agent_os_power(int state, int force);
  * there, or not good, which is logged.
  */
 void *mesh_agent_os_module(const char *path, const char *symbol);
+
+/*
+ * Facts that only calls of the platform give: JSON, which the caller frees,
+ * or NULL: none of that name.  For the scripts of this platform, which know
+ * the names; where files have the facts there are none.
+ */
+char *mesh_agent_os_query(const char *name, const char *argument);
 
 
 #endif /* MESH_AGENT_OS_H_INCLUDED */
