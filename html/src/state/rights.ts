@@ -41,6 +41,10 @@ export function mayTerminal(rights: number): boolean {
     return rights === FULL || (has(rights, R.CONTROL) && !(rights & R.NO_TERMINAL));
 }
 
+export function mayFiles(rights: number): boolean {
+    return rights === FULL || (has(rights, R.CONTROL) && !(rights & R.NO_FILES));
+}
+
 export function maySeeServer(site: number): boolean {
     return site === FULL || (site & (S.BACKUP | S.RESTORE | S.UPDATE)) !== 0;
 }
