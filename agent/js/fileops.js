@@ -5,22 +5,33 @@
  * host does what is done at once, programs of the device do the rest.
  */
 
+/* Who asks for it is told how a change went: {answer: true, reqid} */
+function filesAnswer(session, message, ok) {
+    if (message.answer === true) {
+        filesReply(session, { action: 'done', command: message.action,
+                              reqid: echo(message.reqid), ok: ok });
+    }
+}
+
+
 function filesMkdir(session, message) {
     var path = filePath(message.path);
 
     filesJob(session, function (done) {
-        if (path === null || !attempt(function () {
+        var made = path !== null && attempt(function () {
             fs.mkdirSync(hostName(path));
             return true;
-        }, false))
-        {
-            filesFail(session, 'The folder cannot be created.');
+        }, false);
 
-        } else {
+        if (made) {
             log(session.tunnel.request, 44, 'Create folder: "' + path + '"',
                 [path]);
+
+        } else {
+            filesFail(session, 'The folder cannot be created.');
         }
 
+        filesAnswer(session, message, made);
         done();
     });
 }
@@ -32,18 +43,23 @@ function filesRename(session, message) {
     var to = childPath(folder, message.newname);
 
     filesJob(session, function (done) {
-        if (from === null || to === null || !attempt(function () {
-            fs.renameSync(hostName(from), hostName(to));
-            return true;
-        }, false))
-        {
-            filesFail(session, 'The file cannot be renamed.');
+        var renamed = from !== null && to !== null
+            && !(message.answer === true && from !== to
+                 && fileStat(to) !== null)
+            && attempt(function () {
+                fs.renameSync(hostName(from), hostName(to));
+                return true;
+            }, false);
 
-        } else {
+        if (renamed) {
             log(session.tunnel.request, 48, 'Rename: "' + from + '" to "'
                 + message.newname + '"', [from, message.newname]);
+
+        } else {
+            filesFail(session, 'The file cannot be renamed.');
         }
 
+        filesAnswer(session, message, renamed);
         done();
     });
 }
@@ -119,6 +135,7 @@ function filesRm(session, message) {
                 filesFail(session, 'Not everything could be deleted.');
             }
 
+            filesAnswer(session, message, removed === wanted && wanted > 0);
             done();
         });
     });
@@ -169,7 +186,7 @@ function filesCopy(session, message) {
 
         forPaths(sources, function (path, next) {
             copyOne(path, childPath(to, baseName(path)), move,
-                function (success) {
+                message.rec === true, function (success) {
                     copied += success ? 1 : 0;
                     failed = failed || !success;
                     next();
@@ -190,23 +207,29 @@ function filesCopy(session, message) {
                                    + (move ? 'moved.' : 'copied.'));
             }
 
+            filesAnswer(session, message, !failed);
             done();
         });
     });
 }
 
 
-function copyOne(from, to, move, done) {
+/* tree: folders too, where there is nothing of that name */
+function copyOne(from, to, move, tree, done) {
     var target = to === null ? null : fileStat(to);
     var program = findProgram(['cp']);
+    var source = fileStat(from);
+    var whole = tree && source !== null && source.isDirectory()
+                && target === null && program !== null && to !== null
+                && to.indexOf(from + '/') !== 0;
 
     if (from === to) {
         done(true);
         return;
     }
 
-    if (to === null || !isRegular(fileStat(from))
-        || (target !== null && !isRegular(target)))
+    if (to === null || (!whole && (!isRegular(source)
+        || (target !== null && !isRegular(target)))))
     {
         done(false);
         return;
@@ -222,6 +245,11 @@ function copyOne(from, to, move, done) {
     }
 
     function copied(success) {
+        if (whole && move && success) {
+            removeOne(from, true, done);
+            return;
+        }
+
         done(success && (!move || attempt(function () {
             fs.unlinkSync(hostName(from));
             return true;
@@ -236,7 +264,8 @@ function copyOne(from, to, move, done) {
         return;
     }
 
-    run([program, '--', hostName(from), hostName(to)],
+    run([program].concat(whole ? ['-a'] : [],
+                         ['--', hostName(from), hostName(to)]),
         { max: 4096, timeout: WORK_TIMEOUT }, function (result) {
             copied(result.code === 0);
         });

@@ -13,15 +13,17 @@ var CHUNK_SIZE = 65536;
 
 
 /*
- * Reads until buffer is full or the file ends; throws what the host throws.
- * Returns the end of what was read.
+ * Reads until buffer is full or the file ends, from position on or, null, from
+ * where it is; throws what the host throws.  Returns the end of what was read.
  */
-function readFull(fd, buffer, at, length) {
+function readFull(fd, buffer, at, length, position) {
+    var start = at;
     var end = at + length;
     var n;
 
     while (at < end) {
-        n = fs.readSync(fd, buffer, at, end - at, null);
+        n = fs.readSync(fd, buffer, at, end - at,
+                        position === null ? null : position + at - start);
 
         if (!(n > 0)) {
             break;
@@ -196,24 +198,26 @@ function uploadCancel(session, message) {
 function uploadHash(session, message) {
     var path = uploadPath(message);
 
-    function reply(hash) {
+    function reply(hash, size) {
         filesReply(session, {
             action: 'uploadhash',
             reqid: echo(message.reqid),
             path: message.path,
             name: message.name,
             tag: message.tag,
-            hash: hash
+            hash: hash,
+            size: size
         });
     }
 
     filesJob(session, function (done) {
         var fd = openToRead(path);
         var hash = null;
+        var total = 0;
         var buffer, stream;
 
         if (fd === null) {
-            reply(null);
+            reply(null, null);
             done();
             return;
         }
@@ -232,10 +236,11 @@ function uploadHash(session, message) {
                    && Date.now() < until)
             {
                 size = attempt(function () {
-                    return readFull(fd, buffer, 0, CHUNK_SIZE);
+                    return readFull(fd, buffer, 0, CHUNK_SIZE, null);
                 }, -1);
 
                 if (size > 0) {
+                    total += size;
                     stream.write(size === CHUNK_SIZE ? buffer
                                                      : buffer.slice(0, size));
                 }
@@ -249,7 +254,7 @@ function uploadHash(session, message) {
 
             if (!session.closed) {
                 stream.end();
-                reply(size < 0 ? null : hash);
+                reply(size < 0 ? null : hash, size < 0 ? null : total);
             }
 
             done();
@@ -302,15 +307,16 @@ function downloadCommand(session, message) {
 }
 
 
-function downloadSay(session, sub, id) {
-    filesSend(session, asciiJson({ action: 'download', sub: sub, id: id }));
+function downloadSay(session, sub, id, size, offset) {
+    filesSend(session, asciiJson({ action: 'download', sub: sub, id: id,
+                                   size: size, offset: offset }));
 }
 
 
 function downloadStart(session, message) {
     var path = message.path === undefined ? null : filePath(message.path);
     var id = echo(message.id);
-    var fd, size;
+    var fd, size, offset;
 
     if (session.download !== null) {
         downloadSay(session, 'cancel', session.download.id);
@@ -329,11 +335,14 @@ function downloadStart(session, message) {
     }
 
     size = (fileStat(path) || { size: 0 }).size;
+    offset = isInt(message.offset, 0, size) ? message.offset : 0;
     session.download = { id: id, fd: fd, started: false, credit: 0,
-                         waiting: false };
+                         waiting: false,
+                         /* where to go on; null: from the beginning */
+                         at: offset === 0 ? null : offset };
     log(session.tunnel.request, 49, 'Download: "' + path + '", Size: ' + size,
         [path, size]);
-    downloadSay(session, 'start', id);
+    downloadSay(session, 'start', id, size, offset);
 }
 
 
@@ -357,7 +366,7 @@ function downloadPump(session) {
         }
 
         block = Buffer.alloc(BLOCK_HEAD + BLOCK_SIZE);
-        end = downloadRead(download.fd, block);
+        end = downloadRead(download, block);
 
         if (end < 0) {
             downloadSay(session, 'cancel', download.id);
@@ -379,10 +388,17 @@ function downloadPump(session) {
 
 
 /* the end of the data in block, -1: it cannot be read */
-function downloadRead(fd, block) {
-    return attempt(function () {
-        return readFull(fd, block, BLOCK_HEAD, BLOCK_SIZE);
+function downloadRead(download, block) {
+    var end = attempt(function () {
+        return readFull(download.fd, block, BLOCK_HEAD, BLOCK_SIZE,
+                        download.at);
     }, -1);
+
+    if (download.at !== null) {
+        download.at += BLOCK_SIZE;
+    }
+
+    return end;
 }
 
 
@@ -423,8 +439,8 @@ function sendWholeFile(session) {
     function nextChunk() {
         var chunk = Buffer.alloc(Math.min(CHUNK_SIZE, left));
 
-        return readFull(fd, chunk, 0, chunk.length) === chunk.length ? chunk
-                                                                     : null;
+        return readFull(fd, chunk, 0, chunk.length, null) === chunk.length
+               ? chunk : null;
     }
 
     function step() {

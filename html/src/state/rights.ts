@@ -55,6 +55,10 @@ export function desktopInput(rights: number): DesktopInput {
     return !has(rights, R.CONTROL) || rights & R.VIEW_ONLY ? 'none' : rights & R.LIMITED_INPUT ? 'limited' : 'full';
 }
 
+export function mayFiles(rights: number): boolean {
+    return rights === FULL || (has(rights, R.CONTROL) && !(rights & R.NO_FILES));
+}
+
 export function maySeeServer(site: number): boolean {
     return site === FULL || (site & (S.BACKUP | S.RESTORE | S.UPDATE)) !== 0;
 }

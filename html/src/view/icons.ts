@@ -9,6 +9,7 @@ export const ICONS = [
     'square-terminal', 'sun', 'tag', 'trash-2', 'triangle-alert', 'upload', 'user-plus', 'users', 'x', 'zap', 'maximize', 'sun-moon',
     'laptop', 'smartphone', 'router', 'microchip', 'container', 'hard-drive', 'columns-3', 'ellipsis-vertical', 
     'square-arrow-out-up-right', 'keyboard', 'clipboard', 'scaling', 'camera',
+    'square-arrow-out-up-right', 'file', 'file-archive', 'file-code', 'file-text', 'folder-up', 'pause',
 ] as const;
 
 export type IconName = (typeof ICONS)[number];

@@ -1,7 +1,7 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 import { html, nothing, type TemplateResult } from 'lit';
 import type { Device } from '../../state/devices.ts';
-import { has, mayDesktop, mayTerminal, R } from '../../state/rights.ts';
+import { has, mayDesktop, mayFiles, mayTerminal, R } from '../../state/rights.ts';
 import { href } from '../../state/route.ts';
 import { t } from '../../i18n/index.ts';
 import { duration, exact } from '../../i18n/format.ts';
@@ -32,6 +32,10 @@ const TABS: Tab[] = [
     {
         id: 'terminal', title: 'Terminal', may: mayTerminal, fill: true, load: () => import('../terminal/terminal.ts'),
         view: (id) => html`<mesh-terminal .deviceId=${id}></mesh-terminal>`,
+    },
+    {
+        id: 'files', title: 'Files', may: mayFiles, fill: true, load: () => import('../files/files.ts'),
+        view: (id) => html`<mesh-files .deviceId=${id}></mesh-files>`,
     },
     {
         id: 'run', title: 'Run', may: (rights) => has(rights, R.COMMAND), load: () => import('./run.ts'),
