@@ -52,6 +52,10 @@ static char *ngx_http_mesh_limit(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_mesh_session_log(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_mesh_record(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_mesh_record_keep(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_mesh_certificate(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_mesh_status(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -227,6 +231,22 @@ static ngx_command_t  ngx_http_mesh_commands[] = {
       offsetof(ngx_http_mesh_srv_conf_t, session_log),
       NULL },
 
+    /* mesh_relay_record dir [flagged] [protocols=n,n...];  sessions as files */
+    { ngx_string("mesh_relay_record"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_CONF_TAKE123,
+      ngx_http_mesh_record,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    /* mesh_relay_record_keep [days=n] [count=n] [size=size];  or they stay */
+    { ngx_string("mesh_relay_record_keep"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_CONF_TAKE123,
+      ngx_http_mesh_record_keep,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
     /* mesh_status [json | prometheus | health]; */
     { ngx_string("mesh_status"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
@@ -284,6 +304,8 @@ static ngx_http_mesh_endpoint_t  ngx_http_mesh_endpoints[] = {
     { ngx_string("meshsettings"), ngx_http_mesh_web_settings_handler, 0, 0 },
     { ngx_string("meshagents"), ngx_http_mesh_web_agents_handler, 0, 0 },
     { ngx_string("meshserverrootcert.cer"), ngx_http_mesh_web_root_handler,
+      0, 0 },
+    { ngx_string("recordings.ashx"), ngx_http_mesh_web_recording_handler,
       0, 0 },
     { ngx_null_string, NULL, 0, 0 }
 };
@@ -426,6 +448,8 @@ ngx_http_mesh_create_srv_conf(ngx_conf_t *cf)
 
     conf->agents_update = NGX_CONF_UNSET;
     conf->own_agents_update = NGX_CONF_UNSET;
+    conf->record.path = NGX_CONF_UNSET_PTR;
+    conf->record.days = NGX_CONF_UNSET_UINT;
     conf->auth_timeout = NGX_CONF_UNSET_MSEC;
     conf->refuse_hold = NGX_CONF_UNSET_MSEC;
     conf->message_agent = NGX_CONF_UNSET_SIZE;
@@ -440,6 +464,24 @@ ngx_http_mesh_create_srv_conf(ngx_conf_t *cf)
     }
 
     return conf;
+}
+
+
+static void
+ngx_http_mesh_merge_record(ngx_mesh_record_conf_t *conf,
+    ngx_mesh_record_conf_t *prev)
+{
+    if (conf->path == NGX_CONF_UNSET_PTR) {
+        conf->path = prev->path == NGX_CONF_UNSET_PTR ? NULL : prev->path;
+        conf->flagged = prev->flagged;
+        ngx_memcpy(conf->protocols, prev->protocols, sizeof(conf->protocols));
+    }
+
+    if (conf->days == NGX_CONF_UNSET_UINT) {
+        conf->days = prev->days == NGX_CONF_UNSET_UINT ? 0 : prev->days;
+        conf->count = prev->count;
+        conf->size = prev->size;
+    }
 }
 
 
@@ -461,6 +503,7 @@ ngx_http_mesh_merge_srv_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_value(conf->agents_update, prev->agents_update, 0);
     ngx_conf_merge_str_value(conf->own_agents, prev->own_agents, "");
     ngx_conf_merge_value(conf->own_agents_update, prev->own_agents_update, 0);
+    ngx_http_mesh_merge_record(&conf->record, &prev->record);
     ngx_conf_merge_str_value(conf->url, prev->url, "");
     ngx_conf_merge_msec_value(conf->auth_timeout, prev->auth_timeout, 30000);
     ngx_conf_merge_msec_value(conf->refuse_hold, prev->refuse_hold, 300000);
@@ -668,6 +711,153 @@ ngx_http_mesh_agents(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     return ngx_conf_full_name(cf->cycle, folder, 0) == NGX_OK
            ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_mesh_record(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_mesh_srv_conf_t *mscf = conf;
+
+    u_char                  *p, *end, *comma;
+    ngx_int_t                n;
+    ngx_str_t               *value;
+    ngx_uint_t               i;
+    ngx_mesh_record_conf_t  *record;
+
+    record = &mscf->record;
+
+    if (record->path != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0 && cf->args->nelts == 2) {
+        record->path = NULL;
+        return NGX_CONF_OK;
+    }
+
+    record->path = ngx_pcalloc(cf->pool, sizeof(ngx_path_t));
+    if (record->path == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    record->path->name = value[1];
+    record->path->conf_file = cf->conf_file->file.name.data;
+    record->path->line = cf->conf_file->line;
+
+    if (record->path->name.data[record->path->name.len - 1] == '/') {
+        record->path->name.len--;
+    }
+
+    if (ngx_conf_full_name(cf->cycle, &record->path->name, 0) != NGX_OK
+        || ngx_add_path(cf, &record->path) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memset(record->protocols, 0xff, sizeof(record->protocols));
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_strcmp(value[i].data, "flagged") == 0) {
+            record->flagged = 1;
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "protocols=", 10) != 0) {
+            goto invalid;
+        }
+
+        ngx_memzero(record->protocols, sizeof(record->protocols));
+        end = value[i].data + value[i].len;
+
+        for (p = value[i].data + 10; p <= end; p = comma + 1) {
+            comma = ngx_strlchr(p, end, ',');
+            comma = comma ? comma : end;
+            n = ngx_atoi(p, comma - p);
+
+            if (n == NGX_ERROR || n > 255) {
+                goto invalid;
+            }
+
+            record->protocols[n / 8] |= 1 << n % 8;
+        }
+    }
+
+    return NGX_CONF_OK;
+
+invalid:
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid parameter \"%V\"",
+                       &value[i]);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_mesh_record_keep(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_mesh_srv_conf_t *mscf = conf;
+
+    off_t                    n;
+    ngx_str_t               *value, s;
+    ngx_uint_t               i;
+    ngx_mesh_record_conf_t  *record;
+
+    record = &mscf->record;
+
+    if (record->days != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    record->days = 0;
+    record->count = 0;
+    record->size = 0;
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        s.data = (u_char *) ngx_strchr(value[i].data, '=');
+        if (s.data == NULL) {
+            goto invalid;
+        }
+
+        s.len = value[i].data + value[i].len - ++s.data;
+        n = ngx_strncmp(value[i].data, "size=", 5) == 0
+            ? ngx_parse_offset(&s) : ngx_atoi(s.data, s.len);
+
+        if (n <= 0) {
+            goto invalid;
+        }
+
+        if (ngx_strncmp(value[i].data, "size=", 5) == 0) {
+            record->size = n;
+
+        } else if (ngx_strncmp(value[i].data, "days=", 5) == 0
+                   && n <= 36500)
+        {
+            record->days = n;
+
+        } else if (ngx_strncmp(value[i].data, "count=", 6) == 0) {
+            record->count = n;
+
+        } else {
+            goto invalid;
+        }
+    }
+
+    return NGX_CONF_OK;
+
+invalid:
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid parameter \"%V\"",
+                       &value[i]);
+
+    return NGX_CONF_ERROR;
 }
 
 
@@ -1190,6 +1380,7 @@ ngx_http_mesh_exit_process(ngx_cycle_t *cycle)
         return;
     }
 
+    ngx_mesh_relay_exit();
     ngx_mesh_ws_exit();
     ngx_mesh_signer_exit(cycle);
     ngx_mesh_db_exit(cycle);

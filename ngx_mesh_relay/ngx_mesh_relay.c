@@ -13,11 +13,18 @@
 #include "../ngx_mesh_module/ngx_mesh.h"
 #include "../ngx_mesh_module/core/ngx_mesh_auth.h"
 #include "../ngx_mesh_module/ws/ngx_mesh_deliver.h"
+#include "ngx_mesh_relay_record.h"
 
 
 #define NGX_MESH_RELAY_ID_MAX   64
 #define NGX_MESH_RELAY_READ     65536     /* bytes read from a pipe at once */
 #define NGX_MESH_RELAY_TURNS    16        /* reads before others have a turn */
+
+
+/* direction of what a half sends, for the recorder */
+#define ngx_mesh_relay_side(half)                                             \
+    ((half)->role == NGX_MESH_VIEWER ? NGX_MESH_RECORD_USER                   \
+                                     : NGX_MESH_RECORD_DEVICE)
 
 
 typedef enum {
@@ -63,6 +70,7 @@ struct ngx_mesh_relay_s {
     ngx_mesh_relay_t        *peer;    /* in this worker, or */
     ngx_mesh_relay_pipe_t   *pipe;    /* in another one */
     ngx_mesh_addr_t          agent;   /* control session of the device */
+    ngx_mesh_record_t       *record;  /* the viewer's half has it, or NULL */
 
     u_char                  *out;     /* packed frames of this read turn */
     u_char                  *out_last;
@@ -105,6 +113,8 @@ static const ngx_mesh_relay_end_t  ngx_mesh_relay_end_rights =
     { "rights", ", as the right to it was gone" };
 static const ngx_mesh_relay_end_t  ngx_mesh_relay_end_idle =
     { "idle", ", as nothing moved in it for long" };
+static const ngx_mesh_relay_end_t  ngx_mesh_relay_end_record =
+    { "record", ", as it could not be recorded" };
 static const ngx_mesh_relay_end_t  ngx_mesh_relay_end_person =
     { "ended", ", as " };             /* name and "ended it" follow */
 
@@ -142,6 +152,16 @@ static ngx_int_t ngx_mesh_relay_connect(ngx_mesh_relay_t *half,
 static ngx_int_t ngx_mesh_relay_accepted(ngx_connection_t *c,
     const ngx_mesh_hello_t *hello);
 static void ngx_mesh_relay_joined(ngx_mesh_relay_t *half);
+static void ngx_mesh_relay_record(ngx_mesh_relay_t *half);
+static ngx_uint_t ngx_mesh_relay_recorded(ngx_mesh_relay_t *half,
+    ngx_http_mesh_srv_conf_t *srv, ngx_mesh_account_t *account,
+    int64_t group_id);
+static ngx_mesh_record_t *ngx_mesh_relay_recorder(ngx_mesh_relay_t *half);
+static ngx_uint_t ngx_mesh_relay_record_full(ngx_mesh_relay_t *half);
+static void ngx_mesh_relay_record_frames(ngx_mesh_record_t *record,
+    ngx_uint_t direction, mesh_ws_parse_t *parse, u_char *data, size_t len);
+static void ngx_mesh_relay_record_ready(void *data);
+static void ngx_mesh_relay_record_failed(void *data);
 static void ngx_mesh_relay_list(ngx_mesh_relay_t *half);
 static void ngx_mesh_relay_tick(void);
 static void ngx_mesh_relay_count(ngx_mesh_session_t *s, void *data);
@@ -840,12 +860,22 @@ ngx_mesh_relay_accepted(ngx_connection_t *c, const ngx_mesh_hello_t *hello)
 static void
 ngx_mesh_relay_joined(ngx_mesh_relay_t *half)
 {
+    mesh_ws_parse_t      parse;
+    ngx_mesh_record_t   *record;
     ngx_mesh_session_t  *s;
 
     s = half->s;
     half->joined_at = ngx_time();
 
     ngx_mesh_relay_timer(half);
+
+    /* before a byte of either side has gone on */
+    if (half->role == NGX_MESH_VIEWER) {
+        ngx_mesh_relay_record(half);
+
+    } else if (half->peer) {
+        ngx_mesh_relay_record(half->peer);
+    }
 
     if (half->role == NGX_MESH_VIEWER) {
         ngx_mesh_relay_list(half);
@@ -855,7 +885,11 @@ ngx_mesh_relay_joined(ngx_mesh_relay_t *half)
         ngx_mesh_relay_tell_agent(half, 1);
     }
 
-    if (ngx_mesh_ws_send(s, NGX_MESH_WS_TEXT, (u_char *) "c", 1) != NGX_OK) {
+    record = ngx_mesh_relay_recorder(half);
+
+    if (ngx_mesh_ws_send(s, NGX_MESH_WS_TEXT, (u_char *) "cr", record ? 2 : 1)
+        != NGX_OK)
+    {
         ngx_mesh_ws_abort(s);
         return;
     }
@@ -865,6 +899,14 @@ ngx_mesh_relay_joined(ngx_mesh_relay_t *half)
     }
 
     if (half->early.len) {
+
+        if (record) {
+            ngx_memzero(&parse, sizeof(mesh_ws_parse_t));
+            ngx_mesh_relay_record_frames(record, ngx_mesh_relay_side(half),
+                                         &parse, half->early.data,
+                                         half->early.len);
+        }
+
         if (ngx_mesh_relay_forward(half, half->early.data, half->early.len)
             == NGX_ERROR)
         {
@@ -880,6 +922,152 @@ ngx_mesh_relay_joined(ngx_mesh_relay_t *half)
     }
 
     ngx_mesh_ws_resume(s);
+}
+
+
+/* the viewer's half begins a recording, if this session is one to record */
+static void
+ngx_mesh_relay_record(ngx_mesh_relay_t *half)
+{
+    u_char                     user[512], node[256];
+    ngx_mesh_account_t        *account;
+    ngx_mesh_presence_t        presence;
+    ngx_mesh_record_about_t    about;
+    ngx_http_mesh_srv_conf_t  *srv;
+
+    srv = half->s->srv;
+    account = ngx_mesh_account(half->account_id);
+
+    if (half->record || half->end || account == NULL) {
+        return;
+    }
+
+    ngx_memzero(&about, sizeof(ngx_mesh_record_about_t));
+
+    if (ngx_mesh_presence_lookup(NGX_MESH_AGENT, half->domain_id, half->node,
+                                 &presence)
+        == NGX_OK)
+    {
+        about.scope.group_id = presence.group_id;
+    }
+
+    if (!ngx_mesh_relay_recorded(half, srv, account, about.scope.group_id)) {
+        return;
+    }
+
+    about.scope.domain_id = half->domain_id;
+    about.scope.account_id = half->account_id;
+    about.scope.device_id = half->device_id;
+    about.domain = account->domain;
+    about.user = account->name;
+    about.address = half->address;
+    about.protocol = half->p;
+    about.serial = half->s->serial;
+
+    about.user_id.data = user;
+    about.user_id.len = ngx_snprintf(user, sizeof(user), "user/%V/%V",
+                                     &account->domain, &account->login)
+                        - user;
+    about.node_id.data = node;
+    about.node_id.len = ngx_mesh_id_write(ngx_snprintf(node, 128, "node/%V/",
+                                                       &account->domain),
+                                          half->node)
+                        - node;
+
+    half->record = ngx_mesh_record_begin(srv, &about,
+                                         ngx_mesh_relay_record_ready,
+                                         ngx_mesh_relay_record_failed, half);
+    if (half->record == NULL) {
+        ngx_mesh_relay_record_failed(half);
+    }
+}
+
+
+static ngx_uint_t
+ngx_mesh_relay_recorded(ngx_mesh_relay_t *half, ngx_http_mesh_srv_conf_t *srv,
+    ngx_mesh_account_t *account, int64_t group_id)
+{
+    ngx_mesh_group_t        *group;
+    ngx_mesh_record_conf_t  *record;
+
+    record = &srv->record;
+
+    if (record->path == NULL || half->p > 255
+        || !(record->protocols[half->p / 8] & 1 << half->p % 8))
+    {
+        return 0;
+    }
+
+    group = ngx_mesh_group(group_id);
+
+    return !record->flagged || (account->flags & NGX_MESH_A_RECORD)
+           || (group && (group->flags & NGX_MESH_GF_RECORD));
+}
+
+
+/* of the session that this half is one of, in this worker, or NULL */
+static ngx_mesh_record_t *
+ngx_mesh_relay_recorder(ngx_mesh_relay_t *half)
+{
+    if (half->role == NGX_MESH_VIEWER) {
+        return half->record;
+    }
+
+    return half->peer ? half->peer->record : NULL;
+}
+
+
+static ngx_uint_t
+ngx_mesh_relay_record_full(ngx_mesh_relay_t *half)
+{
+    ngx_mesh_record_t  *record;
+
+    record = ngx_mesh_relay_recorder(half);
+
+    return record && ngx_mesh_record_full(record, ngx_mesh_relay_side(half));
+}
+
+
+/* frames that were packed, or come from another worker */
+static void
+ngx_mesh_relay_record_frames(ngx_mesh_record_t *record, ngx_uint_t direction,
+    mesh_ws_parse_t *parse, u_char *data, size_t len)
+{
+    u_char            *pos;
+    ngx_int_t          rc;
+    mesh_ws_event_t    ev;
+    mesh_ws_limits_t   limits;
+
+    ngx_memzero(&limits, sizeof(mesh_ws_limits_t));
+    pos = data;
+
+    while ((rc = mesh_ws_parse(parse, &limits, &pos, data + len, &ev))
+           != MESH_AGAIN && rc != MESH_ERROR)
+    {
+        ngx_mesh_record_event(record, direction, &ev, ev.data, ev.size);
+    }
+}
+
+
+/* the buffer of the recording has room: both sides are read on */
+static void
+ngx_mesh_relay_record_ready(void *data)
+{
+    ngx_mesh_relay_t *half = data;
+
+    if (!half->slowed) {
+        ngx_mesh_ws_resume(half->s);
+    }
+
+    ngx_mesh_relay_drained(half->s);
+}
+
+
+static void
+ngx_mesh_relay_record_failed(void *data)
+{
+    ngx_mesh_relay_end(data, &ngx_mesh_relay_end_record,
+                       MESH_WS_CODE_INTERNAL);
 }
 
 
@@ -1091,11 +1279,17 @@ ngx_mesh_relay_tell_agent(ngx_mesh_relay_t *half, ngx_uint_t opened)
 static ngx_int_t
 ngx_mesh_relay_frame(ngx_mesh_session_t *s, mesh_ws_event_t *ev)
 {
-    size_t             n;
-    u_char             head[MESH_WS_MAX_HEAD];
-    ngx_mesh_relay_t  *half;
+    size_t              n;
+    u_char              head[MESH_WS_MAX_HEAD];
+    ngx_mesh_relay_t   *half;
+    ngx_mesh_record_t  *record;
 
     half = s->data;
+    record = ngx_mesh_relay_recorder(half);
+
+    if (record && ev->what != MESH_WS_DATA) {
+        ngx_mesh_record_event(record, ngx_mesh_relay_side(half), ev, NULL, 0);
+    }
 
     switch (ev->what) {
 
@@ -1131,6 +1325,11 @@ ngx_mesh_relay_frame(ngx_mesh_session_t *s, mesh_ws_event_t *ev)
         /* a device's text need not be UTF-8; a browser would close for it */
         if (half->text && half->role == NGX_MESH_DEVICE) {
             mesh_utf8_repair(&half->utf8, half->out_last, ev->size, ev->len);
+        }
+
+        if (record) {
+            ngx_mesh_record_event(record, ngx_mesh_relay_side(half), ev,
+                                  half->out_last, ev->size);
         }
 
         half->out_last += ev->size;
@@ -1188,6 +1387,10 @@ ngx_mesh_relay_flush(ngx_mesh_session_t *s)
 
     if (rc == NGX_OK && s->conf->relay_rate) {
         rc = ngx_mesh_relay_rate(half, n);
+    }
+
+    if (rc == NGX_OK && ngx_mesh_relay_record_full(half)) {
+        rc = NGX_AGAIN;
     }
 
     return rc;
@@ -1363,6 +1566,11 @@ ngx_mesh_relay_pipe_read(ngx_event_t *ev)
 
         do {
             rc = mesh_ws_parse(&pipe->parse, &limits, &pos, last, &found);
+
+            if (half->record && rc != MESH_AGAIN && rc != MESH_ERROR) {
+                ngx_mesh_record_event(half->record, NGX_MESH_RECORD_DEVICE,
+                                      &found, found.data, found.size);
+            }
         } while (rc != MESH_AGAIN && rc != MESH_ERROR);
 
         if (rc == MESH_ERROR) {
@@ -1386,7 +1594,10 @@ ngx_mesh_relay_pipe_read(ngx_event_t *ev)
             return;
         }
 
-        if (rc == NGX_AGAIN) {
+        if (rc == NGX_AGAIN
+            || (half->record
+                && ngx_mesh_record_full(half->record, NGX_MESH_RECORD_DEVICE)))
+        {
             pipe->stopped = 1;      /* until drained() */
         }
     }
@@ -1612,6 +1823,11 @@ ngx_mesh_relay_close(ngx_mesh_session_t *s)
                                          : &ngx_mesh_relay_end_lost;
             }
 
+            if (half->record) {
+                ngx_mesh_record_end(half->record);
+                half->record = NULL;
+            }
+
             ngx_mesh_running_delete(s->serial);
             ngx_mesh_relay_log(half, 1);
 
@@ -1667,6 +1883,15 @@ ngx_mesh_relay_init(ngx_cycle_t *cycle)
     ngx_mesh_pipe_handler(NGX_MESH_PIPE_RELAY, ngx_mesh_relay_accepted);
     ngx_mesh_model_on_change(ngx_mesh_relay_changed);
     ngx_mesh_tick_add(ngx_mesh_relay_tick);
+    ngx_mesh_record_init();
 
     return NGX_OK;
+}
+
+
+/* before the sessions of the worker end */
+void
+ngx_mesh_relay_exit(void)
+{
+    ngx_mesh_record_exit();
 }

@@ -31,6 +31,7 @@
 #define MESH_WS_CODE_TEXT        1007
 #define MESH_WS_CODE_POLICY      1008
 #define MESH_WS_CODE_BIG         1009
+#define MESH_WS_CODE_INTERNAL    1011
 
 
 /* what mesh_ws_parse() has found; the same value is in ev->what */

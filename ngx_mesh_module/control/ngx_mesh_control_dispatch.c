@@ -64,6 +64,7 @@
 #define S_MANAGEUSERS    NGX_MESH_S_MANAGEUSERS
 #define S_RESTORE        NGX_MESH_S_RESTORE
 #define S_UPDATE         NGX_MESH_S_UPDATE
+#define S_RECORDINGS     NGX_MESH_S_RECORDINGS
 
 static const ngx_mesh_ctl_action_t  ngx_mesh_ctl_actions[] = {
 #include "ngx_mesh_control_table.h"

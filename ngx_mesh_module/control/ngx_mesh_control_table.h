@@ -299,6 +299,19 @@ ARGS(endrelay)
 END
 ACTION(endrelay, relay_end, NONE, 0, 0, NULL, NULL, 0)
 
+/* recordings; the second is ours */
+
+ARGS(recordings)
+    ARG(limit, INT, LOOSE, 1, 1000, NULL)
+END
+ACTION(recordings, recordings, NONE, 0, S_RECORDINGS, NULL, "Access denied", 0)
+
+ARGS(deleterecording)
+    ARG(file, STR, NEEDED, 7, 255, "Invalid file")
+END
+ACTION(deleterecording, recording_delete, NONE, 0, S_RECORDINGS, NULL,
+       "Access denied", DB)
+
 /* server */
 
 ARGS(serverstatus)

@@ -42,6 +42,17 @@ typedef struct {
 typedef struct ngx_mesh_webcert_s  ngx_mesh_webcert_t;   /* ngx_mesh_cert.h */
 
 
+/* mesh_relay_record and mesh_relay_record_keep */
+typedef struct {
+    ngx_path_t          *path;        /* NULL: nothing is recorded */
+    u_char               protocols[32];   /* a bit for each number */
+    ngx_uint_t           flagged;     /* only of flagged users and groups */
+    ngx_uint_t           days;        /* kept; 0: for ever */
+    ngx_uint_t           count;
+    off_t                size;
+} ngx_mesh_record_conf_t;
+
+
 /* one per server: facts of the address under which clients reach us */
 typedef struct {
     ngx_str_t            domain;      /* mesh_domain, "" by default */
@@ -58,6 +69,7 @@ typedef struct {
     ngx_uint_t           limit_user[3];
     ngx_uint_t           limit_total[3];
     ngx_open_file_t     *session_log;
+    ngx_mesh_record_conf_t  record;
     ngx_array_t         *webcert_conf;       /* of ngx_str_t: the directive */
     ngx_mesh_webcert_t  *webcert;            /* made in init_module */
     ngx_uint_t           index;       /* of the server, same after reload */

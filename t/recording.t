@@ -1,0 +1,303 @@
+#!/usr/bin/perl
+# Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
+
+# Recordings (session.md 8): what is in them, in both cases of a relay, what a
+# killed worker leaves, who may have them, how they end.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use JSON::PP;
+use Test::More;
+use Time::HiRes qw(time);
+use Mesh::Agent;
+use Mesh::Control;
+use Mesh::Relay qw(relay invite viewer answer);
+use Mesh::Test;
+
+my $mesh = Mesh::Test->new;
+my $dir = "$mesh->{dir}/recordings";
+$mesh->{server} = "mesh_relay_record $dir protocols=1,2,5; "
+                . 'mesh_relay_record_keep days=30;';
+my $group;
+$mesh->start(prepare => sub {
+    $mesh->admin(\"correct horse battery\n", 'user', 'add', 'admin',
+                 '--site-admin');
+    $mesh->admin(\"a password for tests\n", 'user', 'add', 'mei');
+    $group = $mesh->admin('group', 'add', 'Lab', '--owner', 'admin');
+    chomp $group;
+});
+
+my $admin = Mesh::Control->new($mesh, 'admin', 'correct horse battery');
+my $mei = Mesh::Control->new($mesh, 'mei', 'a password for tests');
+my $agent = Mesh::Agent->new($mesh, n => 700, group => $group, name => 'pc');
+$agent->online or die "no agent\n";
+
+# --- one session, as players expect it
+
+my ($v, $d, @said) = relay($mesh, $admin, $agent, 'first');
+is_deeply(\@said, ['cr', 'cr'], 'who is recorded is told so, on both sides')
+    if $mesh->metric('relays_local');
+is($said[0], 'cr', 'the viewer is told that it is recorded');
+$v->text('1');
+is($d->read->{data}, '1', 'the session works');
+$d->binary("\$ \xff\0prompt");
+is($v->read->{data}, "\$ \xff\0prompt", 'both ways');
+$v->close;
+$d->closed(5);
+
+my ($first) = whole(1);
+my @block = blocks("$dir/$first->{filename}");
+is($block[0]{type}, 1, 'the first block is about the session');
+my $meta = decode_json($block[0]{data});
+is_deeply([@$meta{qw(magic ver userid username protocol nodeid ipaddr1)}],
+          ['MeshCentralRelaySession', 1, 'user//admin', 'admin', 1,
+           $agent->node, '127.0.0.1'], 'and says whose, where, from where');
+is_deeply([map { [@$_{qw(type flags data)}] } @block[1 .. $#block]],
+          [[2, 2, '1'], [2, 1, "\$ \xff\0prompt"], [3, 0, 'MeshCentralMCREC']],
+          'then each message with its side and kind, then the end');
+ok(!(grep { abs($_->{time} / 1000 - time) > 60 } @block), 'with their times');
+like($first->{filename},
+     qr/^relaysession-\d{4}(?:-\d\d){5}-admin-[0-9a-f]{16}\.mcrec$/,
+     'its name says when and who');
+is((stat "$dir/$first->{filename}")[2] & 0777, 0600, 'nobody else reads it');
+my $event;
+$mesh->wait_for('the event', sub {
+    ($event) = grep { $_->{action} eq 'recording' }
+        @{ $admin->ask({ action => 'events', limit => 20 })->{events} };
+});
+is($event->{filename}, $first->{filename}, 'an event says that it is there');
+is($event->{size}, -s "$dir/$first->{filename}", 'and how large it is');
+
+# --- messages are whole and in order, whatever the frames were
+
+my $n = 0;
+for my $i (1 .. 8) {
+    ($v, $d) = relay($mesh, $admin, $agent, "mixed$i", 5);
+    my $large = Mesh::Agent::random(1000) x 400;
+    my $half = length($large) / 2;
+
+    # the device is in the middle of a message when the viewer says something
+    $d->raw($d->frame(2, substr($large, 0, $half), fin => 0));
+    $v->fill(time + 10) while !length $v->{in};
+    $v->text('5');
+    $v->binary("key $_") for 1 .. 3;
+    $d->read for 1 .. 4;
+    $v->raw($v->frame(2, 'cut ', fin => 0) . $v->frame(9, 'ping')
+            . $v->frame(0, 'in two'));
+    $d->read;
+    $d->raw($d->frame(0, substr $large, $half));
+    $v->read;
+    $v->binary('after');
+    $d->read;
+    $v->close;
+    $d->closed(5);
+
+    my ($newest) = whole(1 + $i);
+    my @message = map { $_->{data} } grep { $_->{type} == 2 }
+        blocks("$dir/$newest->{filename}");
+    $n++ if join('|', map { $_ eq $large ? 'LARGE' : $_ } @message)
+            eq 'LARGE|5|key 1|key 2|key 3|cut in two|after';
+}
+is($n, 8, 'messages that were sent at once are each whole, in their order');
+my ($local, $cross) = map { $mesh->metric($_) } qw(relays_local relays_cross);
+ok($local && $cross, "in one worker ($local) and over two ($cross)");
+
+# --- a protocol that is not among them
+
+($v, $d, @said) = relay($mesh, $admin, $agent, 'other', 8);
+is($said[0], 'c', 'a protocol that is not named is not recorded');
+$v->close;
+
+# --- who sends faster than is read
+
+($v, $d) = relay($mesh, $admin, $agent, 'flood', 2);
+my $before = memory();
+my $sent = 0;
+my $frame = $d->frame(2, 'f' x 60000);
+my $reader = fork // die "fork: $!\n";
+if (!$reader) {
+    1 while $v->read(10);
+    exit 0;
+}
+$sent += $d->raw($frame) ? 60000 : 0 for 1 .. 500;
+cmp_ok(memory() - $before, '<', ($ENV{MESH_ASAN} ? 256 : 24) * 1048576,
+       'S-18: a recording of 30 MB is not kept in memory');
+$d->close;
+waitpid $reader, 0;
+my ($flood) = whole(10);
+is((grep { $_->{type} == 2 && $_->{data} eq 'f' x 60000 }
+    blocks("$dir/$flood->{filename}")), $sent / 60000, 'and is all there');
+
+# --- a worker is killed
+
+my @open = map { [relay($mesh, $admin, $agent, "killed$_")] } 1 .. 6;
+for (@open) {
+    $_->[0]->text('1');
+    $_->[1]->binary('before the kill');
+    $_->[0]->read;
+}
+$mesh->wait_for('what was said to be on disk', sub {
+    6 == grep { /before the kill/ } map { Mesh::Test::read_file($_) }
+        glob "$dir/*.mcrec";
+});
+$mesh->expect_alert(qr/worker process \d+ exited on signal 9/,
+                    qr/^.*: could not lock|ngx_mesh/);
+kill 'KILL', $mesh->workers;
+$_->[0]->closed(5) for @open;
+$mesh->wait_for('new workers', sub { $mesh->get('/health.ashx')->{status} == 200 });
+$admin = Mesh::Control->new($mesh, 'admin', 'correct horse battery');
+my @cut = grep { !$_->{whole} } @{ recordings($admin) };
+is(scalar @cut, 6, 'S-26: sessions of killed workers are in the list');
+is((grep { grep { $_->{data} eq 'before the kill' }
+               blocks("$dir/$_->{filename}") } @cut), 6, 'and play so far');
+is($cut[0]{protocol}, 1, 'with what they were');
+$agent = Mesh::Agent->new($mesh, n => 700, group => $group, name => 'pc');
+$agent->online or die "no agent\n";
+
+# --- S-55: who may have them
+
+is($mei && Mesh::Control->new($mesh, 'mei', 'a password for tests')
+       ->ask({ action => 'recordings' })->{result}, 'Access denied',
+   'S-55: without the right there is no list');
+is($mesh->get("/recordings.ashx?file=$first->{filename}")->{status}, 401,
+   'S-55: nor a file without a session');
+my $cookie = login('mei', 'a password for tests');
+is(fetch($first->{filename}, $cookie)->{status}, 401,
+   'S-55: nor with one that has no right to it');
+$cookie = login('admin', 'correct horse battery');
+my $got = fetch($first->{filename}, $cookie);
+is($got->{status}, 200, 'who has it gets the file');
+is($got->{body}, Mesh::Test::read_file("$dir/$first->{filename}"), 'whole');
+like($got->{head}, qr/^content-disposition: attachment; filename="\Q$first->{filename}\E"\r?$/mi,
+     'to be kept, not shown');
+like($got->{head}, qr/^x-content-type-options: nosniff/mi, 'nor guessed');
+$got = fetch($first->{filename}, $cookie, Range => 'bytes=16-39');
+is($got->{status}, 206, 'a player asks for parts');
+is($got->{body}, substr(Mesh::Test::read_file("$dir/$first->{filename}"), 16, 24),
+   'and gets them');
+
+Mesh::Test::write_file("$dir/secret.txt", 'not a recording');
+Mesh::Test::write_file("$dir/text.mcrec", 'not a recording either');
+Mesh::Test::write_file("$dir/relaysession-x-2026-01-01-00-00-00-a-1.mcrec",
+    block(1, 0, encode_json({ magic => 'MeshCentralRelaySession', ver => 1,
+                              nodeid => 'node/x/' . 'a' x 64 })));
+symlink "$mesh->{dir}/nginx.conf", "$dir/link.mcrec";
+for my $name ('../nginx.conf', '..%2fnginx.conf', 'secret.txt', 'text.mcrec',
+              'link.mcrec', '.mcrec', '', 'a%00.mcrec', 'x' x 300 . '.mcrec',
+              'relaysession-x-2026-01-01-00-00-00-a-1.mcrec')
+{
+    like(fetch($name, $cookie)->{status}, qr/^40[14]$/,
+         'S-55: "' . substr($name, 0, 50) . '" is no recording of this domain');
+    next if $name =~ /%/ || $name eq '';
+    is($admin->ask({ action => 'deleterecording', file => $name })->{result},
+       'Invalid file', 'S-55: nor can it be deleted')
+}
+ok(-e "$dir/secret.txt" && -e "$dir/text.mcrec" && -l "$dir/link.mcrec",
+   'S-55: they are all there');
+
+is($admin->ask({ action => 'deleterecording', file => $first->{filename} })
+       ->{result}, 'ok', 'a recording is deleted');
+ok(!-e "$dir/$first->{filename}", 'S-55: with its file');
+is(fetch($first->{filename}, $cookie)->{status}, 404, 'S-55: and is gone');
+
+# --- how long they are kept
+
+my ($old) = grep { $_->{whole} } @{ recordings($admin) };
+utime time, time - 31 * 86400, "$dir/$old->{filename}";
+($v, $d) = relay($mesh, $admin, $agent, 'sweep');
+$v->close;
+$mesh->wait_for('the old one to go', sub { !-e "$dir/$old->{filename}" });
+ok(1, 'after mesh_relay_record_keep a recording is removed');
+ok(-e "$dir/secret.txt", 'and nothing else');
+
+# --- a session that must be recorded and cannot be
+
+rename $dir, "$dir.away";
+my $command = invite($admin, $agent, 'nowhere');
+$v = viewer($mesh, $admin, $agent, 'nowhere');
+$d = answer($mesh, $command);
+$v->read(5);
+is($v->closed(5), 1011, 'a session that cannot be recorded ends');
+like($mesh->error_log, qr/recording ".*" cannot be made, the session ends/,
+     'and the log says why');
+rename "$dir.away", $dir;
+($v, $d, @said) = relay($mesh, $admin, $agent, 'again');
+is($said[0], 'cr', 'with the folder back it goes on');
+$v->close;
+
+$mesh->stop;
+done_testing;
+
+
+sub block {
+    my ($type, $flags, $data) = @_;
+    return pack('nnNNN', $type, $flags, length $data, 0x19a, 0) . $data;
+}
+
+# blocks of a file; the last may be cut
+sub blocks {
+    my ($file) = @_;
+    my $bytes = Mesh::Test::read_file($file);
+    my @list;
+    while (length $bytes >= 16) {
+        my ($type, $flags, $size, $high, $low) = unpack 'nnNNN', $bytes;
+        push @list, { type => $type, flags => $flags,
+                      time => $high * 2**32 + $low,
+                      data => substr $bytes, 16, $size };
+        $bytes = substr $bytes, 16 + $size > length $bytes ? length $bytes
+                                                           : 16 + $size;
+    }
+    return @list;
+}
+
+sub recordings { return $_[0]->ask({ action => 'recordings' })->{events} }
+
+# the list, newest first, once n of it are whole
+sub whole {
+    my ($n) = @_;
+    my @list;
+    $mesh->wait_for("$n recordings", sub {
+        @list = grep { $_->{whole} } @{ recordings($admin) };
+        return @list >= $n;
+    });
+
+    # those of one second have no order of their own
+    return sort { $b->{startTime} <=> $a->{startTime} } @list;
+}
+
+# the cookies of a browser that is signed in
+sub login {
+    my ($user, $password) = @_;
+    my $page = $mesh->get('/session.ashx');
+    my %cookie = $page->{head} =~ /^set-cookie: (__Host-[\w-]+)=([^;\r\n]+)/mig;
+    my $r = $mesh->request('POST', '/login.ashx',
+        headers => { Cookie => join('; ', map { "$_=$cookie{$_}" } keys %cookie),
+                     Origin => "https://localhost:$mesh->{port}",
+                     'X-Mesh-CSRF' => decode_json($page->{body})->{csrf},
+                     'Content-Type' => 'application/json' },
+        body => encode_json({ username => $user, password => $password }));
+    die "login: $r->{status} $r->{body}\n" if $r->{status} != 200;
+    my ($session) = $r->{head} =~ /^set-cookie: (__Host-mesh=[^;\r\n]+)/mi;
+    return $session;
+}
+
+sub fetch {
+    my ($name, $cookie, %more) = @_;
+    return $mesh->get("/recordings.ashx?file=$name",
+                      headers => { Cookie => $cookie, %more });
+}
+
+# resident bytes of all workers
+sub memory {
+    my $sum = 0;
+    for my $pid ($mesh->workers) {
+        my ($kb) = Mesh::Test::read_file("/proc/$pid/status")
+                   =~ /^RssAnon:\s+(\d+)/m;
+        $sum += ($kb // 0) * 1024;
+    }
+    return $sum;
+}
