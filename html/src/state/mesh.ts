@@ -7,6 +7,7 @@ import { Desktops } from './desktop.ts';
 import { Devices } from './devices.ts';
 import { Groups } from './groups.ts';
 import { lastDay, type Hour } from './power.ts';
+import { Recordings } from './recordings.ts';
 import { Relays } from './relays.ts';
 import { FULL, has, type R } from './rights.ts';
 import { Server } from './server.ts';
@@ -26,6 +27,7 @@ export class Mesh extends Store {
     readonly server: Server;
     readonly sessions: Sessions;
     readonly relays: Relays;
+    readonly recordings: Recordings;
     readonly desktops: Desktops;
     readonly actions: Actions;
     readonly toasts = new Toasts();
@@ -51,6 +53,7 @@ export class Mesh extends Store {
         this.server = new Server(this.control);
         this.sessions = new Sessions(this.control, base);
         this.relays = new Relays(this.control);
+        this.recordings = new Recordings(this.control, this.http);
         this.desktops = new Desktops(this.control, base);
         this.actions = new Actions(this.control);
         this.days = new Days(this);

@@ -29,7 +29,7 @@ export const R = {
 } as const;
 
 /** Site rights. */
-export const S = { BACKUP: 1, USERS: 2, RESTORE: 4, UPDATE: 16, NO_GROUPS: 64, LOCK_SETTINGS: 1024, EVENTS: 2048 } as const;
+export const S = { BACKUP: 1, USERS: 2, RESTORE: 4, UPDATE: 16, NO_GROUPS: 64, RECORDINGS: 512, LOCK_SETTINGS: 1024, EVENTS: 2048 } as const;
 
 const u32 = (n: number): number => n >>> 0;
 
@@ -57,6 +57,10 @@ export function desktopInput(rights: number): DesktopInput {
 
 export function mayFiles(rights: number): boolean {
     return rights === FULL || (has(rights, R.CONTROL) && !(rights & R.NO_FILES));
+}
+
+export function maySeeRecordings(site: number): boolean {
+    return site === FULL || (site & S.RECORDINGS) !== 0;
 }
 
 export function maySeeServer(site: number): boolean {

@@ -17,13 +17,14 @@ const LATE: Record<string, () => Promise<unknown>> = {
     device: () => import('./device/device.ts'),
     groups: () => import('./groups/groups.ts'),
     sessions: () => import('./sessions/sessions.ts'),
+    recordings: () => import('./recordings/recordings.ts'),
     events: () => import('./events/events.ts'),
     server: () => import('./server/server.ts'),
     account: () => import('./account/account.ts'),
 };
 
 const TITLES: Record<string, string> = {
-    devices: 'Devices', device: 'Device', groups: 'Groups', sessions: 'Sessions', events: 'Events', server: 'Server', account: 'Account',
+    devices: 'Devices', device: 'Device', groups: 'Groups', sessions: 'Sessions', recordings: 'Recordings', events: 'Events', server: 'Server', account: 'Account',
 };
 
 class MeshApp extends Part {
@@ -235,6 +236,7 @@ class MeshApp extends Part {
         case 'device': return html`<mesh-device .deviceId=${id} .tab=${tab || 'overview'}></mesh-device>`;
         case 'groups': return html`<mesh-groups .groupId=${id}></mesh-groups>`;
         case 'sessions': return html`<mesh-sessions></mesh-sessions>`;
+        case 'recordings': return html`<mesh-recordings .file=${id}></mesh-recordings>`;
         case 'events': return html`<mesh-events></mesh-events>`;
         case 'server': return html`<mesh-server></mesh-server>`;
         case 'account': return html`<mesh-account></mesh-account>`;

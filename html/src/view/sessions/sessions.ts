@@ -3,15 +3,15 @@ import { html, nothing, type TemplateResult } from 'lit';
 import type { Running } from '../../state/relays.ts';
 import type { DesktopSession } from '../../state/desktop.ts';
 import type { TerminalSession } from '../../state/sessions.ts';
+import { maySeeRecordings } from '../../state/rights.ts';
 import { href } from '../../state/route.ts';
 import { count, t } from '../../i18n/index.ts';
 import { duration, exact, size } from '../../i18n/format.ts';
 import { ask } from '../dialogs.ts';
 import { define, Part } from '../element.ts';
 import { btn, icon, mark } from '../ui.ts';
+import { kindOf } from './kinds.ts';
 
-/* by protocol of the relay */
-const KINDS: Record<number, string> = { 0: 'TCP relay', 1: 'Terminal', 2: 'Desktop', 5: 'Files', 6: 'Terminal', 8: 'Terminal', 9: 'Terminal', 10: 'Files', 200: 'Chat' };
 const STATES: Record<TerminalSession['state'], string> = {
     asking: 'Opening', waiting: 'Waiting for the device', open: 'Open', ended: 'Ended', failed: 'Failed',
 };
@@ -38,7 +38,8 @@ class MeshSessions extends Part {
         const { all, more, known, error } = this.mesh.relays;
 
         return html`<div class="sessions">
-            <div class="page-head"><h1>${t('Sessions')}</h1><span class="quiet">${mine.length ? count(running, '1 runs in this page', '{n} run in this page') : ''}</span></div>
+            <div class="page-head"><h1>${t('Sessions')}</h1><span class="quiet">${mine.length ? count(running, '1 runs in this page', '{n} run in this page') : ''}</span>${
+                maySeeRecordings(this.mesh.account.siteRights) ? html`<a class="b" href=${href('recordings')}>${t('Recordings')}</a>` : nothing}</div>
             <section><h2>${t('In this page')}</h2>
                 ${mine.length ? html`<div class="wide" tabindex="0" role="region" aria-label=${t('In this page')}><table><thead><tr>${['Device', 'What', 'State', 'For', 'Received', 'Sent', ''].map((h) => html`<th scope="col">${
                     h ? t(h) : html`<span class="off-screen">${t('Actions')}</span>`}</th>`)}</tr></thead><tbody>${mine.map((s) => this.#own(s))}</tbody></table></div>`
@@ -67,7 +68,7 @@ class MeshSessions extends Part {
 
     #running(r: Running): TemplateResult {
         const device = this.mesh.devices.get(r.deviceId);
-        const kind = t(KINDS[r.protocol] ?? 'Other');
+        const kind = t(kindOf(r.protocol));
 
         return html`<tr>
             <td>${device ? html`<a href=${href('device', r.deviceId)}>${mark(device.state, false)}<bdi>${device.label}</bdi></a>` : r.deviceId.slice(0, 12)}</td>

@@ -1,0 +1,93 @@
+// Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
+import { expect, test } from 'vitest';
+import { indexRecording, pictureAt } from '../../src/wire/mcrec.ts';
+
+const START = 1_764_000_000_000;
+
+function block(type: number, flags: number, data: Uint8Array | string, time = START): Uint8Array<ArrayBuffer> {
+    const bytes = typeof data === 'string' ? new TextEncoder().encode(data) : data;
+    const all = new Uint8Array(16 + bytes.length);
+    const view = new DataView(all.buffer);
+    view.setUint16(0, type);
+    view.setUint16(2, flags);
+    view.setUint32(4, bytes.length);
+    view.setUint16(10, Math.floor(time / 2 ** 32));
+    view.setUint32(12, time % 2 ** 32);
+    all.set(bytes, 16);
+    return all;
+}
+
+const meta = (protocol = 1): Uint8Array<ArrayBuffer> => block(1, 0, JSON.stringify({
+    magic: 'MeshCentralRelaySession', ver: 1, username: 'mei', nodeid: 'node//abc', ipaddr1: '10.0.0.1', protocol,
+}));
+const end = (time = START): Uint8Array<ArrayBuffer> => block(3, 0, 'MeshCentralMCREC', time);
+
+function size(width: number, height: number): Uint8Array {
+    return new Uint8Array([0, 7, 0, 8, width >> 8, width & 255, height >> 8, height & 255]);
+}
+
+/** A tile whose image is the head of a JPEG of this size. */
+function tile(x: number, y: number, width: number, height: number, jumbo = false): Uint8Array {
+    const image = [0xff, 0xd8, 0xff, 0xc0, 0, 11, 8, height >> 8, height & 255, width >> 8, width & 255, 1, 0, 0, 0, 0xff, 0xd9];
+    const packet = [0, 3, 0, 8 + image.length, x >> 8, x & 255, y >> 8, y & 255, ...image];
+    return new Uint8Array(jumbo ? [0, 27, 0, 8, 0, 0, 0, packet.length, ...packet] : packet);
+}
+
+test('messages are found with their side, kind and time', async () => {
+    const file = new Blob([meta(), block(2, 2, '1', START), block(2, 1, 'hello', START + 1500), end(START + 2000)]);
+    const recording = await indexRecording(file);
+    expect(recording.meta).toEqual({ userName: 'mei', nodeId: 'node//abc', address: '10.0.0.1', protocol: 1 });
+    expect(recording.blocks.map((b) => [b.time, b.binary, b.user, b.size])).toEqual([[0, false, true, 1], [1500, true, false, 5]]);
+    expect([recording.length, recording.whole]).toEqual([1500, true]);
+    const hello = recording.blocks[1];
+    expect(await file.slice(hello?.at, (hello?.at ?? 0) + 5).text()).toBe('hello');
+});
+
+test('cut at any byte, what was whole still plays', async () => {
+    const parts = [meta(), block(2, 2, '1'), block(2, 1, 'hello'), end()];
+    const ends = parts.map((_, i) => parts.slice(0, i + 1).reduce((n, p) => n + p.length, 0));
+    const whole = new Blob(parts);
+    for (let at = 0; at < whole.size; at++) {
+        const cut = whole.slice(0, at);
+        if (at < (ends[0] ?? 0)) {
+            await expect(indexRecording(cut)).rejects.toThrow('no recording');
+            continue;
+        }
+        const recording = await indexRecording(cut);
+        expect(recording.blocks.length).toBe(ends.slice(1, 3).filter((e) => at >= e).length);
+    }
+});
+
+test('what is no recording is said to be none', async () => {
+    for (const file of [new Blob([]), new Blob(['text '.repeat(20)]), new Blob([block(2, 1, 'x')]), new Blob([block(1, 0, '{"magic":"x"}')]), new Blob([block(1, 0, 'null')])]) {
+        await expect(indexRecording(file)).rejects.toThrow('This file is no recording of a session.');
+    }
+});
+
+test('what is not ours any more ends it, and what came before plays', async () => {
+    const recording = await indexRecording(new Blob([meta(), block(2, 1, 'hello'), new Uint8Array(64).fill(0xee)]));
+    expect([recording.blocks.length, recording.whole]).toEqual([1, false]);
+});
+
+test('the picture at a place is made of the newest tiles that are to be seen', async () => {
+    const file = new Blob([meta(2), ...[
+        size(64, 64),                       // 0
+        tile(0, 0, 64, 64),                 // 1 hidden by 2 and 4 to 5 later
+        tile(0, 0, 32, 64, true),           // 2
+        tile(16, 16, 8, 8),                 // 3 on top of 2, covers no cell whole
+        tile(32, 0, 32, 64),                // 4
+        size(64, 64),                       // 5 said again: nothing changes
+        size(32, 32),                       // 6
+        tile(0, 0, 32, 32),                 // 7
+    ].map((data) => block(2, 1, data)), end()]);
+    const { blocks } = await indexRecording(file);
+    const at = (last: number): number[] => pictureAt(blocks, last).map((b) => blocks.indexOf(b));
+    expect(at(0)).toEqual([0]);
+    expect(at(1)).toEqual([0, 1]);
+    expect(at(3)).toEqual([0, 1, 2, 3]);
+    expect(at(4)).toEqual([0, 2, 3, 4]);
+    expect(at(5)).toEqual([5, 2, 3, 4]);
+    expect(at(6)).toEqual([6]);
+    expect(at(7)).toEqual([6, 7]);
+    expect(pictureAt(blocks, -1)).toEqual([]);
+});
