@@ -10,7 +10,7 @@
 
 
 #define NGX_MESH_ZONE_MAGIC    0x6d657368
-#define NGX_MESH_ZONE_VERSION  3
+#define NGX_MESH_ZONE_VERSION  4
 #define NGX_MESH_PURGE_BATCH   256
 #define NGX_MESH_EACH_BATCH    128
 #define NGX_MESH_KEY_LEN       32     /* SHA-256 */
@@ -144,6 +144,7 @@ static const ngx_mesh_named_t  ngx_mesh_counters[NGX_MESH_COUNTERS] = {
     { "agents", "agents that were let in" },
     { "handshakes", "agents that began to authenticate" },
     { "handshakes_skipped", "handshakes without a signature of ours" },
+    { "agents_known", "agents let in without asking the database" },
     { "agents_held", "agents that were refused and held" },
     { "agents_muted", "agents whose place a newer connection took" },
     { "logins", "people and tools that logged in" },
