@@ -776,6 +776,9 @@ ngx_mesh_pg_failed(ngx_mesh_db_req_t *q, PGresult *res)
     {
         q->rc = NGX_AGAIN;
 
+    } else if (ngx_strcmp(state, "53100") == 0) {
+        q->rc = NGX_MESH_DB_FULL;
+
     } else if (ngx_strcmp(state, "42P05") == 0
                || ngx_strcmp(state, "26000") == 0)
     {
