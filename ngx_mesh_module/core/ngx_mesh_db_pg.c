@@ -149,7 +149,10 @@ ngx_mesh_pg_open_thread(void *data, ngx_log_t *log)
         goto failed;
     }
 
-    if (ngx_mesh_pg_exec(pg, "SET statement_timeout = 15000;"
+    /* S-70: no table of another schema stands before ours */
+
+    if (ngx_mesh_pg_exec(pg, "SET search_path = public, pg_temp;"
+                             "SET statement_timeout = 15000;"
                              "SET lock_timeout = 5000;"
                              "SET idle_in_transaction_session_timeout = 10000;"
                              "SET client_min_messages = warning",
