@@ -43,6 +43,7 @@
 #define MESH_ADMIN_CHANGE_GROUP    3
 #define MESH_ADMIN_CHANGE_ACCESS   4
 #define MESH_ADMIN_CHANGE_DEVICE   6
+#define MESH_ADMIN_CHANGE_KEY      7
 #define MESH_ADMIN_CHANGE_SESSION  8
 #define MESH_ADMIN_CHANGE_EVENT    10
 
@@ -83,6 +84,7 @@ static int mesh_admin_group_add(mesh_admin_t *a);
 static int mesh_admin_group_list(mesh_admin_t *a);
 static int mesh_admin_device_list(mesh_admin_t *a);
 static int mesh_admin_device_remove(mesh_admin_t *a);
+static int mesh_admin_key_rotate(mesh_admin_t *a);
 static int mesh_admin_status(mesh_admin_t *a);
 static int mesh_admin_check(mesh_admin_t *a);
 
@@ -90,6 +92,7 @@ static void mesh_admin_usage(void);
 static char *mesh_admin_fit(const char *text, int postgres);
 static int64_t mesh_admin_now(void);
 static void mesh_admin_change(mesh_admin_t *a, int kind, int64_t id);
+static void mesh_admin_key_make(mesh_admin_t *a, const char *name);
 static void mesh_admin_event(mesh_admin_t *a, const char *kind,
     const char *action, const char *text, int64_t subject, int64_t group);
 static void mesh_admin_password_read(char *password, const char *name);
@@ -122,6 +125,8 @@ static const mesh_admin_command_t  mesh_admin_commands[] = {
     { "device", "list", mesh_admin_device_list, 1, "" },
     { "device", "remove", mesh_admin_device_remove, 1,
       "NAME|ID; what is stored of it goes too" },
+    { "key", "rotate", mesh_admin_key_rotate, 1,
+      "a new key for tickets; the old one is read for a day" },
     { "status", NULL, mesh_admin_status, 1, "what is in the database" },
     { "check", NULL, mesh_admin_check, 1,
       "do the keys of mesh-signer fit the database?" },
@@ -203,10 +208,8 @@ mesh_admin_usage(void)
 static int
 mesh_admin_migrate(mesh_admin_t *a)
 {
-    int                   n, i;
-    char                 *text, hex[65];
-    unsigned char         key[32];
-    static const char    *keys[] = { "ticket", "csrf", NULL };
+    int    n;
+    char  *text;
 
     a->db = mesh_admin_db_open(&a->conf, 1);
     n = mesh_admin_db_schema(a->db);
@@ -231,21 +234,8 @@ mesh_admin_migrate(mesh_admin_t *a)
         mesh_admin_db_script(a->db, mesh_admin_schema_pg);
     }
 
-    for (i = 0; keys[i]; i++) {
-
-        if (RAND_bytes(key, sizeof(key)) != 1) {
-            mesh_admin_fail("no random bytes");
-        }
-
-        mesh_admin_hex(hex, key, sizeof(key));
-        mesh_admin_db_text(a->db, keys[i]);
-        mesh_admin_db_text(a->db, hex);
-        mesh_admin_db_int(a->db, mesh_admin_now());
-        (void) mesh_admin_db_run(a->db, MESH_SQL_ADMIN_KEY_ADD);
-    }
-
-    OPENSSL_cleanse(key, sizeof(key));
-    OPENSSL_cleanse(hex, sizeof(hex));
+    mesh_admin_key_make(a, "ticket");
+    mesh_admin_key_make(a, "csrf");
 
     if (mesh_admin_db_is_postgres(a->db)) {
         mesh_admin_db_int(a->db, mesh_admin_now());
@@ -337,6 +327,27 @@ mesh_admin_change(mesh_admin_t *a, int kind, int64_t id)
     mesh_admin_db_int(a->db, kind);
     mesh_admin_db_int(a->db, id);
     (void) mesh_admin_db_run(a->db, MESH_SQL_CHANGE_ADD);
+}
+
+
+static void
+mesh_admin_key_make(mesh_admin_t *a, const char *name)
+{
+    char           hex[65];
+    unsigned char  key[32];
+
+    if (RAND_bytes(key, sizeof(key)) != 1) {
+        mesh_admin_fail("no random bytes");
+    }
+
+    mesh_admin_hex(hex, key, sizeof(key));
+    mesh_admin_db_text(a->db, name);
+    mesh_admin_db_text(a->db, hex);
+    mesh_admin_db_int(a->db, mesh_admin_now());
+    (void) mesh_admin_db_run(a->db, MESH_SQL_ADMIN_KEY_ADD);
+
+    OPENSSL_cleanse(key, sizeof(key));
+    OPENSSL_cleanse(hex, sizeof(hex));
 }
 
 
@@ -782,6 +793,34 @@ mesh_admin_device_remove(mesh_admin_t *a)
     }
 
     mesh_admin_change(a, MESH_ADMIN_CHANGE_DEVICE, id);
+    mesh_admin_db_commit(a->db);
+
+    return 0;
+}
+
+
+static int
+mesh_admin_key_rotate(mesh_admin_t *a)
+{
+    if (a->argc != 0) {
+        mesh_admin_usage();
+        return 2;
+    }
+
+    mesh_admin_db_begin(a->db);
+
+    mesh_admin_db_text(a->db, "ticket-old");
+    (void) mesh_admin_db_run(a->db, MESH_SQL_ADMIN_KEY_DELETE);
+
+    mesh_admin_db_text(a->db, "ticket");
+    mesh_admin_db_text(a->db, "ticket-old");
+    (void) mesh_admin_db_run(a->db, MESH_SQL_ADMIN_KEY_RENAME);
+
+    mesh_admin_key_make(a, "ticket");
+
+    mesh_admin_event(a, "server", "keyrotate",
+                     "The key of tickets was changed with mesh-admin", 0, 0);
+    mesh_admin_change(a, MESH_ADMIN_CHANGE_KEY, 0);
     mesh_admin_db_commit(a->db);
 
     return 0;

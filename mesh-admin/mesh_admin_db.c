@@ -91,6 +91,9 @@ mesh_admin_db_open(const mesh_admin_conf_t *conf, int create)
                             PQerrorMessage(db->pg));
         }
 
+        /* S-70: as the workers do */
+        mesh_admin_db_script(db, "SET search_path = public, pg_temp");
+
         return db;
     }
 

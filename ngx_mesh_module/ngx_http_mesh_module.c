@@ -1340,6 +1340,7 @@ ngx_http_mesh_init_process(ngx_cycle_t *cycle)
         ngx_mesh_signer_init,
         ngx_mesh_event_init,
         ngx_mesh_model_init,
+        ngx_mesh_known_init,
         ngx_mesh_control_init,
         ngx_mesh_agent_init,
         ngx_mesh_relay_init,

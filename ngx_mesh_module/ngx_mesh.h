@@ -23,6 +23,7 @@
 #include "core/ngx_mesh_json.h"
 #include "core/ngx_mesh_db.h"
 #include "core/ngx_mesh_model.h"
+#include "core/ngx_mesh_known.h"
 #include "core/ngx_mesh_event.h"
 #include "core/ngx_mesh_cookie.h"
 #include "core/ngx_mesh_signer.h"

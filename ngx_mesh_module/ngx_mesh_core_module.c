@@ -282,7 +282,7 @@ ngx_mesh_core_zone(ngx_conf_t *cf, ngx_mesh_core_conf_t *mcf)
     mcf->zone->init = ngx_mesh_shm_init_zone;
     mcf->zone->data = mcf;
 
-    return NGX_OK;
+    return ngx_mesh_known_zone(cf, &ngx_mesh_core_module);
 }
 
 

@@ -197,7 +197,7 @@ for my $line ([], ['nothing'], ['user'], ['user', 'paint'], ['user', 'add'],
               ['group', 'add'], ['group', 'add', 'x', 'y'],
               ['group', 'add', 'x', '--of', 'boss'], ['device', 'remove'],
               ['device', 'remove', 'x', 'y'], ['device'],
-              ['setup-link', 'x']) {
+              ['key'], ['key', 'rotate', 'x'], ['setup-link', 'x']) {
     my ($rc, undef, $err) = all(@$line);
     ok($rc == 2 && $err =~ /^usage: mesh-admin -c nginx\.conf COMMAND$/m,
        "refused with its usage: @$line") or diag("$rc: $err");

@@ -11,6 +11,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use DBI;
+use JSON::PP;
 use Test::More;
 use Mesh::Agent;
 use Mesh::Control;
@@ -57,7 +58,11 @@ for my $n (1 .. 200) {
 }
 
 ok(defined $refused, 'what cannot be stored is refused');
-like($refused // '', qr/\w+ \w+/, "in words: $refused");
+like($refused // '', qr/^The disk of the server is full: nothing was changed/,
+     'in words that name the cause and what helps');
+my $signed = sign_in();
+is($signed->{status}, 507, 'a sign-in that cannot be remembered is refused');
+like($signed->{body}, qr/disk of the server is full/, 'in the same words');
 is(scalar @{ $admin->ask({ action => 'meshes' })->{meshes} }, 1 + $made,
    'what was stored before is there, and nothing else');
 ok($agent->{ws}->alive, 'the agent stays');
@@ -69,6 +74,7 @@ unlink "$data/filler";
 is($admin->ask({ action => 'createmesh', meshtype => 2,
                  meshname => 'After' })->{result}, 'ok',
    'with room again all goes on, without a restart');
+is(sign_in()->{status}, 200, 'and people sign in');
 $mesh->wait_for('health', sub { $mesh->get('/health.ashx')->{status} == 200 });
 
 my $late = Mesh::Agent->new($mesh, n => 741, group => $group, name => 'late');
@@ -97,4 +103,18 @@ sub fill {
     1 while syswrite $out, 'x' x 65536;
     1 while syswrite $out, 'x' x 512;
     close $out;
+}
+
+# as the page does it; the answer
+sub sign_in {
+    my %headers = ('Content-Type' => 'application/json',
+                   Origin => "https://localhost:$mesh->{port}");
+    my $r = $mesh->get('/session.ashx', headers => \%headers);
+
+    $headers{Cookie} = join '; ', $r->{head} =~ /^set-cookie: ([^;\r\n]+)/mgi;
+    $headers{'X-Mesh-CSRF'} = decode_json($r->{body})->{csrf};
+
+    return $mesh->request('POST', '/login.ashx', headers => \%headers,
+        body => encode_json({ username => 'admin',
+                              password => 'correct horse battery' }));
 }

@@ -97,6 +97,7 @@ typedef struct {
     u_char                  *hardware;    /* hash of what is stored; owned,
                                              until its core runs, or NULL */
 
+    uint64_t                 mark;    /* ngx_mesh_known_mark() */
     int64_t                  domain_id;
     int64_t                  device_id;
     int64_t                  group_id;
@@ -110,6 +111,7 @@ typedef struct {
     uint16_t                 tunnels;
     uint16_t                 nasked;
     uint32_t                 agent_id;
+    uint32_t                 version;
     uint32_t                 caps;
 
     unsigned                 sent_info:1;     /* 3 came: never to be closed */
@@ -143,6 +145,8 @@ void ngx_mesh_agent_auth_free(ngx_mesh_agent_t *a);
 /* ngx_mesh_agent_device.c: the row */
 void ngx_mesh_agent_device(ngx_mesh_agent_t *a);
 void ngx_mesh_agent_reread(ngx_mesh_agent_t *a);
+/* its kind, version or caps are others than they were */
+void ngx_mesh_agent_said(ngx_mesh_agent_t *a);
 /* a statement of one that is online was answered */
 void ngx_mesh_agent_idle(ngx_mesh_agent_t *a);
 
@@ -157,8 +161,9 @@ void ngx_mesh_agent_update_free(ngx_mesh_agent_t *a);
 
 /* ngx_mesh_agent_push.c: core */
 ngx_int_t ngx_mesh_agent_push_init(ngx_cycle_t *cycle);
-/* the hash of the inventory that is stored, or NULL data */
-void ngx_mesh_agent_push_know(ngx_mesh_agent_t *a, const ngx_str_t *hash);
+/* the hash of the inventory that is stored; empty: none */
+void ngx_mesh_agent_push_know(ngx_mesh_agent_t *a, const u_char *hash,
+    size_t len);
 void ngx_mesh_agent_push_check(ngx_mesh_agent_t *a);
 void ngx_mesh_agent_push_start(ngx_mesh_agent_t *a);
 void ngx_mesh_agent_push_hash(ngx_mesh_agent_t *a, mesh_agent_msg_t *m);

@@ -17,7 +17,9 @@ enum {
 
 
 static void ngx_mesh_agent_found(ngx_mesh_db_req_t *q, ngx_int_t rc);
-static void ngx_mesh_agent_known(ngx_mesh_agent_t *a, ngx_str_t *row);
+static void ngx_mesh_agent_row(ngx_mesh_known_t *known, ngx_str_t *row);
+static void ngx_mesh_agent_known(ngx_mesh_agent_t *a,
+    ngx_mesh_known_t *known);
 static void ngx_mesh_agent_create(ngx_mesh_agent_t *a);
 static void ngx_mesh_agent_created(ngx_mesh_db_req_t *q, ngx_int_t rc);
 static void ngx_mesh_agent_reread_done(ngx_mesh_db_req_t *q, ngx_int_t rc);
@@ -30,6 +32,8 @@ static void ngx_mesh_agent_added(ngx_mesh_agent_t *a, ngx_str_t *name);
 void
 ngx_mesh_agent_device(ngx_mesh_agent_t *a)
 {
+    ngx_mesh_known_t  known;
+
     if (a->domain_id == 0) {
         a->domain_id = ngx_mesh_domain_id(&a->s->srv->domain);
     }
@@ -38,6 +42,15 @@ ngx_mesh_agent_device(ngx_mesh_agent_t *a)
         return;
     }
 
+    if (ngx_mesh_db_up()
+        && ngx_mesh_known_lookup(a->domain_id, a->id, &known) == NGX_OK)
+    {
+        ngx_mesh_count(NGX_MESH_C_KNOWN);
+        ngx_mesh_agent_known(a, &known);
+        return;
+    }
+
+    a->mark = ngx_mesh_known_mark();
     a->db = ngx_mesh_agent_select(a, ngx_mesh_agent_found);
 }
 
@@ -72,6 +85,7 @@ ngx_mesh_agent_found(ngx_mesh_db_req_t *q, ngx_int_t rc)
 {
     ngx_uint_t           corked;
     ngx_mesh_agent_t    *a;
+    ngx_mesh_known_t     known;
     ngx_mesh_session_t  *s;
 
     a = q->data;
@@ -85,7 +99,9 @@ ngx_mesh_agent_found(ngx_mesh_db_req_t *q, ngx_int_t rc)
     corked = ngx_mesh_ws_cork(s);
 
     if (ngx_mesh_db_rows(q, 0)) {
-        ngx_mesh_agent_known(a, ngx_mesh_db_row(q, 0, 0));
+        ngx_mesh_agent_row(&known, ngx_mesh_db_row(q, 0, 0));
+        ngx_mesh_known_insert(a->domain_id, a->id, &known, a->mark);
+        ngx_mesh_agent_known(a, &known);
 
     } else {
         ngx_mesh_agent_create(a);
@@ -95,23 +111,44 @@ ngx_mesh_agent_found(ngx_mesh_db_req_t *q, ngx_int_t rc)
 }
 
 
+static void
+ngx_mesh_agent_row(ngx_mesh_known_t *known, ngx_str_t *row)
+{
+    ngx_str_t  *hash;
+
+    known->device_id = ngx_mesh_db_num(&row[NGX_MESH_DEV_ID]);
+    known->group_id = ngx_mesh_db_num(&row[NGX_MESH_DEV_GROUP]);
+    known->agent_id = (uint32_t) ngx_mesh_db_num(&row[NGX_MESH_DEV_AGENT]);
+    known->version = (uint32_t) ngx_mesh_db_num(&row[NGX_MESH_DEV_VERSION]);
+    known->caps = (uint32_t) ngx_mesh_db_num(&row[NGX_MESH_DEV_CAPS]);
+    known->hardware_len = 0;
+
+    hash = &row[NGX_MESH_DEV_HARDWARE];
+
+    if (hash->len <= NGX_MESH_KNOWN_HASH) {
+        known->hardware_len = (uint32_t) hash->len;
+        ngx_memcpy(known->hardware, hash->data, hash->len);
+    }
+}
+
+
 /* the group in the database wins over the one that the agent names */
 static void
-ngx_mesh_agent_known(ngx_mesh_agent_t *a, ngx_str_t *row)
+ngx_mesh_agent_known(ngx_mesh_agent_t *a, ngx_mesh_known_t *known)
 {
     ngx_mesh_group_t      *group;
     ngx_mesh_db_req_t     *q;
     ngx_mesh_handshake_t  *hs;
 
     hs = a->hs;
-    a->device_id = ngx_mesh_db_num(&row[NGX_MESH_DEV_ID]);
-    a->group_id = ngx_mesh_db_num(&row[NGX_MESH_DEV_GROUP]);
+    a->device_id = known->device_id;
+    a->group_id = known->group_id;
     a->agent_id = hs->agent_id;
+    a->version = hs->version;
     a->stock = hs->version == 0;
     a->caps = hs->caps
-              | (ngx_mesh_db_num(&row[NGX_MESH_DEV_CAPS])
-                 & (MESH_AGENT_CAP_DESKTOP|MESH_AGENT_CAP_TERMINAL
-                    |MESH_AGENT_CAP_FILES));
+              | (known->caps & (MESH_AGENT_CAP_DESKTOP|MESH_AGENT_CAP_TERMINAL
+                                |MESH_AGENT_CAP_FILES));
 
     group = ngx_mesh_group(a->group_id);
 
@@ -122,9 +159,8 @@ ngx_mesh_agent_known(ngx_mesh_agent_t *a, ngx_str_t *row)
         return;
     }
 
-    if (ngx_mesh_db_num(&row[NGX_MESH_DEV_AGENT]) != hs->agent_id
-        || ngx_mesh_db_num(&row[NGX_MESH_DEV_VERSION]) != hs->version
-        || ngx_mesh_db_num(&row[NGX_MESH_DEV_CAPS]) != a->caps)
+    if (known->agent_id != hs->agent_id || known->version != hs->version
+        || known->caps != a->caps)
     {
         q = ngx_mesh_db_create(NULL, NULL);
 
@@ -136,10 +172,25 @@ ngx_mesh_agent_known(ngx_mesh_agent_t *a, ngx_str_t *row)
             ngx_mesh_db_int(q, hs->version);
             ngx_mesh_db_late(q, "agent", a->device_id);
         }
+
+        ngx_mesh_agent_said(a);
     }
 
-    ngx_mesh_agent_push_know(a, &row[NGX_MESH_DEV_HARDWARE]);
+    ngx_mesh_agent_push_know(a, known->hardware, known->hardware_len);
     ngx_mesh_agent_admit(a);
+}
+
+
+void
+ngx_mesh_agent_said(ngx_mesh_agent_t *a)
+{
+    ngx_mesh_known_t  known;
+
+    known.agent_id = a->agent_id;
+    known.version = a->version;
+    known.caps = a->caps;
+
+    ngx_mesh_known_update(a->domain_id, a->id, &known, NULL);
 }
 
 
@@ -172,6 +223,7 @@ ngx_mesh_agent_create(ngx_mesh_agent_t *a)
     a->device_id = key;
     a->group_id = group->group_id;
     a->agent_id = hs->agent_id;
+    a->version = hs->version;
     a->stock = hs->version == 0;
     a->caps = hs->caps;
 

@@ -234,6 +234,7 @@ ngx_mesh_agent_coreinfo(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
 
         if ((uint32_t) caps != a->caps) {
             a->caps = caps;
+            ngx_mesh_agent_said(a);
             q = ngx_mesh_db_create(NULL, NULL);
 
             if (q) {
@@ -378,6 +379,7 @@ ngx_mesh_agent_sysinfo(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
     }
 
     ngx_mesh_agent_part(a, "hardware", &hash, &doc);
+    ngx_mesh_known_update(a->domain_id, a->id, NULL, &hash);
     ngx_mesh_agent_hint(a, "sysinfohash", pool);
 }
 

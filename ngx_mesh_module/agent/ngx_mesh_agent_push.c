@@ -11,7 +11,6 @@
 
 
 #define NGX_MESH_CORE_MAX       (8 * 1024 * 1024)
-#define NGX_MESH_HARDWARE_HASH  128
 
 
 /* ready to be sent: header, four zeros, text; shared by all agents */
@@ -312,18 +311,16 @@ ngx_mesh_agent_push_action(ngx_mesh_agent_t *a, ngx_uint_t what)
 
 
 void
-ngx_mesh_agent_push_know(ngx_mesh_agent_t *a, const ngx_str_t *hash)
+ngx_mesh_agent_push_know(ngx_mesh_agent_t *a, const u_char *hash, size_t len)
 {
-    if (a->hardware || hash->data == NULL
-        || hash->len > NGX_MESH_HARDWARE_HASH)
-    {
+    if (a->hardware || len == 0) {
         return;
     }
 
-    a->hardware = ngx_alloc(hash->len + 1, a->s->c->log);
+    a->hardware = ngx_alloc(len + 1, a->s->c->log);
 
     if (a->hardware) {
-        (void) ngx_cpystrn(a->hardware, hash->data, hash->len + 1);
+        (void) ngx_cpystrn(a->hardware, (u_char *) hash, len + 1);
     }
 }
 

@@ -1199,6 +1199,9 @@ ngx_mesh_ctl_db_text(ngx_int_t rc)
     case NGX_ABORT:
         return "The database is away";
 
+    case NGX_MESH_DB_FULL:
+        return NGX_MESH_DB_FULL_TEXT;
+
     case NGX_BUSY:
     case NGX_DECLINED:
         return "Changed by another at the same time, try again";

@@ -10,20 +10,11 @@
 #include "../ngx_mesh.h"
 
 
-#define NGX_MESH_BUS_MAGIC     0x6d625501     /* the last byte: layout */
 #define NGX_MESH_BUS_QUEUE     (8 * 1024 * 1024)
 #define NGX_MESH_BUS_KEEP      65536          /* of an idle buffer */
 #define NGX_MESH_BUS_BACKLOG   512
 #define NGX_MESH_PIPE_BUFFER   131072
 
-
-typedef struct {
-    uint32_t           len;           /* of the body */
-    uint16_t           type;
-    uint16_t           reserved;
-    uint64_t           serial;        /* of the session meant, or 0 */
-    uint64_t           from;          /* of the session that sends, or 0 */
-} ngx_mesh_bus_head_t;
 
 /* owns data */
 typedef struct {
@@ -43,8 +34,9 @@ typedef struct {
 /* an accepted socket, until it is handed over, or a link */
 typedef struct {
     ngx_connection_t  *c;
+    u_char             start[MESH_BUS_HELLO];
+    size_t             got;           /* bytes of it */
     ngx_mesh_hello_t   hello;
-    size_t             got;           /* bytes of the hello */
     ngx_mesh_bus_buf_t in;
 } ngx_mesh_peer_t;
 
@@ -314,6 +306,7 @@ ngx_mesh_bus_read(ngx_event_t *ev)
     u_char              *p;
     ssize_t              n;
     ngx_connection_t    *c;
+    mesh_bus_msg_t       msg;
     ngx_mesh_addr_t      from;
     ngx_mesh_peer_t     *peer;
     ngx_mesh_bus_buf_t  *in;
@@ -321,10 +314,9 @@ ngx_mesh_bus_read(ngx_event_t *ev)
     c = ev->data;
     peer = c->data;
 
-    while (peer->got < sizeof(ngx_mesh_hello_t)) {
+    while (peer->got < MESH_BUS_HELLO) {
 
-        n = c->recv(c, (u_char *) &peer->hello + peer->got,
-                    sizeof(ngx_mesh_hello_t) - peer->got);
+        n = c->recv(c, peer->start + peer->got, MESH_BUS_HELLO - peer->got);
 
         if (n == NGX_AGAIN) {
             return;
@@ -337,7 +329,7 @@ ngx_mesh_bus_read(ngx_event_t *ev)
 
         peer->got += n;
 
-        if (peer->got == sizeof(ngx_mesh_hello_t)
+        if (peer->got == MESH_BUS_HELLO
             && ngx_mesh_bus_hello(peer) != NGX_AGAIN)
         {
             return;     /* closed, or handed over */
@@ -349,12 +341,10 @@ ngx_mesh_bus_read(ngx_event_t *ev)
 
     for ( ;; ) {
         in = &peer->in;
-        need = sizeof(ngx_mesh_bus_head_t);
 
-        if (in->len >= need) {
-            /* dispatch has left the start of one message */
-            need += ((ngx_mesh_bus_head_t *) in->data)->len;
-        }
+        /* dispatch has left the start of one message */
+        (void) mesh_bus_parse(&msg, NGX_MESH_BUS_TYPES, in->data, in->len);
+        need = msg.size;
 
         if (in->size < need || in->size < NGX_MESH_BUS_KEEP) {
             need = ngx_max(need, NGX_MESH_BUS_KEEP);
@@ -414,16 +404,15 @@ ngx_mesh_bus_hello(ngx_mesh_peer_t *peer)
     ngx_mesh_pipe_handler_pt   handler;
 
     c = peer->c;
-    hello = peer->hello;
 
-    if (hello.magic != NGX_MESH_BUS_MAGIC
-        || hello.epoch != ngx_mesh_slot->epoch
-        || hello.slot >= NGX_MESH_SLOTS
-        || hello.type < NGX_MESH_PIPE_BUS || hello.type > NGX_MESH_PIPE_AMT)
+    if (mesh_bus_parse_hello(&hello, peer->start, MESH_BUS_HELLO) != MESH_OK
+        || hello.epoch != ngx_mesh_slot->epoch)
     {
         ngx_mesh_bus_peer_close(peer);
         return NGX_ERROR;
     }
+
+    peer->hello = hello;
 
     if (hello.type == NGX_MESH_PIPE_BUS) {
         return NGX_AGAIN;
@@ -448,31 +437,28 @@ static ngx_int_t
 ngx_mesh_bus_dispatch(ngx_mesh_bus_buf_t *b, ngx_mesh_addr_t *from)
 {
     size_t                    pos;
-    ngx_mesh_bus_head_t       head;
+    ngx_int_t                 rc;
+    mesh_bus_msg_t            msg;
     ngx_mesh_bus_handler_pt   handler;
 
-    for (pos = 0;
-         b->len - pos >= sizeof(ngx_mesh_bus_head_t);
-         pos += sizeof(ngx_mesh_bus_head_t) + head.len)
-    {
-        ngx_memcpy(&head, b->data + pos, sizeof(ngx_mesh_bus_head_t));
+    for (pos = 0; /* void */ ; pos += msg.size) {
 
-        if (head.len > NGX_MESH_BUS_MAX || head.type == 0
-            || head.type >= NGX_MESH_BUS_TYPES)
-        {
+        rc = mesh_bus_parse(&msg, NGX_MESH_BUS_TYPES, b->data + pos,
+                            b->len - pos);
+
+        if (rc == MESH_ERROR) {
             return NGX_ERROR;
         }
 
-        if (b->len - pos - sizeof(ngx_mesh_bus_head_t) < head.len) {
+        if (rc == MESH_AGAIN) {
             break;
         }
 
-        handler = ngx_mesh_bus_handlers[head.type];
+        handler = ngx_mesh_bus_handlers[msg.type];
 
         if (handler) {
-            from->serial = head.from;
-            handler(from, head.serial,
-                    b->data + pos + sizeof(ngx_mesh_bus_head_t), head.len);
+            from->serial = msg.from;
+            handler(from, msg.serial, (u_char *) msg.data, msg.len);
         }
     }
 
@@ -507,8 +493,9 @@ ngx_int_t
 ngx_mesh_bus_send(const ngx_mesh_addr_t *to, uint64_t from_serial,
     ngx_mesh_bus_type_e type, const u_char *data, size_t len)
 {
-    ngx_mesh_link_t      *link;
-    ngx_mesh_bus_head_t   head;
+    u_char            head[MESH_BUS_HEAD];
+    mesh_bus_msg_t    msg;
+    ngx_mesh_link_t  *link;
 
     if (len > NGX_MESH_BUS_MAX) {
         return NGX_ERROR;
@@ -529,14 +516,13 @@ ngx_mesh_bus_send(const ngx_mesh_addr_t *to, uint64_t from_serial,
         return NGX_BUSY;
     }
 
-    head.len = len;
-    head.type = type;
-    head.reserved = 0;
-    head.serial = to->serial;
-    head.from = from_serial;
+    msg.len = (uint32_t) len;
+    msg.type = type;
+    msg.serial = to->serial;
+    msg.from = from_serial;
+    mesh_bus_write(head, &msg);
 
-    if (ngx_mesh_bus_append(&link->out, &head, sizeof(ngx_mesh_bus_head_t))
-        != NGX_OK
+    if (ngx_mesh_bus_append(&link->out, head, MESH_BUS_HEAD) != NGX_OK
         || ngx_mesh_bus_append(&link->out, data, len) != NGX_OK)
     {
         /* half a message must not leave */
@@ -646,6 +632,7 @@ static ngx_connection_t *
 ngx_mesh_bus_connect(ngx_uint_t n, uint32_t epoch, ngx_mesh_hello_t *hello)
 {
     int                  size;
+    u_char               start[MESH_BUS_HELLO];
     ngx_socket_t         fd;
     ngx_mesh_slot_t      slot;
     ngx_connection_t    *c;
@@ -683,13 +670,12 @@ ngx_mesh_bus_connect(ngx_uint_t n, uint32_t epoch, ngx_mesh_hello_t *hello)
         return NULL;
     }
 
-    hello->magic = NGX_MESH_BUS_MAGIC;
     hello->slot = ngx_mesh_slot_n;
     hello->epoch = epoch;
+    mesh_bus_write_hello(start, hello);
 
     /* the first bytes of a new socket: it takes them at once */
-    if (send(fd, hello, sizeof(ngx_mesh_hello_t), MSG_NOSIGNAL)
-        != sizeof(ngx_mesh_hello_t))
+    if (send(fd, start, MESH_BUS_HELLO, MSG_NOSIGNAL) != MESH_BUS_HELLO)
     {
         (void) ngx_close_socket(fd);
         return NULL;

@@ -13,9 +13,10 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 #include "ngx_mesh_shm.h"
+#include "../../proto/mesh_bus.h"
 
 
-#define NGX_MESH_BUS_MAX  1048576     /* bytes of one bus message */
+#define NGX_MESH_BUS_MAX  MESH_BUS_MAX
 
 
 typedef enum {
@@ -57,19 +58,11 @@ void ngx_mesh_bus_broadcast(ngx_mesh_bus_type_e type, const u_char *data,
 
 /* Pipes. */
 
-#define NGX_MESH_PIPE_BUS    1
-#define NGX_MESH_PIPE_RELAY  2
-#define NGX_MESH_PIPE_AMT    3
+#define NGX_MESH_PIPE_BUS    MESH_BUS_LINK
+#define NGX_MESH_PIPE_RELAY  MESH_BUS_RELAY
+#define NGX_MESH_PIPE_AMT    MESH_BUS_AMT
 
-typedef struct {
-    uint32_t   magic;
-    uint16_t   type;                  /* NGX_MESH_PIPE_* */
-    uint16_t   slot;                  /* of the sender */
-    uint32_t   epoch;                 /* of the receiver, must match */
-    uint32_t   arg;
-    uint64_t   serial;                /* session wanted, must match */
-    u_char     key[48];
-} ngx_mesh_hello_t;
+typedef mesh_bus_hello_t  ngx_mesh_hello_t;
 
 /*
  * A pipe was accepted: takes c (blocking off, nodelay irrelevant); c->data

@@ -8,11 +8,9 @@
 
 #include "ngx_mesh_cookie.h"
 #include "ngx_mesh_conf.h"
+#include "../../proto/mesh_ticket.h"
 
 
-#define NGX_MESH_TICKET_IV        12
-#define NGX_MESH_TICKET_TAG       16
-#define NGX_MESH_TICKET_HEAD      (NGX_MESH_TICKET_IV + NGX_MESH_TICKET_TAG)
 #define NGX_MESH_TICKET_KEY       32
 #define NGX_MESH_TICKET_MAX       1024  /* bytes of text */
 #define NGX_MESH_TICKET_SKEW      30    /* seconds */
@@ -181,30 +179,27 @@ ngx_int_t
 ngx_mesh_ticket_write(const ngx_mesh_ticket_t *t, ngx_pool_t *pool,
     ngx_str_t *out)
 {
-    u_char          sealed[NGX_MESH_TICKET_HEAD + NGX_MESH_TICKET_MAX];
-    size_t          i;
-    ngx_str_t       json, bin;
-    ngx_uint_t      again, n;
+    u_char           sealed[MESH_TICKET_HEAD + NGX_MESH_TICKET_MAX];
+    ngx_str_t        json;
+    ngx_uint_t       n;
     ngx_mesh_key_t  *key;
 
     key = ngx_mesh_server_key_find("ticket");
 
     if (key == NULL || key->value.len < NGX_MESH_TICKET_KEY
         || ngx_mesh_ticket_json(t, pool, &json) != NGX_OK
-        || json.len > NGX_MESH_TICKET_MAX * 3 / 4 - NGX_MESH_TICKET_HEAD)
+        || json.len > NGX_MESH_TICKET_MAX * 3 / 4 - MESH_TICKET_HEAD)
     {
         return NGX_ERROR;
     }
 
-    bin.data = sealed;
-    bin.len = NGX_MESH_TICKET_HEAD + json.len;
-
-    out->data = ngx_pnalloc(pool, ngx_base64_encoded_length(bin.len));
+    out->data = ngx_pnalloc(pool,
+                            mesh_ticket_len(MESH_TICKET_HEAD + json.len));
     if (out->data == NULL) {
         return NGX_ERROR;
     }
 
-    /* one in 20 has "$$" in it, which some clients expand; 64: never */
+    /* one in 20 has to be made again; 64: never */
 
     for (n = 0; n < 64; n++) {
         if (ngx_mesh_ticket_seal(&key->value, t->kind, &json, sealed)
@@ -213,21 +208,10 @@ ngx_mesh_ticket_write(const ngx_mesh_ticket_t *t, ngx_pool_t *pool,
             return NGX_ERROR;
         }
 
-        ngx_encode_base64(out, &bin);
+        out->len = mesh_ticket_encode((char *) out->data, sealed,
+                                      MESH_TICKET_HEAD + json.len);
 
-        again = 0;
-
-        for (i = 0; i < out->len; i++) {
-            if (out->data[i] == '+') {
-                out->data[i] = '@';
-
-            } else if (out->data[i] == '/') {
-                out->data[i] = '$';
-                again |= (i && out->data[i - 1] == '$');
-            }
-        }
-
-        if (!again) {
+        if (out->len) {
             return NGX_OK;
         }
     }
@@ -306,7 +290,7 @@ ngx_mesh_ticket_seal(const ngx_str_t *key, u_char kind, const ngx_str_t *json,
     ngx_int_t        rc;
     EVP_CIPHER_CTX  *ctx;
 
-    if (ngx_mesh_random(out, NGX_MESH_TICKET_IV) != NGX_OK) {
+    if (ngx_mesh_random(out, MESH_TICKET_IV) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -319,12 +303,12 @@ ngx_mesh_ticket_seal(const ngx_str_t *key, u_char kind, const ngx_str_t *json,
 
     if (EVP_EncryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, key->data, out) == 1
         && EVP_EncryptUpdate(ctx, NULL, &n, &kind, 1) == 1
-        && EVP_EncryptUpdate(ctx, out + NGX_MESH_TICKET_HEAD, &n, json->data,
+        && EVP_EncryptUpdate(ctx, out + MESH_TICKET_HEAD, &n, json->data,
                              (int) json->len)
            == 1
-        && EVP_EncryptFinal_ex(ctx, out + NGX_MESH_TICKET_HEAD + n, &n) == 1
-        && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_GET_TAG, NGX_MESH_TICKET_TAG,
-                               out + NGX_MESH_TICKET_IV)
+        && EVP_EncryptFinal_ex(ctx, out + MESH_TICKET_HEAD + n, &n) == 1
+        && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_GET_TAG, MESH_TICKET_TAG,
+                               out + MESH_TICKET_IV)
            == 1)
     {
         rc = NGX_OK;
@@ -352,12 +336,12 @@ ngx_mesh_ticket_unseal(const ngx_str_t *key, u_char kind, const u_char *in,
     rc = NGX_DECLINED;
 
     if (EVP_DecryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, key->data, in) == 1
-        && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_TAG, NGX_MESH_TICKET_TAG,
-                               (void *) (in + NGX_MESH_TICKET_IV))
+        && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_TAG, MESH_TICKET_TAG,
+                               (void *) (in + MESH_TICKET_IV))
            == 1
         && EVP_DecryptUpdate(ctx, NULL, &n, &kind, 1) == 1
-        && EVP_DecryptUpdate(ctx, out, &n, in + NGX_MESH_TICKET_HEAD,
-                             (int) (len - NGX_MESH_TICKET_HEAD))
+        && EVP_DecryptUpdate(ctx, out, &n, in + MESH_TICKET_HEAD,
+                             (int) (len - MESH_TICKET_HEAD))
            == 1
         && EVP_DecryptFinal_ex(ctx, out + n, &n) == 1)
     {
@@ -374,41 +358,19 @@ ngx_int_t
 ngx_mesh_ticket_read(ngx_mesh_ticket_t *t, u_char kind, const ngx_str_t *text,
     ngx_pool_t *pool)
 {
-    u_char            b64[NGX_MESH_TICKET_MAX], canon[NGX_MESH_TICKET_MAX];
+    int               len;
     u_char            bin[NGX_MESH_TICKET_MAX], json[NGX_MESH_TICKET_MAX];
-    size_t            i;
     ngx_int_t         rc;
-    ngx_str_t         src, dst, out;
     ngx_mesh_key_t   *key, *old;
     ngx_mesh_json_t  *j;
 
-    if (text->len == 0 || text->len > NGX_MESH_TICKET_MAX
-        || text->len % 4 != 0)
-    {
+    if (text->len > NGX_MESH_TICKET_MAX) {
         return NGX_DECLINED;
     }
 
-    for (i = 0; i < text->len; i++) {
-        b64[i] = text->data[i] == '@' ? '+'
-                 : text->data[i] == '$' ? '/' : text->data[i];
-    }
+    len = mesh_ticket_decode(bin, sizeof(bin), (char *) text->data, text->len);
 
-    src.data = b64;
-    src.len = text->len;
-    dst.data = bin;
-
-    if (ngx_decode_base64(&dst, &src) != NGX_OK
-        || dst.len <= NGX_MESH_TICKET_HEAD)
-    {
-        return NGX_DECLINED;
-    }
-
-    /* one text for one ticket: nothing in unused bits or in place of it */
-
-    out.data = canon;
-    ngx_encode_base64(&out, &dst);
-
-    if (out.len != src.len || ngx_memcmp(canon, b64, out.len) != 0) {
+    if (len == MESH_ERROR) {
         return NGX_DECLINED;
     }
 
@@ -418,12 +380,12 @@ ngx_mesh_ticket_read(ngx_mesh_ticket_t *t, u_char kind, const ngx_str_t *text,
     rc = NGX_DECLINED;
 
     if (key && key->value.len >= NGX_MESH_TICKET_KEY) {
-        rc = ngx_mesh_ticket_unseal(&key->value, kind, bin, dst.len, json);
+        rc = ngx_mesh_ticket_unseal(&key->value, kind, bin, len, json);
 
         if (rc == NGX_DECLINED && old && old->value.len >= NGX_MESH_TICKET_KEY
             && key->created_at + NGX_MESH_TICKET_OVERLAP > ngx_mesh_now_ms())
         {
-            rc = ngx_mesh_ticket_unseal(&old->value, kind, bin, dst.len, json);
+            rc = ngx_mesh_ticket_unseal(&old->value, kind, bin, len, json);
         }
     }
 
@@ -431,7 +393,7 @@ ngx_mesh_ticket_read(ngx_mesh_ticket_t *t, u_char kind, const ngx_str_t *text,
         return NGX_DECLINED;
     }
 
-    j = ngx_mesh_json_parse(json, dst.len - NGX_MESH_TICKET_HEAD);
+    j = ngx_mesh_json_parse(json, len - MESH_TICKET_HEAD);
     if (j == NULL) {
         return NGX_DECLINED;
     }

@@ -413,7 +413,7 @@ ngx_mesh_db_finish(ngx_mesh_db_req_t *q, ngx_int_t rc)
     ngx_mesh_gauge(NGX_MESH_G_DB_QUEUE, -1);
     ngx_mesh_count_n(NGX_MESH_C_DB_LATENCY_US, ngx_mesh_db_us() - q->sent);
 
-    if (rc == NGX_ERROR) {
+    if (rc == NGX_ERROR || rc == NGX_MESH_DB_FULL) {
         ngx_mesh_count(NGX_MESH_C_DB_ERRORS);
 
         i = q->got < q->n ? q->got : 0;

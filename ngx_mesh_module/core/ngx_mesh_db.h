@@ -17,6 +17,14 @@
 #define NGX_MESH_DB_STMTS  8
 #define NGX_MESH_DB_ARGS   20
 
+/* beside nginx's own codes */
+#define NGX_MESH_DB_FULL   -100
+
+/* what a person is told then */
+#define NGX_MESH_DB_FULL_TEXT                                                 \
+    "The disk of the server is full: nothing was changed. "                   \
+    "Free space on it and try again"
+
 
 typedef struct ngx_mesh_db_req_s  ngx_mesh_db_req_t;
 
@@ -26,6 +34,7 @@ typedef struct ngx_mesh_db_req_s  ngx_mesh_db_req_t;
  *                    a row refers to is gone
  *      NGX_BUSY      a unique constraint refused it: read again
  *      NGX_ABORT     the database is away
+ *      NGX_MESH_DB_FULL  no room on its disk: nothing was changed (logged)
  *      NGX_ERROR     anything else (logged)
  * Always from the event loop, never inside send().  q and its pool are gone
  * after the call.

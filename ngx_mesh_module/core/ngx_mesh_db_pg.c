@@ -149,7 +149,10 @@ ngx_mesh_pg_open_thread(void *data, ngx_log_t *log)
         goto failed;
     }
 
-    if (ngx_mesh_pg_exec(pg, "SET statement_timeout = 15000;"
+    /* S-70: no table of another schema stands before ours */
+
+    if (ngx_mesh_pg_exec(pg, "SET search_path = public, pg_temp;"
+                             "SET statement_timeout = 15000;"
                              "SET lock_timeout = 5000;"
                              "SET idle_in_transaction_session_timeout = 10000;"
                              "SET client_min_messages = warning",
@@ -775,6 +778,9 @@ ngx_mesh_pg_failed(ngx_mesh_db_req_t *q, PGresult *res)
                || ngx_strcmp(state, "40001") == 0)
     {
         q->rc = NGX_AGAIN;
+
+    } else if (ngx_strcmp(state, "53100") == 0) {
+        q->rc = NGX_MESH_DB_FULL;
 
     } else if (ngx_strcmp(state, "42P05") == 0
                || ngx_strcmp(state, "26000") == 0)

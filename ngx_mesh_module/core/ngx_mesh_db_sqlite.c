@@ -634,6 +634,9 @@ ngx_mesh_sqlite_rc(sqlite3 *db)
 
     switch (rc & 0xff) {
 
+    case SQLITE_FULL:
+        return NGX_MESH_DB_FULL;
+
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
     case SQLITE_CANTOPEN:

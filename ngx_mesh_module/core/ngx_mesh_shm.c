@@ -150,6 +150,7 @@ static const ngx_mesh_named_t  ngx_mesh_counters[NGX_MESH_COUNTERS] = {
     { "agents", "agents that were let in" },
     { "handshakes", "agents that began to authenticate" },
     { "handshakes_skipped", "handshakes without a signature of ours" },
+    { "agents_known", "agents let in without asking the database" },
     { "agents_held", "agents that were refused and held" },
     { "agents_muted", "agents whose place a newer connection took" },
     { "logins", "people and tools that logged in" },

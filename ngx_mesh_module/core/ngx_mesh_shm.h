@@ -34,6 +34,7 @@ typedef enum {
     NGX_MESH_C_AGENTS_TOTAL = 0,      /* agents that reached command 4 */
     NGX_MESH_C_HANDSHAKES,            /* agent upgrades */
     NGX_MESH_C_SKIPPED,               /* handshakes without a signature */
+    NGX_MESH_C_KNOWN,                 /* let in without asking the database */
     NGX_MESH_C_HELD,                  /* agents refused, that is held */
     NGX_MESH_C_MUTED,
     NGX_MESH_C_LOGINS,

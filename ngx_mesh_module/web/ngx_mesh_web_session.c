@@ -58,6 +58,7 @@ static void ngx_mesh_web_setup_link(ngx_mesh_db_req_t *q, ngx_int_t rc);
 static void ngx_mesh_web_setup_hashed(void *data);
 static void ngx_mesh_web_setup_made(ngx_mesh_db_req_t *q, ngx_int_t rc);
 static ngx_int_t ngx_mesh_web_setup_closed(ngx_http_request_t *r);
+static ngx_int_t ngx_mesh_web_unstored(ngx_http_request_t *r, ngx_int_t rc);
 static ngx_int_t ngx_mesh_web_unavailable(ngx_http_request_t *r);
 
 
@@ -654,7 +655,7 @@ ngx_mesh_web_opened(ngx_mesh_db_req_t *q, ngx_int_t rc)
     r = post->r;
 
     if (rc != NGX_OK) {
-        ngx_mesh_web_release(r, ngx_mesh_web_unavailable(r));
+        ngx_mesh_web_release(r, ngx_mesh_web_unstored(r, rc));
         return;
     }
 
@@ -756,7 +757,7 @@ ngx_mesh_web_logged_out(ngx_mesh_db_req_t *q, ngx_int_t rc)
 
     ngx_mesh_web_release(post->r, rc == NGX_OK
                                   ? ngx_mesh_web_logout_send(post->r)
-                                  : ngx_mesh_web_unavailable(post->r));
+                                  : ngx_mesh_web_unstored(post->r, rc));
 }
 
 
@@ -1049,7 +1050,7 @@ ngx_mesh_web_setup_made(ngx_mesh_db_req_t *q, ngx_int_t rc)
         break;
 
     default:
-        rc = ngx_mesh_web_unavailable(r);
+        rc = ngx_mesh_web_unstored(r, rc);
         break;
     }
 
@@ -1062,6 +1063,18 @@ ngx_mesh_web_setup_closed(ngx_http_request_t *r)
 {
     return ngx_mesh_web_error(r, NGX_HTTP_FORBIDDEN, "closed",
                               "This set-up link is not valid any more.", 0);
+}
+
+
+static ngx_int_t
+ngx_mesh_web_unstored(ngx_http_request_t *r, ngx_int_t rc)
+{
+    if (rc == NGX_MESH_DB_FULL) {
+        return ngx_mesh_web_error(r, NGX_HTTP_INSUFFICIENT_STORAGE, "full",
+                                  NGX_MESH_DB_FULL_TEXT ".", 0);
+    }
+
+    return ngx_mesh_web_unavailable(r);
 }
 
 
