@@ -47,6 +47,7 @@ static mesh_rtc_t *mesh_rtc_open(const mesh_rtc_offer_t *offer);
 static int mesh_rtc_gather(mesh_rtc_t *rtc, const mesh_sdp_t *sdp,
     const mesh_rtc_offer_t *offer);
 static int mesh_rtc_addresses(mesh_rtc_t *rtc, const char *address);
+static int mesh_rtc_is_linklocal(const NiceAddress *addr);
 static int mesh_rtc_remote(mesh_rtc_t *rtc, const mesh_sdp_t *sdp);
 static size_t mesh_rtc_answer(mesh_rtc_t *rtc, const mesh_sdp_t *sdp,
     char *answer);
@@ -395,7 +396,7 @@ mesh_rtc_addresses(mesh_rtc_t *rtc, const char *address)
         nice_address_init(&addr);
 
         if (!nice_address_set_from_string(&addr, item->data)
-            || nice_address_is_linklocal(&addr))
+            || mesh_rtc_is_linklocal(&addr))
         {
             continue;
         }
@@ -408,6 +409,22 @@ mesh_rtc_addresses(mesh_rtc_t *rtc, const char *address)
     g_list_free_full(list, g_free);
 
     return n ? MESH_OK : MESH_ERROR;
+}
+
+
+/* an address of IPv6 that means nothing without an interface */
+static int
+mesh_rtc_is_linklocal(const NiceAddress *addr)
+{
+    struct sockaddr_in6      in6;
+    struct sockaddr_storage  ss;
+
+    memset(&ss, 0, sizeof(ss));
+    nice_address_copy_to_sockaddr(addr, (struct sockaddr *) &ss);
+    memcpy(&in6, &ss, sizeof(in6));
+
+    return nice_address_ip_version(addr) == 6
+           && IN6_IS_ADDR_LINKLOCAL(&in6.sin6_addr);
 }
 
 
