@@ -168,6 +168,12 @@ export class RtcSocket {
                 this.#silence = setTimeout(() => this.#lost(), SILENT);
             }
         };
+        // DTLS too: browsers refuse the certificate of stock agents
+        peer.onconnectionstatechange = () => {
+            if (peer.connectionState === 'failed') {
+                this.#lost();
+            }
+        };
     }
 
     /** true: the text was about the way, and nobody else's business. */
@@ -288,7 +294,7 @@ export class RtcSocket {
             channel.close();
         }
         if (peer) {
-            peer.oniceconnectionstatechange = null;
+            peer.oniceconnectionstatechange = peer.onconnectionstatechange = null;
             peer.close();
         }
     }
