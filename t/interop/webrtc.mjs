@@ -68,7 +68,7 @@ before(async () => {
     dir = mkdtempSync('/var/tmp/mesh-rtc.');
     server = new MeshServer({
         dir: join(dir, 'server'), port: 0,
-        core: Buffer.concat([Buffer.alloc(4), Buffer.from(SCREEN), readFileSync(join(root, 'build/core.js'))]),
+        core: Buffer.concat([Buffer.alloc(4), Buffer.from(own ? SCREEN : ''), readFileSync(join(root, 'build/core.js'))]),
     });
     await server.start();
     mkdirSync(join(dir, 'agent'));
