@@ -295,6 +295,8 @@ mesh_rtc_open(const mesh_rtc_offer_t *offer)
     mesh_sdp_t   sdp;
     mesh_rtc_t  *rtc;
 
+    mesh_rtc_sweep();
+
     if (mesh_rtc.count >= MESH_AGENT_RTC_CONNS
         || mesh_sdp_parse(&sdp, offer->sdp, offer->sdp_len) != MESH_OK)
     {
