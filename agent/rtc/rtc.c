@@ -48,6 +48,7 @@ static int mesh_rtc_gather(mesh_rtc_t *rtc, const mesh_sdp_t *sdp,
     const mesh_rtc_offer_t *offer);
 static int mesh_rtc_addresses(mesh_rtc_t *rtc, const char *address);
 static int mesh_rtc_is_linklocal(const NiceAddress *addr);
+static int mesh_rtc_is_host(const NiceAddress *addr);
 static int mesh_rtc_remote(mesh_rtc_t *rtc, const mesh_sdp_t *sdp);
 static size_t mesh_rtc_answer(mesh_rtc_t *rtc, const mesh_sdp_t *sdp,
     char *answer);
@@ -430,6 +431,33 @@ mesh_rtc_is_linklocal(const NiceAddress *addr)
 }
 
 
+/* one machine's: checks go to no group and to no network as a whole */
+static int
+mesh_rtc_is_host(const NiceAddress *addr)
+{
+    uint8_t                  first;
+    struct sockaddr_in       in;
+    struct sockaddr_in6      in6;
+    struct sockaddr_storage  ss;
+
+    memset(&ss, 0, sizeof(ss));
+    nice_address_copy_to_sockaddr(addr, (struct sockaddr *) &ss);
+
+    if (nice_address_ip_version(addr) == 6) {
+        memcpy(&in6, &ss, sizeof(in6));
+
+        return !IN6_IS_ADDR_UNSPECIFIED(&in6.sin6_addr)
+               && !IN6_IS_ADDR_MULTICAST(&in6.sin6_addr)
+               && !IN6_IS_ADDR_V4MAPPED(&in6.sin6_addr);
+    }
+
+    memcpy(&in, &ss, sizeof(in));
+    memcpy(&first, &in.sin_addr, 1);
+
+    return first != 0 && first < 224;
+}
+
+
 static size_t
 mesh_rtc_answer(mesh_rtc_t *rtc, const mesh_sdp_t *sdp, char *answer)
 {
@@ -520,7 +548,7 @@ mesh_rtc_remote(mesh_rtc_t *rtc, const mesh_sdp_t *sdp)
         nice_address_init(&addr);
 
         if (!nice_address_set_from_string(&addr, given->address)
-            || !nice_address_is_valid(&addr))
+            || !mesh_rtc_is_host(&addr))
         {
             continue;
         }

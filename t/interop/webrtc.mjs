@@ -21,7 +21,7 @@ const binary = own ? process.env.MESH_AGENT_BIN ?? join(root, 'build/mesh-agent'
 const SIZE = 20 * 1024 * 1024;
 const LONG = 20_000;
 
-// A screen for our core: packets with a number each, one of them of 600 KB, and what
+// A screen for our core: packets with a number each, some of them of 3 MB, and what
 // it was told.  It counts on while nobody looks.
 const SCREEN = `(function () {
     var agent = require('MeshAgent');
@@ -46,7 +46,7 @@ const SCREEN = `(function () {
             read: function () {}
         });
         timer = setInterval(function () {
-            var size = refreshed > 0 && n % 20 === 0 ? 600000 : 12;
+            var size = refreshed > 0 && n % 20 === 0 ? 3000000 : 12;
             var packet = Buffer.alloc(8 + size);
             packet[1] = 27;
             packet[3] = 8;
@@ -184,13 +184,13 @@ test('a files session goes beside the server, and brings the same bytes', { skip
 
 test('what is longer than a message comes through the server all the same', { skip: !own }, async () => {
     mkdirSync(join(dir, 'many'));
-    for (let i = 0; i < 5000; i++) {
-        writeFileSync(join(dir, 'many', `file with a name that is not short at all ${i}`), '');
+    for (let i = 0; i < 1200; i++) {
+        writeFileSync(join(dir, 'many', `${'x'.repeat(220)}${i}`), '');
     }
     const opened = await open(5);
     await viewer('begin', '5');
     await direct();
-    assert.equal((await ls(join(dir, 'many'))).dir.length, 5000);
+    assert.equal((await ls(join(dir, 'many'))).dir.length, 1200);
     await viewer('close');
     await ended(opened);
 });
@@ -200,7 +200,7 @@ test('a desktop session goes beside the server without a packet out of order, an
     await viewer('begin', '2');
     await direct();
     const before = opened.received;
-    const seen = await within(LONG, 'a picture of 600 KB', viewer('pictures'));
+    const seen = await within(LONG, 'a picture of 3 MB and what is behind it', viewer('pictures'));
     assert.equal(opened.received, before, 'no picture has crossed the server since');
     assert.deepEqual(seen.faults, []);
     assert.ok(seen.relayed > 0 && seen.direct > 0, JSON.stringify(seen));

@@ -179,7 +179,7 @@ test_bad(void)
         "a=ice-pwd:short",
         "a=ice-pwd:KqKUGsNSW+9KgdClHNxhzEU\xc3",
         "a=fingerprint:sha-256 A1:B2",
-        "a=fingerprint:sha-256 " PRINT ":00",
+        ("a=fingerprint:sha-256 " PRINT ":00"),
         "a=fingerprint:sha-256 G1:B2:C3:D4:E5:F6:07:18:29:3A:4B:5C:6D:7E:8F:90:"
             "A1:b2:C3:D4:E5:F6:07:18:29:3A:4B:5C:6D:7E:8F:91",
         "a=fingerprint:sha-256 A1-B2:C3:D4:E5:F6:07:18:29:3A:4B:5C:6D:7E:8F:90:"

@@ -185,7 +185,7 @@
         },
 
         async pictures() {
-            await until(() => pictures.large > 0);
+            await until(() => pictures.large > 1 && pictures.missing === 0);
             return pictures;
         },
 
