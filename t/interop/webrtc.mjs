@@ -4,7 +4,7 @@
 // (MESH_AGENT), and the page's own half of WebRTC in a real Chromium.
 
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, randomBytes, X509Certificate } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -166,6 +166,12 @@ test('a files session goes beside the server, and brings the same bytes', { skip
     const started = Date.now();
     await direct();
     t.diagnostic(`seconds until the session is direct: ${(Date.now() - started) / 1000}`);
+
+    const certificate = new X509Certificate(Buffer.from(await viewer('certificate'), 'base64'));
+    assert.equal(certificate.publicKey.asymmetricKeyDetails.namedCurve, 'prime256v1');
+    assert.ok(certificate.checkIssued(server.agentCert) && certificate.verify(server.agentCert.publicKey),
+        'its certificate is of the device\'s own');
+    assert.ok(!certificate.ca);
 
     const before = opened.received;
     assert.deepEqual((await ls(join(dir, 'files'))).dir.map((e) => e.n), ['large']);

@@ -184,6 +184,13 @@
             channel.close();
         },
 
+        /** Of the agent, as DTLS has brought it: DER in base64. */
+        async certificate() {
+            const stats = [...(await peer.getStats()).values()];
+            const { remoteCertificateId } = stats.find((one) => one.type === 'transport');
+            return stats.find((one) => one.id === remoteCertificateId).base64Certificate;
+        },
+
         async pictures() {
             await until(() => pictures.large > 1 && pictures.missing === 0);
             return pictures;
