@@ -230,6 +230,14 @@ mesh_rtc_tick(void)
             continue;
         }
 
+        /* what answers SCTP's heartbeats wants to be sent to, RFC 7675 */
+        if (rtc->connected
+            && now - rtc->heard > (gint64) MESH_RTC_SILENCE * 1000000)
+        {
+            mesh_rtc_end(rtc, "the peer is gone");
+            continue;
+        }
+
         if (!rtc->secure) {
             mesh_rtc_dtls_tick(rtc);
 
@@ -343,8 +351,7 @@ mesh_rtc_gather(mesh_rtc_t *rtc, const mesh_sdp_t *sdp,
     NiceAgent  *ice;
 
     ice = nice_agent_new_full(mesh_rtc.context, NICE_COMPATIBILITY_RFC5245,
-                              NICE_AGENT_OPTION_REGULAR_NOMINATION
-                              |NICE_AGENT_OPTION_CONSENT_FRESHNESS);
+                              NICE_AGENT_OPTION_REGULAR_NOMINATION);
     if (ice == NULL) {
         return MESH_ERROR;
     }
@@ -590,7 +597,6 @@ mesh_rtc_received(NiceAgent *ice, guint stream, guint component, guint len,
 }
 
 
-/* FAILED after it was connected: consent was not renewed, RFC 7675 */
 static void
 mesh_rtc_state(NiceAgent *ice, guint stream, guint component, guint state,
     gpointer data)
