@@ -89,7 +89,10 @@ my $part = dirname(Mesh::Server::program()) . '/mesh_agent_rtc.so';
 copy(Mesh::Server::program(), "$dir/mesh-agent") or die "$!\n";
 chmod 0755, "$dir/mesh-agent";
 
-begin(program => "$dir/mesh-agent");
+# every machine has this address
+my @options = ('--webrtcAddress=127.0.0.1');
+
+begin(program => "$dir/mesh-agent", options => \@options);
 like(value($set), $none, 'without the part there is no module');
 is(value('agent.hasWebRTC'), 'false', 'and the agent says so');
 
@@ -115,7 +118,7 @@ is($server->stop, 0, 'the agent ends with a connection open');
 
 # --- what it costs whom
 
-my $pid = begin(options => ['--webrtcAddress=127.0.0.1']);
+my $pid = begin(options => \@options);
 is(value('1 + 1'), 2, 'the agent works');
 is(value('agent.hasWebRTC'), 'true', 'it knows of the part');
 ok(!loaded($pid), 'an agent that nobody has asked has not loaded it');
