@@ -332,7 +332,7 @@ check-asan: test-build                  ## the same under ASan and UBSan
 # --- lint
 
 LINT_C = $(filter %.c,$(MODSRC)) $(PROTO_C) $(SIGNER) $(ADMIN) $(AGENT_C) \
-         $(wildcard t/unit/*.c t/fuzz/*.c)
+         $(wildcard agent/rtc/*.c t/unit/*.c t/fuzz/*.c)
 TIDY_C = $(LINT_C)
 SHELLS = .ci/run $(shell find conf t -name '*.sh' -not -path '*/node_modules/*')
 

@@ -76,7 +76,7 @@ $(B)/asan/mesh-agent: $(AGENT_C) $(AGENT_H) $(PROTO_C) $(B)/agent/scripts.c \
 $(B)/mesh_agent_rtc.so: $(AGENT_RTC_C) $(AGENT_RTC_H) | packages-build $(B)
 	@echo "building $(notdir $@)"
 	@$(CC) $(CFLAGS) $(WARN) $(HARDEN) -fPIC -o $@.new $(filter %.c,$^) \
-	    $(AGENT_RTC_LD)
+	    -Wl,-z,defs $(AGENT_RTC_LD)
 	@chmod 755 $@.new
 	@mv $@.new $@
 

@@ -1,7 +1,7 @@
 /* Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * native.rtcLoad() and native.rtcOffer(sdp).
+ * native.rtcThere(), native.rtcLoad() and native.rtcOffer(sdp).
  *
  * What a connection calls: onconnected(); onchannel(label), in which accept()
  * gives the channel; at the end onclose(why).  What a channel calls:
@@ -30,6 +30,7 @@ typedef struct {
 
 
 static duk_ret_t mesh_agent_js_rtc_load(duk_context *duk);
+static duk_ret_t mesh_agent_js_rtc_there(duk_context *duk);
 static duk_ret_t mesh_agent_js_rtc_offer(duk_context *duk);
 static duk_ret_t mesh_agent_js_rtc_accept(duk_context *duk);
 static duk_ret_t mesh_agent_js_rtc_close_method(duk_context *duk);
@@ -92,6 +93,8 @@ mesh_agent_js_init_rtc(duk_context *duk)
 {
     (void) duk_push_c_function(duk, mesh_agent_js_rtc_load, 0);
     (void) duk_put_prop_string(duk, -2, "rtcLoad");
+    (void) duk_push_c_function(duk, mesh_agent_js_rtc_there, 0);
+    (void) duk_put_prop_string(duk, -2, "rtcThere");
     (void) duk_push_c_function(duk, mesh_agent_js_rtc_offer, 1);
     (void) duk_put_prop_string(duk, -2, "rtcOffer");
 }
@@ -105,6 +108,19 @@ mesh_agent_js_rtc_load(duk_context *duk)
 
     a = mesh_agent_js_agent(mesh_agent_js_of(duk));
     duk_push_boolean(duk, mesh_agent_rtc_load(a) != NULL);
+
+    return 1;
+}
+
+
+/* rtcThere() -> true: rtcLoad() may load it */
+static duk_ret_t
+mesh_agent_js_rtc_there(duk_context *duk)
+{
+    mesh_agent_t  *a;
+
+    a = mesh_agent_js_agent(mesh_agent_js_of(duk));
+    duk_push_boolean(duk, mesh_agent_rtc_is_there(a));
 
     return 1;
 }

@@ -20,6 +20,7 @@
 #include "mesh_agent_id.h"
 #include "mesh_agent_rtc.h"
 #include "mesh_agent_store.h"
+#include "os/mesh_agent_host.h"
 #include "os/mesh_agent_os.h"
 
 
@@ -48,6 +49,9 @@ typedef struct {
 
 
 static const mesh_agent_rtc_module_t *mesh_agent_rtc_find(mesh_agent_t *a);
+#if (MESH_AGENT_RTC)
+static char *mesh_agent_rtc_path(mesh_agent_t *a, unsigned i);
+#endif
 static int mesh_agent_rtc_start(mesh_agent_t *a,
     const mesh_agent_rtc_module_t *module);
 static int mesh_agent_rtc_read(mesh_agent_t *a, mesh_agent_rtc_pair_t *pair);
@@ -104,34 +108,17 @@ mesh_agent_rtc_load(mesh_agent_t *a)
 
 #if (MESH_AGENT_RTC)
 
-/* beside the program, or where a package puts it: never by a search */
 static const mesh_agent_rtc_module_t *
 mesh_agent_rtc_find(mesh_agent_t *a)
 {
-    char                           *path, *slash;
+    char                           *path;
     unsigned                        i;
     const mesh_agent_rtc_module_t  *module;
 
     module = NULL;
 
     for (i = 0; i < 2 && module == NULL; i++) {
-
-        if (i == 0) {
-            path = mesh_agent_join(a->conf->exe, "");
-            slash = strrchr(path, '/');
-
-            if (slash) {
-                slash[1] = '\0';
-            }
-
-        } else {
-            path = mesh_agent_strdup(MESH_AGENT_RTC_FOLDER);
-        }
-
-        slash = path;
-        path = mesh_agent_join(path, MESH_AGENT_RTC_FILE);
-        free(slash);
-
+        path = mesh_agent_rtc_path(a, i);
         module = mesh_agent_os_module(path, MESH_AGENT_RTC_MODULE);
 
         if (module && module->version != MESH_AGENT_RTC_VERSION) {
@@ -146,12 +133,58 @@ mesh_agent_rtc_find(mesh_agent_t *a)
     return module;
 }
 
+
+/* beside the program, or where a package puts it: never by a search */
+static char *
+mesh_agent_rtc_path(mesh_agent_t *a, unsigned i)
+{
+    char  *folder, *path, *slash;
+
+    folder = mesh_agent_strdup(i == 0 ? a->conf->exe : MESH_AGENT_RTC_FOLDER);
+    slash = strrchr(folder, '/');
+
+    if (slash) {
+        slash[1] = '\0';
+    }
+
+    path = mesh_agent_join(folder, MESH_AGENT_RTC_FILE);
+    free(folder);
+
+    return path;
+}
+
+
+int
+mesh_agent_rtc_is_there(mesh_agent_t *a)
+{
+    int        rc;
+    char      *path;
+    unsigned   i;
+
+    rc = a->rtc != NULL;
+
+    for (i = 0; i < 2 && !rc; i++) {
+        path = mesh_agent_rtc_path(a, i);
+        rc = mesh_agent_os_readable(path);
+        free(path);
+    }
+
+    return rc;
+}
+
 #else
 
 static const mesh_agent_rtc_module_t *
 mesh_agent_rtc_find(mesh_agent_t *a)
 {
     return NULL;
+}
+
+
+int
+mesh_agent_rtc_is_there(mesh_agent_t *a)
+{
+    return 0;
 }
 
 #endif
@@ -342,15 +375,12 @@ mesh_agent_rtc_wipe(mesh_agent_rtc_pair_t *pair)
 
 
 mesh_rtc_t *
-mesh_agent_rtc_open(mesh_agent_t *a, const mesh_rtc_offer_t *offer)
+mesh_agent_rtc_open(mesh_agent_t *a, mesh_rtc_offer_t *offer)
 {
-    mesh_rtc_t        *conn;
-    mesh_rtc_offer_t   given;
+    mesh_rtc_t  *conn;
 
-    given = *offer;
-    given.address = mesh_agent_conf_get(a->conf, "webrtcAddress");
-
-    conn = a->rtc->module->open(&given);
+    offer->address = mesh_agent_conf_get(a->conf, "webrtcAddress");
+    conn = a->rtc->module->open(offer);
 
     if (conn) {
         a->rtc->conns++;

@@ -105,9 +105,13 @@ typedef struct {
  * can be trusted.
  */
 const mesh_agent_rtc_module_t *mesh_agent_rtc_load(mesh_agent_t *a);
-/* open() and close() of it, and of what waits for it in the loop */
-mesh_rtc_t *mesh_agent_rtc_open(mesh_agent_t *a,
-    const mesh_rtc_offer_t *offer);
+/* is there a file to be loaded, good or not? */
+int mesh_agent_rtc_is_there(mesh_agent_t *a);
+/*
+ * open() and close() of it, and of what waits for it in the loop.  The address
+ * of the offer is set here: "webrtcAddress" of the policy.
+ */
+mesh_rtc_t *mesh_agent_rtc_open(mesh_agent_t *a, mesh_rtc_offer_t *offer);
 void mesh_agent_rtc_close(mesh_agent_t *a, mesh_rtc_t *rtc);
 /* a connection's closed() was called */
 void mesh_agent_rtc_gone(mesh_agent_t *a);

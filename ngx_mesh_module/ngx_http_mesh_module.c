@@ -215,6 +215,14 @@ static ngx_command_t  ngx_http_mesh_commands[] = {
       offsetof(ngx_http_mesh_loc_conf_t, relay_rate),
       NULL },
 
+    /* mesh_webrtc on|off;  desktop and files may go beside the server */
+    { ngx_string("mesh_webrtc"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_mesh_loc_conf_t, webrtc),
+      NULL },
+
     /* mesh_limit agent|control|relay per=address|user|total n; */
     { ngx_string("mesh_limit"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_CONF_TAKE3,
@@ -549,6 +557,7 @@ ngx_http_mesh_create_loc_conf(ngx_conf_t *cf)
     conf->relay_wait = NGX_CONF_UNSET_MSEC;
     conf->relay_idle = NGX_CONF_UNSET_MSEC;
     conf->relay_rate = NGX_CONF_UNSET_SIZE;
+    conf->webrtc = NGX_CONF_UNSET;
 
     return conf;
 }
@@ -582,6 +591,7 @@ ngx_http_mesh_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_msec_value(conf->relay_wait, prev->relay_wait, 30000);
     ngx_conf_merge_msec_value(conf->relay_idle, prev->relay_idle, 0);
     ngx_conf_merge_size_value(conf->relay_rate, prev->relay_rate, 0);
+    ngx_conf_merge_value(conf->webrtc, prev->webrtc, 0);
 
     if (conf->buffer_hard < conf->buffer_high) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

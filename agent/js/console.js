@@ -179,6 +179,8 @@ function cmdInfo(args, reply) {
             + ', process ' + process.pid,
         'System: ' + osDescription() + ' (' + process.platform + ')',
         'Root: ' + isRoot(),
+        'WebRTC: ' + (agent.hasWebRTC === undefined ? 'as the agent has it'
+                      : agent.hasWebRTC ? 'yes' : 'no'),
         'Server: ' + agent.ServerUrl,
         'Server id: ' + info.ServerID,
         'Group id: ' + info.MeshID,

@@ -27,6 +27,8 @@
 #define MESH_RTC_DTLS_MTU    1200
 #define MESH_RTC_TICK        10           /* ms, of SCTP and DTLS */
 #define MESH_RTC_TURN        64           /* messages before others go on */
+#define MESH_RTC_HEARTBEAT   5000         /* ms, between SCTP's own */
+#define MESH_RTC_SILENCE     30           /* seconds, session.md 6.4 */
 
 
 typedef struct mesh_rtc_chunk_s  mesh_rtc_chunk_t;
@@ -60,6 +62,7 @@ struct mesh_rtc_s {
     const mesh_rtc_events_t   *events;
     void                      *data;
     gint64                     deadline;      /* until it is connected, us */
+    gint64                     heard;         /* the last of the peer, us */
 
     NiceAgent                 *ice;
     guint                      stream;

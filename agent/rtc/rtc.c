@@ -47,6 +47,8 @@ static mesh_rtc_t *mesh_rtc_open(const mesh_rtc_offer_t *offer);
 static int mesh_rtc_gather(mesh_rtc_t *rtc, const mesh_sdp_t *sdp,
     const mesh_rtc_offer_t *offer);
 static int mesh_rtc_addresses(mesh_rtc_t *rtc, const char *address);
+static int mesh_rtc_is_linklocal(const NiceAddress *addr);
+static int mesh_rtc_is_host(const NiceAddress *addr);
 static int mesh_rtc_remote(mesh_rtc_t *rtc, const mesh_sdp_t *sdp);
 static size_t mesh_rtc_answer(mesh_rtc_t *rtc, const mesh_sdp_t *sdp,
     char *answer);
@@ -228,6 +230,14 @@ mesh_rtc_tick(void)
             continue;
         }
 
+        /* what answers SCTP's heartbeats wants to be sent to, RFC 7675 */
+        if (rtc->connected
+            && now - rtc->heard > (gint64) MESH_RTC_SILENCE * 1000000)
+        {
+            mesh_rtc_end(rtc, "the peer is gone");
+            continue;
+        }
+
         if (!rtc->secure) {
             mesh_rtc_dtls_tick(rtc);
 
@@ -294,6 +304,8 @@ mesh_rtc_open(const mesh_rtc_offer_t *offer)
     mesh_sdp_t   sdp;
     mesh_rtc_t  *rtc;
 
+    mesh_rtc_sweep();
+
     if (mesh_rtc.count >= MESH_AGENT_RTC_CONNS
         || mesh_sdp_parse(&sdp, offer->sdp, offer->sdp_len) != MESH_OK)
     {
@@ -339,8 +351,7 @@ mesh_rtc_gather(mesh_rtc_t *rtc, const mesh_sdp_t *sdp,
     NiceAgent  *ice;
 
     ice = nice_agent_new_full(mesh_rtc.context, NICE_COMPATIBILITY_RFC5245,
-                              NICE_AGENT_OPTION_REGULAR_NOMINATION
-                              |NICE_AGENT_OPTION_CONSENT_FRESHNESS);
+                              NICE_AGENT_OPTION_REGULAR_NOMINATION);
     if (ice == NULL) {
         return MESH_ERROR;
     }
@@ -395,7 +406,7 @@ mesh_rtc_addresses(mesh_rtc_t *rtc, const char *address)
         nice_address_init(&addr);
 
         if (!nice_address_set_from_string(&addr, item->data)
-            || nice_address_is_linklocal(&addr))
+            || mesh_rtc_is_linklocal(&addr))
         {
             continue;
         }
@@ -408,6 +419,49 @@ mesh_rtc_addresses(mesh_rtc_t *rtc, const char *address)
     g_list_free_full(list, g_free);
 
     return n ? MESH_OK : MESH_ERROR;
+}
+
+
+/* an address of IPv6 that means nothing without an interface */
+static int
+mesh_rtc_is_linklocal(const NiceAddress *addr)
+{
+    struct sockaddr_in6      in6;
+    struct sockaddr_storage  ss;
+
+    memset(&ss, 0, sizeof(ss));
+    nice_address_copy_to_sockaddr(addr, (struct sockaddr *) &ss);
+    memcpy(&in6, &ss, sizeof(in6));
+
+    return nice_address_ip_version(addr) == 6
+           && IN6_IS_ADDR_LINKLOCAL(&in6.sin6_addr);
+}
+
+
+/* one machine's: checks go to no group and to no network as a whole */
+static int
+mesh_rtc_is_host(const NiceAddress *addr)
+{
+    uint8_t                  first;
+    struct sockaddr_in       in;
+    struct sockaddr_in6      in6;
+    struct sockaddr_storage  ss;
+
+    memset(&ss, 0, sizeof(ss));
+    nice_address_copy_to_sockaddr(addr, (struct sockaddr *) &ss);
+
+    if (nice_address_ip_version(addr) == 6) {
+        memcpy(&in6, &ss, sizeof(in6));
+
+        return !IN6_IS_ADDR_UNSPECIFIED(&in6.sin6_addr)
+               && !IN6_IS_ADDR_MULTICAST(&in6.sin6_addr)
+               && !IN6_IS_ADDR_V4MAPPED(&in6.sin6_addr);
+    }
+
+    memcpy(&in, &ss, sizeof(in));
+    memcpy(&first, &in.sin_addr, 1);
+
+    return first != 0 && first < 224;
 }
 
 
@@ -501,7 +555,7 @@ mesh_rtc_remote(mesh_rtc_t *rtc, const mesh_sdp_t *sdp)
         nice_address_init(&addr);
 
         if (!nice_address_set_from_string(&addr, given->address)
-            || !nice_address_is_valid(&addr))
+            || !mesh_rtc_is_host(&addr))
         {
             continue;
         }
@@ -543,7 +597,6 @@ mesh_rtc_received(NiceAgent *ice, guint stream, guint component, guint len,
 }
 
 
-/* FAILED after it was connected: consent was not renewed, RFC 7675 */
 static void
 mesh_rtc_state(NiceAgent *ice, guint stream, guint component, guint state,
     gpointer data)

@@ -216,6 +216,7 @@ mesh_rtc_dtls_input(mesh_rtc_t *rtc, const void *data, size_t len)
             break;
         }
 
+        rtc->heard = g_get_monotonic_time();
         mesh_rtc_sctp_input(rtc, buf, (size_t) n);
     }
 

@@ -54,7 +54,8 @@ mesh_rtc_sctp_start(void)
     (void) usrsctp_sysctl_set_sctp_nrsack_enable(0);
     (void) usrsctp_sysctl_set_sctp_blackhole(2);
     (void) usrsctp_sysctl_set_sctp_max_chunks_on_queue(MESH_RTC_SCTP_CHUNKS);
-    (void) usrsctp_sysctl_set_sctp_heartbeat_interval_default(5000);
+    (void) usrsctp_sysctl_set_sctp_heartbeat_interval_default(
+        MESH_RTC_HEARTBEAT);
 }
 
 

@@ -153,7 +153,8 @@ ngx_mesh_ctl_do_serverinfo(ngx_mesh_ctl_t *ctl)
     ngx_mesh_jw_int(w, "serverTime", ngx_mesh_now_ms());
 
     /* WAN only, no server files, no CIRA; no one-time passwords yet */
-    ngx_mesh_jw_int(w, "features", 1|8|0x400);
+    ngx_mesh_jw_int(w, "features", 1|8|0x400
+                                   |(ctl->b->s->conf->webrtc ? 0x80 : 0));
     ngx_mesh_jw_int(w, "features2", 0x10|0x20000|0x40000);
 
     ngx_mesh_jw_open(w, "languages", '[');

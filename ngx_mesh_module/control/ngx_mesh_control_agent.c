@@ -83,6 +83,8 @@ static const ngx_mesh_ctl_proto_t  ngx_mesh_ctl_protos[] = {
 
 
 static void ngx_mesh_ctl_tunnel(ngx_mesh_ctl_t *ctl);
+static ngx_uint_t ngx_mesh_ctl_tunnel_direct(ngx_mesh_ctl_t *ctl,
+    ngx_uint_t p);
 static ngx_int_t ngx_mesh_ctl_tunnel_args(ngx_mesh_ctl_t *ctl,
     const ngx_str_t *value, ngx_uint_t *p, ngx_str_t *id);
 static ngx_int_t ngx_mesh_ctl_url_arg(ngx_mesh_ctl_t *ctl,
@@ -379,6 +381,7 @@ ngx_mesh_ctl_tunnel(ngx_mesh_ctl_t *ctl)
         s.data = (u_char *) proto->usages;
         s.len = ngx_strlen(proto->usages);
         ngx_mesh_jw_raw(w, "usages", &s);
+        ngx_mesh_jw_bool(w, "webrtc", ngx_mesh_ctl_tunnel_direct(ctl, p));
     }
 
     ngx_mesh_jw_shut(w, '}');
@@ -399,6 +402,22 @@ ngx_mesh_ctl_tunnel(ngx_mesh_ctl_t *ctl)
 refuse:
 
     ngx_mesh_ctl_result(ctl, "Unable to route");
+}
+
+
+/*
+ * May its data go beside the server?  What is to be limited may not, session.md
+ * 2.2.  Our core answers no offer without this.
+ */
+static ngx_uint_t
+ngx_mesh_ctl_tunnel_direct(ngx_mesh_ctl_t *ctl, ngx_uint_t p)
+{
+    return ctl->b->s->conf->webrtc
+           && (p == 5
+               || (p == 2
+                   && !ngx_mesh_restricted(ctl->device->rights,
+                                           NGX_MESH_D_REMOTEVIEWONLY
+                                           |NGX_MESH_D_DESKLIMITEDINPUT)));
 }
 
 

@@ -101,6 +101,7 @@ typedef struct {
     ngx_msec_t    relay_wait;
     ngx_msec_t    relay_idle;
     size_t        relay_rate;
+    ngx_flag_t    webrtc;             /* mesh_webrtc */
     ngx_uint_t    status;             /* mesh_status: 0 off, or a format */
 } ngx_http_mesh_loc_conf_t;
 

@@ -401,6 +401,7 @@ class MeshServer extends EventEmitter {
             const len = buf.readUInt16BE(2);
             const cert = new crypto.X509Certificate(
                 buf.subarray(4, 4 + len));
+            this.agentCert = cert;
             const hash = state.request.subarray(2, 50);
             const agentNonce = state.request.subarray(50);
             state.verified = crypto.verify('sha384',

@@ -27,7 +27,8 @@ if (grep { /^ngx_/ } @files) {
 }
 
 my $own = '-std=gnu99 -D_GNU_SOURCE -Wall -Wextra -Iconf/sql '
-          . '-Ibuild/duktape/src -I/usr/include/postgresql';
+          . '-Ibuild/duktape/src -I/usr/include/postgresql '
+          . `pkg-config --cflags nice 2>/dev/null` =~ s/\s+$//r;
 my @rows;
 
 for my $file (@files) {

@@ -71,6 +71,11 @@ my @rooms = (
     ['agent/os', ['proto', 'agent', 'agent/os'], [$std, $crypto, $posix],
      [qr/\bngx_/, 'knows nginx']],
 
+    # of the agent it knows what the two have agreed on
+    ['agent/rtc', ['proto', 'agent', 'agent/rtc'],
+     [$std, $crypto, $posix, qr{^(?:nice/\w+|usrsctp)\.h$}],
+     [qr/\bduk_|\buv_/, 'knows the loop or the engine of the agent']],
+
     ['mesh-admin', ['proto', 'conf/sql', 'mesh-admin'],
      [$std, $crypto, $posix, $sql, qr{^(?:json-c|json)/?}],
      [qr/\bdaemon\s*\(/, 'runs as a daemon']],

@@ -156,6 +156,11 @@ getter('NetInfo', function () {
 });
 
 agent.hasKVM = native.hasDesktop() || native.conf('display') ? 1 : 0;
+
+/* ours: does it have data channels?  Does not load them. */
+getter('hasWebRTC', function () {
+    return native.rtcThere !== undefined && native.rtcThere();
+});
 agent.maxKvmTileSize = 0;
 agent.agentMode = 0;
 agent.updatesEnabled = true;
