@@ -155,13 +155,15 @@ is($oona->ask({ action => 'endrelay', id => $row->{id} })->{result},
    'Invalid session', 'S-30: who does not see it cannot end it');
 $admin->ask({ action => 'addmeshuser', meshid => $group{Lab},
               usernames => ['oona'], meshadmin => 8 });
+$mesh->wait_for('the right in her worker', sub { on($oona) });
 is($oona->ask({ action => 'endrelay', id => $row->{id} })->{result},
    'Permission denied', 'S-30: nor who does not manage the device');
 is($oona->ask({ action => 'endrelay', id => '0' x 16 })->{result},
    'Invalid session', 'nor is there one of any name');
 $admin->ask({ action => 'addmeshuser', meshid => $group{Lab},
               usernames => ['oona'], meshadmin => 8 + 0x2000 });
-is(scalar on($oona), 0, 'who is not told what others do does not see it');
+ok($mesh->wait_for('the right in her worker', sub { !on($oona) }),
+   'who is not told what others do does not see it');
 $admin->ask({ action => 'removemeshuser', meshid => $group{Lab},
               userid => 'user//oona' });
 
