@@ -16,6 +16,7 @@
 #               against a server of the test
 #   interop     t/interop, stock peers; each with the stock agent and with ours
 #   ui          t/ui, a browser
+#   cross       t/cross, our agent built for other systems
 #
 # TESTS=WORD runs only files whose name has WORD in it.  Started by make,
 # which says in the environment what to test (see the Makefile).
@@ -45,6 +46,10 @@ my %kinds = (
     agent => \&agent,
     interop => \&interop,
     ui => sub { scripts('ui') },
+    cross => sub {
+        map { ['env', "MESH_CROSS=$_", $^X, '-It/lib', 't/cross/agent.t'] }
+            qw(static arm64 armhf);
+    },
 );
 
 chdir $root or die "$root: $!\n";
@@ -68,7 +73,7 @@ sub main {
             my ($name) = grep { m{/} } reverse @$command;
             my $alias = "$kind: " . ($name // $kind);
             $alias =~ s{\Q$root/\E}{};
-            $alias .= " $1" if "@$command" =~ /^env MESH_AGENT=(\w+)/;
+            $alias .= " $1" if "@$command" =~ /^env MESH_(?:AGENT|CROSS)=(\w+)/;
             $command{$alias} = $command;
             push @tests, [$alias, $alias];
         }
@@ -122,7 +127,7 @@ sub functional {
     if ($db eq 'postgres') {
 
         # where no database is met, a second run would show nothing new
-        @files = ((grep { !m{\bt/(?:run|ws|origin|reload|install_agent)\.t$} }
+        @files = ((grep { !m{\bt/(?:run|ws|origin|reload|install_agent|deb_agent)\.t$} }
                         @files),
                   't/interop/terminal.t');
     }
