@@ -393,6 +393,11 @@ install: all                            ## into DESTDIR, as Debian lays it out
 	install -m 644 $(MODULE) $(DESTDIR)$(MODDIR)
 	install -m 755 $(B)/mesh-signer $(B)/mesh-admin $(DESTDIR)$(SBINDIR)
 	install -m 644 $(B)/core.js $(B)/recovery.js $(DESTDIR)$(DATADIR)/core
+	for agent in static:36 arm64:32 armhf:25; do \
+	    [ ! -e $(B)/mesh-agent-$${agent%:*} ] || \
+	    install -m 755 $(B)/mesh-agent-$${agent%:*} \
+	        $(DESTDIR)$(DATADIR)/own-agents/$${agent#*:} || exit 1; \
+	done
 	[ -z '$(AGENT_ID)' ] || install -m 755 $(B)/mesh-agent \
 	    $(DESTDIR)$(DATADIR)/own-agents/$(AGENT_ID)
 	rm -rf $(DESTDIR)$(DATADIR)/html

@@ -82,6 +82,15 @@ is("$part->{status} $part->{body}", '206  own', 'a part can be asked for');
 my $owner = Client();
 is($owner->{info}{setup}, JSON::PP::true, 'the page knows that a link is open');
 
+my @keys = map {
+    chomp(my $key = `openssl x509 -in $mesh->{dir}/keys/$_.pem -pubkey -noout |
+        openssl pkey -pubin -outform DER | openssl dgst -sha256 -binary |
+        openssl base64`);
+    $key
+} qw(web-ecdsa web-rsa);
+is_deeply([sort @{ $owner->{info}{pins} }], [sort @keys],
+          'and the keys that a command line may be shown');
+
 for my $wrong ('', 'x' x 43, substr($token, 0, 42), "$token.", "$token\n",
                '../' . $token, { a => 1 }, undef)
 {
