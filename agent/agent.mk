@@ -114,9 +114,11 @@ LINK_static    = -static -Wl,-pie,--no-dynamic-linker -nostartfiles $(MUSL_LIB)/
 LINK_arm64     = $(LDHARD)
 LINK_armhf     = $(LDHARD)
 
-# what a processor has no instructions for
+# without what a processor has no instructions for; libuv's structures have
+# places in files of 64 bits
 CROSS_HARDEN   = $(filter-out $(if $(filter arm%,$1),-fcf-protection) \
-                   $(if $(filter armhf,$1),-fstack-clash-protection),$(HARDEN))
+                   $(if $(filter armhf,$1),-fstack-clash-protection),$(HARDEN)) \
+                 $(if $(filter armhf,$1),-D_FILE_OFFSET_BITS=64)
 
 packages-cross:
 	@sh conf/packages.sh build cross
