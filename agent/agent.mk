@@ -72,7 +72,7 @@ DEB_AGENT = $(B)/mesh-agent_$(shell sed -n \
 .PHONY: deb-agent
 deb-agent: $(DEB_AGENT)                 ## the same, as a Debian package
 
-$(DEB_AGENT): $(B)/mesh-agent $(wildcard conf/deb-agent/*)
+$(DEB_AGENT): $(B)/mesh-agent $(wildcard conf/deb-agent/*) | agent
 	@echo "building $(notdir $@)"
 	@sh conf/deb-agent/build.sh $< $@
 

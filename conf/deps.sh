@@ -20,10 +20,10 @@ export CACHE="${CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ngx_mesh}"
 # ssl: where OpenSSL looks for authorities, which only an administrator writes
 system=Linux ssl=/etc/ssl windres=
 case $target in
-musl)    host=musl machine=linux-$(uname -m) ;;
-arm64)   host=aarch64-linux-gnu machine=linux-aarch64 ;;
-armhf)   host=arm-linux-gnueabihf machine=linux-armv4 ;;
-mingw64) host=x86_64-w64-mingw32 machine=mingw64 system=Windows
+musl)    host=musl machine=linux-$(uname -m) cpu=$(uname -m) ;;
+arm64)   host=aarch64-linux-gnu machine=linux-aarch64 cpu=aarch64 ;;
+armhf)   host=arm-linux-gnueabihf machine=linux-armv4 cpu=arm ;;
+mingw64) host=x86_64-w64-mingw32 machine=mingw64 system=Windows cpu=x86_64
          windres=-DCMAKE_RC_COMPILER=$host-windres
          ssl='C:/Program Files/Common Files/SSL' ;;
 *)
@@ -49,11 +49,23 @@ unpack() {
         sh conf/sources.sh bookworm "$1" - "$work/$1"
 }
 
+# cmake_build NAME LIBRARY OPTION...: one library of the package NAME
+cmake_build() {
+    name=$1 library=$2
+    shift 2
+    step cmake -S "$work/$name" -B "$work/$name/out" ${windres:+"$windres"} \
+        -DCMAKE_SYSTEM_NAME="$system" -DCMAKE_SYSTEM_PROCESSOR="$cpu" \
+        -DCMAKE_C_COMPILER="$host-gcc" -DCMAKE_BUILD_TYPE=Release \
+        -DCMAKE_POSITION_INDEPENDENT_CODE=ON \
+        -DCMAKE_C_FLAGS="-isystem $out/include" "$@"
+    step cmake --build "$work/$name/out" -j "$jobs" --target "$library"
+}
+
 mkdir -p "$work" "$out/include" "$out/lib"
 
 if [ "$target" = musl ]; then
-    # the kernel's own headers, which know no C library
-    for dir in linux asm-generic; do
+    # headers of the kernel and of X11, which know no C library
+    for dir in linux asm-generic X11; do
         ln -sfn "/usr/include/$dir" "$out/include/$dir"
     done
     ln -sfn "/usr/include/$(gcc -print-multiarch)/asm" "$out/include/asm"
@@ -75,14 +87,23 @@ fi
 if [ ! -e "$out/lib/libuv_a.a" ]; then
     echo "building libuv for $target"
     unpack libuv1
-    # shellcheck disable=SC2086  # one option or none
-    step cmake -S "$work/libuv1" -B "$work/libuv1/out" $windres \
-        -DCMAKE_SYSTEM_NAME="$system" -DCMAKE_C_COMPILER="$host-gcc" \
-        -DCMAKE_BUILD_TYPE=Release -DCMAKE_POSITION_INDEPENDENT_CODE=ON \
-        -DCMAKE_C_FLAGS="-isystem $out/include" -DLIBUV_BUILD_TESTS=OFF
-    step cmake --build "$work/libuv1/out" -j "$jobs" --target uv_a
+    cmake_build libuv1 uv_a -DLIBUV_BUILD_TESTS=OFF
     cp -r "$work/libuv1/include/." "$out/include"
     cp "$work/libuv1/out/libuv_a.a" "$out/lib"
+fi
+
+if [ ! -e "$out/lib/libjpeg.a" ] && [ "$system" = Linux ]; then
+    echo "building libjpeg for $target"
+    unpack libjpeg-turbo
+    # what is quick on x86 is for an assembler; the static agent has no screens
+    simd=ON
+    [ "$target" != musl ] || simd=OFF
+    cmake_build libjpeg-turbo jpeg-static -DENABLE_SHARED=OFF \
+        -DWITH_TURBOJPEG=OFF -DWITH_SIMD="$simd"
+    cp "$work/libjpeg-turbo/jpeglib.h" "$work/libjpeg-turbo/jmorecfg.h" \
+        "$work/libjpeg-turbo/jerror.h" "$work/libjpeg-turbo/out/jconfig.h" \
+        "$out/include"
+    cp "$work/libjpeg-turbo/out/libjpeg.a" "$out/lib"
 fi
 
 # last: the one that make looks at

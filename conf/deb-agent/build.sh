@@ -35,6 +35,15 @@ mkdir "$root"
 "$agent" install "--root=$root" "--policy=$work/none.msh" > /dev/null
 rm "$lib/mesh-agent.msh"
 
+# a part that is loaded when a session asks for it, and its libraries then
+module=$(dirname "$agent")/mesh_agent_rtc.so
+set --
+if [ -e "$module" ]; then
+    strip -o "$lib/mesh_agent_rtc.so" "$module"
+    chmod 644 "$lib/mesh_agent_rtc.so"
+    set -- -dRecommends -e"$lib/mesh_agent_rtc.so"
+fi
+
 mkdir -p "${unit%/*}" "$doc" "$root/usr/sbin" "$root/usr/share/man/man8" \
     "$root/usr/share/lintian/overrides" "$root/DEBIAN" "$work/debian"
 sed -e '1,/^$/d' -e 's/^ExecStart=.*/& --selfUpdate=0/' \
@@ -55,10 +64,11 @@ for script in postinst prerm postrm; do
 done
 
 printf 'Source: mesh-agent\nPackage: mesh-agent\n' > "$work/debian/control"
-depends=$(cd "$work" && dpkg-shlibdeps -O "$lib/mesh-agent" |
-    sed -n 's/^shlibs:Depends=//p')
+shlibs=$(cd "$work" && dpkg-shlibdeps -O -dDepends -e"$lib/mesh-agent" "$@")
+depends=$(echo "$shlibs" | sed -n 's/^shlibs:Depends=//p')
+recommends=$(echo "$shlibs" | sed -n 's/^shlibs:Recommends=/Recommends: /p')
 
-sed -e "s/@VERSION@/$version/" -e "s/@ARCH@/$arch/" \
+sed -e "s/@RECOMMENDS@/$recommends/" -e '/^$/d' -e "s/@VERSION@/$version/" -e "s/@ARCH@/$arch/" \
     -e "s/@DEPENDS@/$depends/" \
     -e "s/@SIZE@/$(du -sk --exclude=DEBIAN "$root" | cut -f1)/" \
     "$here/control.in" > "$root/DEBIAN/control"
