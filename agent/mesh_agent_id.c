@@ -16,24 +16,30 @@
 #include "../proto/mesh_cert.h"
 #include "mesh_agent_id.h"
 #include "mesh_agent_store.h"
+#include "mesh_agent_tpm.h"
 
 
 #define MESH_AGENT_ID_BITS      3072
 #define MESH_AGENT_ID_DAYS      10000
 #define MESH_AGENT_ID_KEY       "agent:key"       /* PKCS#8, DER */
+#define MESH_AGENT_ID_TPM       "agent:key-tpm"   /* in its place, PEM */
 #define MESH_AGENT_ID_CERT      "agent:cert"      /* X.509, DER */
 
 
 struct mesh_agent_id_s {
-    EVP_PKEY  *key;
-    uint8_t   *cert;
-    size_t     cert_len;
-    uint8_t    node[MESH_AGENT_ID_LEN];
+    EVP_PKEY          *key;
+    uint8_t           *cert;
+    size_t             cert_len;
+    mesh_agent_tpm_t  *tpm;               /* the key is in it, or NULL */
+    uint8_t            node[MESH_AGENT_ID_LEN];
 };
 
 
 static int mesh_agent_id_load(mesh_agent_id_t *id, mesh_agent_store_t *st);
-static int mesh_agent_id_make(mesh_agent_id_t *id, mesh_agent_store_t *st);
+static EVP_PKEY *mesh_agent_id_load_key(mesh_agent_id_t *id,
+    mesh_agent_store_t *st);
+static int mesh_agent_id_make(mesh_agent_id_t *id, mesh_agent_store_t *st,
+    int tpm);
 static int mesh_agent_id_certify(mesh_agent_id_t *id);
 static int mesh_agent_id_extension(X509 *x, int nid, const char *value);
 static int mesh_agent_id_save(mesh_agent_id_t *id, mesh_agent_store_t *st);
@@ -41,7 +47,7 @@ static int mesh_agent_id_hash(mesh_agent_id_t *id);
 
 
 mesh_agent_id_t *
-mesh_agent_id_create(mesh_agent_store_t *st)
+mesh_agent_id_create(mesh_agent_store_t *st, int tpm)
 {
     int               rc;
     mesh_agent_id_t  *id;
@@ -50,7 +56,12 @@ mesh_agent_id_create(mesh_agent_store_t *st)
     rc = mesh_agent_id_load(id, st);
 
     if (rc == MESH_DECLINED) {
-        rc = mesh_agent_id_make(id, st);
+        rc = mesh_agent_id_make(id, st, tpm);
+
+    } else if (rc == MESH_OK && tpm && id->tpm == NULL) {
+        mesh_agent_log(MESH_AGENT_LOG_WARN, "the key of this device is not in "
+                       "the TPM: it was made before the policy said tpm=1, and "
+                       "another one would be another device");
     }
 
     if (rc != MESH_OK) {
@@ -66,6 +77,7 @@ void
 mesh_agent_id_free(mesh_agent_id_t *id)
 {
     EVP_PKEY_free(id->key);
+    mesh_agent_tpm_close(id->tpm);
     OPENSSL_free(id->cert);
     free(id);
 }
@@ -78,19 +90,20 @@ mesh_agent_id_load(mesh_agent_id_t *id, mesh_agent_store_t *st)
     size_t          len;
     const uint8_t  *p;
 
-    p = mesh_agent_store_get(st, MESH_AGENT_ID_KEY, &len);
-
-    if (p == NULL) {
+    if (mesh_agent_store_get(st, MESH_AGENT_ID_KEY, &len) == NULL
+        && mesh_agent_store_get(st, MESH_AGENT_ID_TPM, &len) == NULL)
+    {
         return MESH_DECLINED;
     }
 
-    id->key = d2i_AutoPrivateKey(NULL, &p, (long) len);
+    id->key = mesh_agent_id_load_key(id, st);
     p = mesh_agent_store_get(st, MESH_AGENT_ID_CERT, &len);
 
     if (id->key == NULL || p == NULL) {
         mesh_agent_log(MESH_AGENT_LOG_ERR, "the key of this device in the data "
-                       "folder cannot be read; without it the device would be "
-                       "another one to its server");
+                       "folder cannot be %s; without it the device would be "
+                       "another one to its server",
+                       id->tpm ? "used with this TPM" : "read");
         ERR_clear_error();
         return MESH_ERROR;
     }
@@ -102,13 +115,49 @@ mesh_agent_id_load(mesh_agent_id_t *id, mesh_agent_store_t *st)
 }
 
 
-static int
-mesh_agent_id_make(mesh_agent_id_t *id, mesh_agent_store_t *st)
+static EVP_PKEY *
+mesh_agent_id_load_key(mesh_agent_id_t *id, mesh_agent_store_t *st)
 {
-    mesh_agent_log(MESH_AGENT_LOG_NOTICE, "making the key of this device, "
-                   "RSA %d: a small board needs a minute", MESH_AGENT_ID_BITS);
+    size_t          len;
+    const uint8_t  *p;
 
-    id->key = EVP_RSA_gen(MESH_AGENT_ID_BITS);
+    p = mesh_agent_store_get(st, MESH_AGENT_ID_KEY, &len);
+
+    if (p) {
+        return d2i_AutoPrivateKey(NULL, &p, (long) len);
+    }
+
+    id->tpm = mesh_agent_tpm_open();
+
+    if (id->tpm == NULL) {
+        return NULL;
+    }
+
+    p = mesh_agent_store_get(st, MESH_AGENT_ID_TPM, &len);
+
+    return p ? mesh_agent_tpm_load(id->tpm, p, len) : NULL;
+}
+
+
+static int
+mesh_agent_id_make(mesh_agent_id_t *id, mesh_agent_store_t *st, int tpm)
+{
+    mesh_agent_log(MESH_AGENT_LOG_NOTICE, "making the key of this device%s, "
+                   "RSA %d: a small board needs a minute",
+                   tpm ? " in the TPM" : "", MESH_AGENT_ID_BITS);
+
+    if (tpm) {
+        id->tpm = mesh_agent_tpm_open();
+
+        if (id->tpm == NULL) {
+            return MESH_ERROR;
+        }
+
+        id->key = mesh_agent_tpm_make(id->tpm);
+
+    } else {
+        id->key = EVP_RSA_gen(MESH_AGENT_ID_BITS);
+    }
 
     if (id->key == NULL || mesh_agent_id_certify(id) != MESH_OK
         || mesh_agent_id_hash(id) != MESH_OK)
@@ -135,7 +184,9 @@ mesh_agent_id_certify(mesh_agent_id_t *id)
         return MESH_ERROR;
     }
 
-    x = X509_new();
+    x = id->tpm ? X509_new_ex(mesh_agent_tpm_lib(id->tpm),
+                              MESH_AGENT_TPM_QUERY)
+                : X509_new();
 
     if (x == NULL) {
         return MESH_ERROR;
@@ -200,16 +251,21 @@ mesh_agent_id_save(mesh_agent_id_t *id, mesh_agent_store_t *st)
     uint8_t  *der;
 
     der = NULL;
-    len = i2d_PrivateKey(id->key, &der);
+    len = id->tpm ? (int) mesh_agent_tpm_save(id->key, &der)
+                  : i2d_PrivateKey(id->key, &der);
 
     if (len <= 0) {
+        mesh_agent_log(MESH_AGENT_LOG_ERR, "the key of this device cannot be "
+                       "kept: %s", ERR_error_string(ERR_get_error(), NULL));
         return MESH_ERROR;
     }
 
     rc = mesh_agent_store_put(st, MESH_AGENT_ID_CERT, id->cert, id->cert_len);
 
     if (rc == MESH_OK) {
-        rc = mesh_agent_store_put(st, MESH_AGENT_ID_KEY, der, (size_t) len);
+        rc = mesh_agent_store_put(st, id->tpm ? MESH_AGENT_ID_TPM
+                                              : MESH_AGENT_ID_KEY,
+                                  der, (size_t) len);
     }
 
     OPENSSL_cleanse(der, (size_t) len);
@@ -263,7 +319,11 @@ mesh_agent_id_sign(mesh_agent_id_t *id, const uint8_t *data, size_t len,
     ctx = EVP_MD_CTX_new();
 
     if (ctx == NULL
-        || EVP_DigestSignInit(ctx, NULL, EVP_sha384(), NULL, id->key) != 1
+        || EVP_DigestSignInit_ex(ctx, NULL, "SHA384",
+                                 id->tpm ? mesh_agent_tpm_lib(id->tpm) : NULL,
+                                 id->tpm ? MESH_AGENT_TPM_QUERY : NULL,
+                                 id->key, NULL)
+           != 1
         || EVP_DigestSign(ctx, sig, &n, data, len) != 1)
     {
         mesh_agent_log(MESH_AGENT_LOG_ERR, "the key of this device cannot "
