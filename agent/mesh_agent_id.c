@@ -41,6 +41,8 @@ static EVP_PKEY *mesh_agent_id_load_key(mesh_agent_id_t *id,
 static int mesh_agent_id_make(mesh_agent_id_t *id, mesh_agent_store_t *st,
     int tpm);
 static int mesh_agent_id_certify(mesh_agent_id_t *id);
+static int mesh_agent_id_sign_cert(mesh_agent_id_t *id, X509 *x);
+static EVP_MD_CTX *mesh_agent_id_signing(mesh_agent_id_t *id);
 static int mesh_agent_id_extension(X509 *x, int nid, const char *value);
 static int mesh_agent_id_save(mesh_agent_id_t *id, mesh_agent_store_t *st);
 static int mesh_agent_id_hash(mesh_agent_id_t *id);
@@ -184,9 +186,7 @@ mesh_agent_id_certify(mesh_agent_id_t *id)
         return MESH_ERROR;
     }
 
-    x = id->tpm ? X509_new_ex(mesh_agent_tpm_lib(id->tpm),
-                              MESH_AGENT_TPM_QUERY)
-                : X509_new();
+    x = X509_new();
 
     if (x == NULL) {
         return MESH_ERROR;
@@ -209,7 +209,7 @@ mesh_agent_id_certify(mesh_agent_id_t *id)
          && mesh_agent_id_extension(x, NID_key_usage,
                                     "critical,keyCertSign,cRLSign")
          && mesh_agent_id_extension(x, NID_subject_key_identifier, "hash")
-         && X509_sign(x, id->key, EVP_sha384()) > 0;
+         && mesh_agent_id_sign_cert(id, x) == MESH_OK;
 
     if (rc) {
         rc = i2d_X509(x, &id->cert);
@@ -240,6 +240,44 @@ mesh_agent_id_extension(X509 *x, int nid, const char *value)
     X509_EXTENSION_free(ext);
 
     return rc;
+}
+
+
+/* x may be of the common library context; the key need not be */
+static int
+mesh_agent_id_sign_cert(mesh_agent_id_t *id, X509 *x)
+{
+    int          rc;
+    EVP_MD_CTX  *ctx;
+
+    ctx = mesh_agent_id_signing(id);
+    rc = ctx && X509_sign_ctx(x, ctx) > 0;
+    EVP_MD_CTX_free(ctx);
+
+    return rc ? MESH_OK : MESH_ERROR;
+}
+
+
+static EVP_MD_CTX *
+mesh_agent_id_signing(mesh_agent_id_t *id)
+{
+    EVP_MD_CTX  *ctx;
+
+    ctx = EVP_MD_CTX_new();
+
+    if (ctx
+        && EVP_DigestSignInit_ex(ctx, NULL, "SHA384",
+                                 id->tpm ? mesh_agent_tpm_lib(id->tpm) : NULL,
+                                 id->tpm ? MESH_AGENT_TPM_QUERY : NULL,
+                                 id->key, NULL)
+           == 1)
+    {
+        return ctx;
+    }
+
+    EVP_MD_CTX_free(ctx);
+
+    return NULL;
 }
 
 
@@ -316,16 +354,9 @@ mesh_agent_id_sign(mesh_agent_id_t *id, const uint8_t *data, size_t len,
     EVP_MD_CTX  *ctx;
 
     n = MESH_AGENT_ID_SIGNATURE;
-    ctx = EVP_MD_CTX_new();
+    ctx = mesh_agent_id_signing(id);
 
-    if (ctx == NULL
-        || EVP_DigestSignInit_ex(ctx, NULL, "SHA384",
-                                 id->tpm ? mesh_agent_tpm_lib(id->tpm) : NULL,
-                                 id->tpm ? MESH_AGENT_TPM_QUERY : NULL,
-                                 id->key, NULL)
-           != 1
-        || EVP_DigestSign(ctx, sig, &n, data, len) != 1)
-    {
+    if (ctx == NULL || EVP_DigestSign(ctx, sig, &n, data, len) != 1) {
         mesh_agent_log(MESH_AGENT_LOG_ERR, "the key of this device cannot "
                        "sign: %s", ERR_error_string(ERR_get_error(), NULL));
         n = 0;
