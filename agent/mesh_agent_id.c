@@ -31,6 +31,8 @@ struct mesh_agent_id_s {
     uint8_t           *cert;
     size_t             cert_len;
     mesh_agent_tpm_t  *tpm;               /* the key is in it, or NULL */
+    uint8_t           *pem;               /* the key as the TPM gave it */
+    size_t             pem_len;
     uint8_t            node[MESH_AGENT_ID_LEN];
 };
 
@@ -43,6 +45,9 @@ static int mesh_agent_id_make(mesh_agent_id_t *id, mesh_agent_store_t *st,
 static int mesh_agent_id_certify(mesh_agent_id_t *id);
 static int mesh_agent_id_sign_cert(mesh_agent_id_t *id, X509 *x);
 static EVP_MD_CTX *mesh_agent_id_signing(mesh_agent_id_t *id);
+static int mesh_agent_id_again(mesh_agent_id_t *id);
+static size_t mesh_agent_id_sign_once(mesh_agent_id_t *id,
+    const uint8_t *data, size_t len, uint8_t sig[MESH_AGENT_ID_SIGNATURE]);
 static int mesh_agent_id_extension(X509 *x, int nid, const char *value);
 static int mesh_agent_id_save(mesh_agent_id_t *id, mesh_agent_store_t *st);
 static int mesh_agent_id_hash(mesh_agent_id_t *id);
@@ -80,6 +85,7 @@ mesh_agent_id_free(mesh_agent_id_t *id)
 {
     EVP_PKEY_free(id->key);
     mesh_agent_tpm_close(id->tpm);
+    OPENSSL_free(id->pem);
     OPENSSL_free(id->cert);
     free(id);
 }
@@ -136,8 +142,10 @@ mesh_agent_id_load_key(mesh_agent_id_t *id, mesh_agent_store_t *st)
     }
 
     p = mesh_agent_store_get(st, MESH_AGENT_ID_TPM, &len);
+    id->pem = p ? OPENSSL_memdup(p, len) : NULL;
+    id->pem_len = len;
 
-    return p ? mesh_agent_tpm_load(id->tpm, p, len) : NULL;
+    return id->pem ? mesh_agent_tpm_load(id->tpm, id->pem, len) : NULL;
 }
 
 
@@ -254,7 +262,39 @@ mesh_agent_id_sign_cert(mesh_agent_id_t *id, X509 *x)
     rc = ctx && X509_sign_ctx(x, ctx) > 0;
     EVP_MD_CTX_free(ctx);
 
+    if (!rc && mesh_agent_id_again(id) == MESH_OK) {
+        ctx = mesh_agent_id_signing(id);
+        rc = ctx && X509_sign_ctx(x, ctx) > 0;
+        EVP_MD_CTX_free(ctx);
+    }
+
     return rc ? MESH_OK : MESH_ERROR;
+}
+
+
+/* a TPM that was reset, as by hibernation, has forgotten what it had loaded */
+static int
+mesh_agent_id_again(mesh_agent_id_t *id)
+{
+    mesh_agent_tpm_t  *tpm;
+
+    if (id->pem == NULL) {
+        return MESH_DECLINED;
+    }
+
+    ERR_clear_error();
+    tpm = mesh_agent_tpm_open();
+
+    if (tpm == NULL) {
+        return MESH_ERROR;
+    }
+
+    EVP_PKEY_free(id->key);
+    mesh_agent_tpm_close(id->tpm);
+    id->tpm = tpm;
+    id->key = mesh_agent_tpm_load(tpm, id->pem, id->pem_len);
+
+    return id->key ? MESH_OK : MESH_ERROR;
 }
 
 
@@ -265,7 +305,7 @@ mesh_agent_id_signing(mesh_agent_id_t *id)
 
     ctx = EVP_MD_CTX_new();
 
-    if (ctx
+    if (ctx && id->key
         && EVP_DigestSignInit_ex(ctx, NULL, "SHA384",
                                  id->tpm ? mesh_agent_tpm_lib(id->tpm) : NULL,
                                  id->tpm ? MESH_AGENT_TPM_QUERY : NULL,
@@ -304,6 +344,12 @@ mesh_agent_id_save(mesh_agent_id_t *id, mesh_agent_store_t *st)
         rc = mesh_agent_store_put(st, id->tpm ? MESH_AGENT_ID_TPM
                                               : MESH_AGENT_ID_KEY,
                                   der, (size_t) len);
+    }
+
+    if (id->tpm) {
+        id->pem = der;
+        id->pem_len = (size_t) len;
+        return rc;
     }
 
     OPENSSL_cleanse(der, (size_t) len);
@@ -350,6 +396,27 @@ size_t
 mesh_agent_id_sign(mesh_agent_id_t *id, const uint8_t *data, size_t len,
     uint8_t sig[MESH_AGENT_ID_SIGNATURE])
 {
+    size_t  n;
+
+    n = mesh_agent_id_sign_once(id, data, len, sig);
+
+    if (n == 0 && mesh_agent_id_again(id) == MESH_OK) {
+        n = mesh_agent_id_sign_once(id, data, len, sig);
+    }
+
+    if (n == 0) {
+        mesh_agent_log(MESH_AGENT_LOG_ERR, "the key of this device cannot "
+                       "sign: %s", ERR_error_string(ERR_get_error(), NULL));
+    }
+
+    return n;
+}
+
+
+static size_t
+mesh_agent_id_sign_once(mesh_agent_id_t *id, const uint8_t *data, size_t len,
+    uint8_t sig[MESH_AGENT_ID_SIGNATURE])
+{
     size_t       n;
     EVP_MD_CTX  *ctx;
 
@@ -357,8 +424,6 @@ mesh_agent_id_sign(mesh_agent_id_t *id, const uint8_t *data, size_t len,
     ctx = mesh_agent_id_signing(id);
 
     if (ctx == NULL || EVP_DigestSign(ctx, sig, &n, data, len) != 1) {
-        mesh_agent_log(MESH_AGENT_LOG_ERR, "the key of this device cannot "
-                       "sign: %s", ERR_error_string(ERR_get_error(), NULL));
         n = 0;
     }
 

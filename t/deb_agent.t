@@ -67,7 +67,7 @@ SKIP: {
     Mesh::Test::write_file($script, machine());
     Mesh::Test::write_file("$dir/good.msh", "MeshID=0x$hex\nServerID=$hex\n"
                            . "MeshServer=wss://mesh.example/agent.ashx\n");
-    skip 'needs root and overlay mounts', 26
+    skip 'needs root and overlay mounts', 27
         if $< || system("unshare -m sh $script try > /dev/null 2>&1");
 
     my $out = `unshare -m sh $script run $deb $dir/good.msh 2>&1`;
@@ -116,6 +116,8 @@ SKIP: {
     like($part{own}, qr/^rc 0.*^none$/ms,
          'it takes the unit of one that was installed without it away');
     like($part{own}, qr/^link$/m, 'which was enabled and is so still');
+    like($part{since}, qr{^rc 0.*^/var/lib/mesh-agent/identity$}ms,
+         'purge leaves one alone that was installed without it since');
 }
 
 done_testing();
@@ -218,6 +220,10 @@ echo "== fresh";     tell dpkg -i /agent.deb
 dpkg -P mesh-agent > /dev/null
 tell /other install --policy=/good.msh > /dev/null
 echo "== own";       tell dpkg -i /agent.deb; same
+dpkg -r mesh-agent > /dev/null
+/other install > /dev/null
+echo "== since";     tell dpkg -P mesh-agent
+ls $agent /var/lib/mesh-agent/identity
 echo "== end"
 echo yes
 SH

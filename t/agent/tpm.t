@@ -41,6 +41,18 @@ $server->start(tpm => 1);
 $s = $server->accept(60);
 ok($s && $s->admit, 'it comes back');
 is(unpack('H*', $s->{node}), $node, 'as the same device');
+
+# as by hibernation
+kill 'TERM', $tpm{one};
+for (1 .. 200) {
+    last if !kill 0, $tpm{one};
+    select undef, undef, undef, 0.05;
+}
+tpm('one');
+$s->close;
+$s = $server->accept(60);
+ok($s && $s->admit, 'a TPM that has forgotten the key gets it again')
+    or diag($server->said);
 $server->stop;
 
 $server->start;
