@@ -220,7 +220,7 @@ $(addprefix test-,unit fuzz html core agent sqlite postgres interop ui):
 # by hand: the libraries take minutes to build
 .PHONY: test-static test-cross
 test-static: agent-static
-test-cross: agent-static agent-arm64 agent-armhf
+test-cross: agent-static agent-arm64 agent-armhf deb-agent-arm64 deb-agent-armhf
 test-static test-cross: packages-test agent core
 	@$(TEST_ENV) TESTS='$(if $(filter test-static,$@),static,$(TESTS))' \
 	    perl t/all.pl $(if $(V),-v) cross

@@ -65,12 +65,14 @@ $(B)/asan/mesh-agent: $(AGENT_C) $(AGENT_H) $(PROTO_C) $(B)/agent/scripts.c \
 
 # --- as a Debian package
 
-DEB_AGENT = $(B)/mesh-agent_$(shell sed -n \
-              's/.*VERSION_TEXT  *"\(.*\)"/\1/p' agent/mesh_agent_version.h \
-              )_$(shell dpkg --print-architecture).deb
+AGENT_V   := $(shell sed -n 's/.*VERSION_TEXT  *"\(.*\)"/\1/p' \
+               agent/mesh_agent_version.h)
+DEB_AGENT = $(B)/mesh-agent_$(AGENT_V)_$(shell dpkg --print-architecture).deb
 
-.PHONY: deb-agent
+.PHONY: deb-agent deb-agent-arm64 deb-agent-armhf
 deb-agent: $(DEB_AGENT)                 ## the same, as a Debian package
+deb-agent-arm64: $(B)/mesh-agent_$(AGENT_V)_arm64.deb
+deb-agent-armhf: $(B)/mesh-agent_$(AGENT_V)_armhf.deb
 
 $(DEB_AGENT): $(B)/mesh-agent $(wildcard conf/deb-agent/*) | agent
 	@echo "building $(notdir $@)"
@@ -144,3 +146,9 @@ $(B)/mesh-agent-%: $(AGENT_C) $(AGENT_H) $(PROTO_C) $(B)/agent/scripts.c \
 	    $(AGENT_LIBS)
 	@$(STRIP_$*) -o $@.new $@.debug
 	@mv $@.new $@
+
+$(B)/mesh-agent_$(AGENT_V)_arm64.deb $(B)/mesh-agent_$(AGENT_V)_armhf.deb: \
+$(B)/mesh-agent_$(AGENT_V)_%.deb: $(B)/mesh-agent $(B)/mesh-agent-% \
+                                  $(wildcard conf/deb-agent/*)
+	@echo "building $(notdir $@)"
+	@sh conf/deb-agent/build.sh $< $@ $(B)/mesh-agent-$* $*

@@ -16,7 +16,8 @@ use Test::More;
 use Mesh::Test;
 
 my $build = $ENV{MESH_BUILD} || "$Mesh::Test::ROOT/build";
-my @debs = sort { -M $a <=> -M $b } glob "$build/mesh-agent_*.deb";
+chomp(my $arch = `dpkg --print-architecture`);
+my @debs = sort { -M $a <=> -M $b } glob "$build/mesh-agent_*_$arch.deb";
 
 plan skip_all => 'no package yet: make deb-agent' if !@debs;
 plan skip_all => 'the package has no sanitizers' if $ENV{MESH_ASAN};
@@ -30,7 +31,7 @@ my $hex = 'AB' x 48;
 
 my $version = `dpkg-deb -f $deb Version`;
 chomp $version;
-like($name, qr/^mesh-agent_\Q$version\E_\w+\.deb\z/, 'its name tells its version');
+is($name, "mesh-agent_${version}_$arch.deb", 'its name tells its version');
 
 my $depends = `dpkg-deb -f $deb Depends`;
 is_deeply([sort map { s/\s*\(.*//sr } split /,\s*/, $depends],

@@ -84,6 +84,21 @@ if ($kind eq 'static') {
     like($text, qr/\b42\b/, 'a terminal runs in it');
 }
 
+SKIP: {
+    my ($deb) = glob "$build/mesh-agent_*_$kind.deb";
+    skip "no package: make deb-agent-$kind", 3 if !$deb;
+
+    like(`dpkg-deb -f $deb Depends`, qr/^libc6 \(>= 2\.\d+\)$/,
+         'its package needs the C library alone');
+    system('dpkg-deb', '-x', $deb, "$dir/x");
+    is(`$emulator{$kind} $dir/x/usr/lib/mesh-agent/mesh-agent version`, $own,
+       'and has this agent');
+
+    skip 'no lintian', 1 if !-x '/usr/bin/lintian';
+    my $words = `cd $dir && lintian --allow-root --fail-on error $deb 2>&1`;
+    is($?, 0, 'lintian finds no error') or diag($words);
+}
+
 is($server->stop, 0, 'it ends when it is told to');
 done_testing();
 
