@@ -111,15 +111,17 @@ CROSS_armhf    = arm-linux-gnueabihf-gcc
 STRIP_static   = strip
 STRIP_arm64    = aarch64-linux-gnu-strip
 STRIP_armhf    = arm-linux-gnueabihf-strip
-LINK_static    = -static -Wl,-pie,--no-dynamic-linker -nostartfiles $(MUSL_LIB)/rcrt1.o \
-                 $(MUSL_LIB)/crti.o $(MUSL_LIB)/crtn.o -Wl,-z,relro,-z,now
+LINK_static    = -static -Wl,-pie,--no-dynamic-linker -nostartfiles \
+                 $(addprefix $(MUSL_LIB)/,rcrt1.o crti.o crtn.o) \
+                 -Wl,-z,relro,-z,now
 LINK_arm64     = $(LDHARD)
 LINK_armhf     = $(LDHARD)
 
 # without what a processor has no instructions for; libuv's structures have
 # places in files of 64 bits
 CROSS_HARDEN   = $(filter-out $(if $(filter arm%,$1),-fcf-protection) \
-                   $(if $(filter armhf,$1),-fstack-clash-protection),$(HARDEN)) \
+                   $(if $(filter armhf,$1),-fstack-clash-protection), \
+                   $(HARDEN)) \
                  $(if $(filter armhf,$1),-D_FILE_OFFSET_BITS=64)
 
 packages-cross:

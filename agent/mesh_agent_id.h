@@ -17,8 +17,8 @@
 
 
 /*
- * From the store, or made (which takes a while): where tpm is set, by the TPM or
- * not at all.  One that is there already stays what it is.  NULL: logged.
+ * From the store, or made (which takes a while): where tpm is set, by the TPM
+ * or not at all.  One that is there already stays what it is.  NULL: logged.
  */
 mesh_agent_id_t *mesh_agent_id_create(mesh_agent_store_t *st, int tpm);
 void mesh_agent_id_free(mesh_agent_id_t *id);

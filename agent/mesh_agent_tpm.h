@@ -30,7 +30,7 @@ void mesh_agent_tpm_close(mesh_agent_tpm_t *tpm);
 /* borrowed */
 OSSL_LIB_CTX *mesh_agent_tpm_lib(mesh_agent_tpm_t *tpm);
 
-/* RSA 3072 or, as many TPMs stop there, 2048; may take a minute; NULL: logged */
+/* RSA 3072 or, as many TPMs stop there, 2048; may take a minute; NULL: none */
 EVP_PKEY *mesh_agent_tpm_make(mesh_agent_tpm_t *tpm);
 /* from what save() gave; NULL: not of this TPM */
 EVP_PKEY *mesh_agent_tpm_load(mesh_agent_tpm_t *tpm, const uint8_t *pem,

@@ -67,7 +67,8 @@ done
 
 recommends=
 if [ "$program" = "$agent" ]; then
-    printf 'Source: mesh-agent\nPackage: mesh-agent\n' > "$work/debian/control"
+    printf 'Source: mesh-agent\nPackage: mesh-agent\n' \
+        > "$work/debian/control"
     shlibs=$(cd "$work" &&
         dpkg-shlibdeps -O -dDepends -e"$lib/mesh-agent" "$@")
     depends=$(echo "$shlibs" | sed -n 's/^shlibs:Depends=//p')
@@ -79,7 +80,8 @@ else
         sed -n '$s/GLIBC_\(.*\)/libc6 (>= \1)/p')
 fi
 
-sed -e "s/@RECOMMENDS@/$recommends/" -e '/^$/d' -e "s/@VERSION@/$version/" -e "s/@ARCH@/$arch/" \
+sed -e "s/@RECOMMENDS@/$recommends/" -e "/^\$/d" \
+    -e "s/@VERSION@/$version/" -e "s/@ARCH@/$arch/" \
     -e "s/@DEPENDS@/$depends/" \
     -e "s/@SIZE@/$(du -sk --exclude=DEBIAN "$root" | cut -f1)/" \
     "$here/control.in" > "$root/DEBIAN/control"
