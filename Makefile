@@ -198,7 +198,8 @@ TEST_FILES = MESH_STOCK_AGENT=$(STOCK)/agents/meshagent_x86-64 \
              MESH_HTML=$(ROOT)/html/dist MESH_BUILD=$(ROOT)/$(B)
 STOCK := $(ROOT)/t/node_modules/meshcentral
 
-# t/core is by hand: core.js on one agent and a server of the test, for long
+# t/core is by hand: core.js on one agent and a server of the test, for long;
+# and so is t/cross
 KINDS := unit fuzz html agent sqlite postgres interop ui
 
 test: test-build                        ## every test
@@ -215,6 +216,14 @@ test-sqlite test-postgres test-interop test-ui: test-build t/node_modules/.stamp
 
 $(addprefix test-,unit fuzz html core agent sqlite postgres interop ui):
 	@$(TEST_ENV) TESTS='$(TESTS)' perl t/all.pl $(if $(V),-v) $(@:test-%=%)
+
+# by hand: the libraries take minutes to build
+.PHONY: test-static test-cross
+test-static: agent-static
+test-cross: agent-static agent-arm64 agent-armhf deb-agent-arm64 deb-agent-armhf
+test-static test-cross: packages-test agent core
+	@$(TEST_ENV) TESTS='$(if $(filter test-static,$@),static,$(TESTS))' \
+	    perl t/all.pl $(if $(V),-v) cross
 
 # one after the other: packages before what is built with them
 test-build:
@@ -385,6 +394,11 @@ install: all                            ## into DESTDIR, as Debian lays it out
 	install -m 644 $(MODULE) $(DESTDIR)$(MODDIR)
 	install -m 755 $(B)/mesh-signer $(B)/mesh-admin $(DESTDIR)$(SBINDIR)
 	install -m 644 $(B)/core.js $(B)/recovery.js $(DESTDIR)$(DATADIR)/core
+	for agent in static:36 arm64:32 armhf:25; do \
+	    [ ! -e $(B)/mesh-agent-$${agent%:*} ] || \
+	    install -m 755 $(B)/mesh-agent-$${agent%:*} \
+	        $(DESTDIR)$(DATADIR)/own-agents/$${agent#*:} || exit 1; \
+	done
 	[ -z '$(AGENT_ID)' ] || install -m 755 $(B)/mesh-agent \
 	    $(DESTDIR)$(DATADIR)/own-agents/$(AGENT_ID)
 	rm -rf $(DESTDIR)$(DATADIR)/html

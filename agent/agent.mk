@@ -89,14 +89,16 @@ $(B)/asan/mesh_agent_rtc.so: $(AGENT_RTC_C) $(AGENT_RTC_H) | packages-build \
 
 # --- as a Debian package
 
-DEB_AGENT = $(B)/mesh-agent_$(shell sed -n \
-              's/.*VERSION_TEXT  *"\(.*\)"/\1/p' agent/mesh_agent_version.h \
-              )_$(shell dpkg --print-architecture).deb
+AGENT_V   := $(shell sed -n 's/.*VERSION_TEXT  *"\(.*\)"/\1/p' \
+               agent/mesh_agent_version.h)
+DEB_AGENT = $(B)/mesh-agent_$(AGENT_V)_$(shell dpkg --print-architecture).deb
 
-.PHONY: deb-agent
+.PHONY: deb-agent deb-agent-arm64 deb-agent-armhf
 deb-agent: $(DEB_AGENT)                 ## the same, as a Debian package
+deb-agent-arm64: $(B)/mesh-agent_$(AGENT_V)_arm64.deb
+deb-agent-armhf: $(B)/mesh-agent_$(AGENT_V)_armhf.deb
 
-$(DEB_AGENT): $(B)/mesh-agent $(wildcard conf/deb-agent/*)
+$(DEB_AGENT): $(B)/mesh-agent $(wildcard conf/deb-agent/*) | agent
 	@echo "building $(notdir $@)"
 	@sh conf/deb-agent/build.sh $< $@
 
@@ -187,14 +189,18 @@ CROSS_armhf    = arm-linux-gnueabihf-gcc
 STRIP_static   = strip
 STRIP_arm64    = aarch64-linux-gnu-strip
 STRIP_armhf    = arm-linux-gnueabihf-strip
-LINK_static    = -static -Wl,-pie,--no-dynamic-linker -nostartfiles $(MUSL_LIB)/rcrt1.o \
-                 $(MUSL_LIB)/crti.o $(MUSL_LIB)/crtn.o -Wl,-z,relro,-z,now
+LINK_static    = -static -Wl,-pie,--no-dynamic-linker -nostartfiles \
+                 $(addprefix $(MUSL_LIB)/,rcrt1.o crti.o crtn.o) \
+                 -Wl,-z,relro,-z,now
 LINK_arm64     = $(LDHARD)
 LINK_armhf     = $(LDHARD)
 
-# what a processor has no instructions for
+# without what a processor has no instructions for; libuv's structures have
+# places in files of 64 bits
 CROSS_HARDEN   = $(filter-out $(if $(filter arm%,$1),-fcf-protection) \
-                   $(if $(filter armhf,$1),-fstack-clash-protection),$(HARDEN))
+                   $(if $(filter armhf,$1),-fstack-clash-protection), \
+                   $(HARDEN)) \
+                 $(if $(filter armhf,$1),-D_FILE_OFFSET_BITS=64)
 
 packages-cross:
 	@sh conf/packages.sh build cross
@@ -220,3 +226,9 @@ $(B)/mesh-agent-%: $(AGENT_C) $(AGENT_H) $(PROTO_C) $(B)/agent/scripts.c \
 	    $(AGENT_LIBS)
 	@$(STRIP_$*) -o $@.new $@.debug
 	@mv $@.new $@
+
+$(B)/mesh-agent_$(AGENT_V)_arm64.deb $(B)/mesh-agent_$(AGENT_V)_armhf.deb: \
+$(B)/mesh-agent_$(AGENT_V)_%.deb: $(B)/mesh-agent $(B)/mesh-agent-% \
+                                  $(wildcard conf/deb-agent/*)
+	@echo "building $(notdir $@)"
+	@sh conf/deb-agent/build.sh $< $@ $(B)/mesh-agent-$* $*

@@ -214,7 +214,8 @@ mesh_agent_start(mesh_agent_t *a)
         return MESH_ERROR;
     }
 
-    a->id = mesh_agent_id_create(a->store);
+    a->id = mesh_agent_id_create(a->store, (int) mesh_agent_conf_number(a->conf,
+                                               "tpm", 0, 1, 0));
 
     if (a->id == NULL) {
         return MESH_ERROR;

@@ -2,7 +2,8 @@
 
 /*
  * Who the device is: an RSA 3072 key with a certificate of its own, made at
- * the first start and kept in the store.  The node id is the hash of the key.
+ * the first start and kept in the store, or made by the TPM and kept there in
+ * a form that only this TPM can use.  The node id is the hash of the key.
  */
 
 #ifndef MESH_AGENT_ID_H_INCLUDED
@@ -18,8 +19,11 @@
 struct x509_st;
 
 
-/* from the store, or made (which takes a while); NULL: logged */
-mesh_agent_id_t *mesh_agent_id_create(mesh_agent_store_t *st);
+/*
+ * From the store, or made (which takes a while): where tpm is set, by the TPM
+ * or not at all.  One that is there already stays what it is.  NULL: logged.
+ */
+mesh_agent_id_t *mesh_agent_id_create(mesh_agent_store_t *st, int tpm);
 void mesh_agent_id_free(mesh_agent_id_t *id);
 
 /* 48 bytes */

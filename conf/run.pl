@@ -40,6 +40,9 @@ my $agent = $ENV{AGENT_BIN} || "$build/mesh-agent";
 # our agent's number for what uname says, agent.md 2.8
 my %agent_id = (x86_64 => 6, aarch64 => 32, riscv64 => 45);
 
+# and for those of other systems, where they were built
+my %cross_id = (static => 36, arm64 => 32, armhf => 25);
+
 my %child;                          # pid -> name
 my $stopping = 0;
 my $agent_due = 0;                  # when it is started again; 0: not due
@@ -208,13 +211,15 @@ sub make_folders {
         'copy', $build, $data, "$root/html/dist");
 
     # what is offered to other machines of this kind
+    my %offer = map { ($cross_id{$_} => "$build/mesh-agent-$_") } keys %cross_id;
     my $id = $agent_id{(uname())[4]};
-    return if !$id || !-x $agent;
+    $offer{$id} = $agent if $id;
 
-    my $file = "$data/own-agents/$id";
-    run('cannot copy the agent', 'sh', '-euc',
-        'cmp -s "$1" "$2" || { cp "$1" "$2.new"; mv "$2.new" "$2"; }',
-        'copy', $agent, $file);
+    for my $n (grep { -x $offer{$_} } sort keys %offer) {
+        run('cannot copy the agent', 'sh', '-euc',
+            'cmp -s "$1" "$2" || { cp "$1" "$2.new"; mv "$2.new" "$2"; }',
+            'copy', $offer{$n}, "$data/own-agents/$n");
+    }
 }
 
 sub make_config {

@@ -16,6 +16,7 @@
 #               against a server of the test
 #   interop     t/interop, stock peers; each with the stock agent and with ours
 #   ui          t/ui, a browser
+#   cross       t/cross, our agent built for other systems
 #
 # TESTS=WORD runs only files whose name has WORD in it, JOBS=N so many files at
 # a time (2: they wait more than they work).  Started by make, which says in
@@ -46,6 +47,10 @@ my %kinds = (
     agent => \&agent,
     interop => \&interop,
     ui => sub { scripts('ui') },
+    cross => sub {
+        map { ['env', "MESH_CROSS=$_", $^X, '-It/lib', 't/cross/agent.t'] }
+            qw(static arm64 armhf);
+    },
 );
 
 chdir $root or die "$root: $!\n";
@@ -69,7 +74,7 @@ sub main {
             my ($name) = grep { m{/} } reverse @$command;
             my $alias = "$kind: " . ($name // $kind);
             $alias =~ s{\Q$root/\E}{};
-            $alias .= " $1" if "@$command" =~ /^env MESH_AGENT=(\w+)/;
+            $alias .= " $1" if "@$command" =~ /^env MESH_(?:AGENT|CROSS)=(\w+)/;
             $command{$alias} = $command;
             push @tests, [$alias, $alias];
         }
@@ -124,7 +129,7 @@ sub functional {
     if ($db eq 'postgres') {
 
         # where no database is met, a second run would show nothing new
-        @files = ((grep { !m{\bt/(?:run|ws|origin|reload|install_agent)\.t$} }
+        @files = ((grep { !m{\bt/(?:run|ws|origin|reload|install_agent|deb_agent)\.t$} }
                         @files),
                   't/interop/terminal.t');
     }

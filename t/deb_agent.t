@@ -16,7 +16,8 @@ use Test::More;
 use Mesh::Test;
 
 my $build = $ENV{MESH_BUILD} || "$Mesh::Test::ROOT/build";
-my @debs = sort { -M $a <=> -M $b } glob "$build/mesh-agent_*.deb";
+chomp(my $arch = `dpkg --print-architecture`);
+my @debs = sort { -M $a <=> -M $b } glob "$build/mesh-agent_*_$arch.deb";
 
 plan skip_all => 'no package yet: make deb-agent' if !@debs;
 plan skip_all => 'the package has no sanitizers' if $ENV{MESH_ASAN};
@@ -30,7 +31,7 @@ my $hex = 'AB' x 48;
 
 my $version = `dpkg-deb -f $deb Version`;
 chomp $version;
-like($name, qr/^mesh-agent_\Q$version\E_\w+\.deb\z/, 'its name tells its version');
+is($name, "mesh-agent_${version}_$arch.deb", 'its name tells its version');
 
 my $depends = `dpkg-deb -f $deb Depends`;
 is_deeply([sort map { s/\s*\(.*//sr } split /,\s*/, $depends],
@@ -67,7 +68,7 @@ SKIP: {
     Mesh::Test::write_file($script, machine());
     Mesh::Test::write_file("$dir/good.msh", "MeshID=0x$hex\nServerID=$hex\n"
                            . "MeshServer=wss://mesh.example/agent.ashx\n");
-    skip 'needs root and overlay mounts', 26
+    skip 'needs root and overlay mounts', 27
         if $< || system("unshare -m sh $script try > /dev/null 2>&1");
 
     my $out = `unshare -m sh $script run $deb $dir/good.msh 2>&1`;
@@ -116,6 +117,8 @@ SKIP: {
     like($part{own}, qr/^rc 0.*^none$/ms,
          'it takes the unit of one that was installed without it away');
     like($part{own}, qr/^link$/m, 'which was enabled and is so still');
+    like($part{since}, qr{^rc 0.*^/var/lib/mesh-agent/identity$}ms,
+         'purge leaves one alone that was installed without it since');
 }
 
 done_testing();
@@ -218,6 +221,10 @@ echo "== fresh";     tell dpkg -i /agent.deb
 dpkg -P mesh-agent > /dev/null
 tell /other install --policy=/good.msh > /dev/null
 echo "== own";       tell dpkg -i /agent.deb; same
+dpkg -r mesh-agent > /dev/null
+/other install > /dev/null
+echo "== since";     tell dpkg -P mesh-agent
+ls $agent /var/lib/mesh-agent/identity
 echo "== end"
 echo yes
 SH

@@ -12,6 +12,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use IO::Socket::INET;
+use JSON::PP;
 use Test::More;
 use Mesh::Agent;
 use Mesh::Control;
@@ -36,6 +37,12 @@ $mesh->{http} = <<"EOF";
         mesh_agents $dir/agents;
         location / { root $dir/html; mesh on; mesh_relay on; }
         location = /where { return 200 \$remote_addr; }
+    }
+    server {
+        listen 127.0.0.1:$plain;
+        server_name hashed;
+        mesh_web_certificate sha384 @{[ 'ab' x 48 ]};
+        location / { root $dir/html; mesh on; }
     }
     server {
         listen 127.0.0.1:$front ssl;
@@ -97,7 +104,13 @@ is($viewer->read->{data}, $data, 'and carries what it is given');
 is(lc $command->{servertlshash}, unpack('H*', $agent->{web}),
    'the device is told the certificate of the proxy');
 
-is($mesh->get('/session.ashx')->{status}, 200, "the page's requests pass");
+my $session = $mesh->get('/session.ashx');
+is($session->{status}, 200, "the page's requests pass");
+is(scalar @{ decode_json($session->{body})->{pins} }, 2,
+   'and it is told the keys of the certificates in front');
+$session = $mesh->get('/session.ashx', host => 'hashed');
+is_deeply(decode_json($session->{body})->{pins}, [],
+          'but none where only the hash of a certificate is known');
 is($mesh->ws('/control.ashx', headers => { Origin => 'https://evil.example' })
         ->status, 403, 'S-01: a foreign Origin is refused behind it too');
 is($mesh->ws('/control.ashx', headers => {

@@ -82,6 +82,33 @@ is("$part->{status} $part->{body}", '206  own', 'a part can be asked for');
 my $owner = Client();
 is($owner->{info}{setup}, JSON::PP::true, 'the page knows that a link is open');
 
+my @keys = map {
+    chomp(my $key = `openssl x509 -in $mesh->{dir}/keys/$_.pem -pubkey -noout |
+        openssl pkey -pubin -outform DER | openssl dgst -sha256 -binary |
+        openssl base64`);
+    $key
+} qw(web-ecdsa web-rsa);
+is_deeply([sort @{ $owner->{info}{pins} }], [sort @keys],
+          'and the keys that a command line may be shown');
+
+for my $fetch (['curl', '-fsSk', '-o'],
+               ['wget', '-q', '--no-check-certificate', '-O'])
+{
+    my ($tool, @options) = @$fetch;
+    my $file = "$mesh->{dir}/fetched";
+    my $url = "https://localhost:$port/meshagents?product=own&id=6";
+
+    for my $right (1, 0) {
+        my $pins = join ';', map { "sha256//$_" } $right ? @keys : 'A' x 43 . '=';
+        unlink $file;
+        my $option = '--pinnedpubkey' . ($tool eq 'curl' ? ' ' : '=');
+        my $rc = system("$tool $option'$pins' @options $file '$url' 2>/dev/null");
+        my $got = -e $file ? Mesh::Test::read_file($file) : '';
+        $right ? is($got, $ours, "by them $tool fetches an agent from us")
+               : is($rc ? $got : 'taken', '', "and from nobody else");
+    }
+}
+
 for my $wrong ('', 'x' x 43, substr($token, 0, 42), "$token.", "$token\n",
                '../' . $token, { a => 1 }, undef)
 {

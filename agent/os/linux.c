@@ -90,7 +90,9 @@ mesh_agent_os_arch(void)
 int
 mesh_agent_os_arch_id(void)
 {
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(__GLIBC__)
+    return 36;      /* the one that needs no library, by which it is updated */
+#elif defined(__x86_64__)
     return 6;
 #elif defined(__i386__)
     return 5;

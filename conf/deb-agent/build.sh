@@ -3,7 +3,9 @@
 #
 # Makes the Debian package of our agent.
 #
-#   build.sh AGENT FILE
+#   build.sh AGENT FILE [PROGRAM ARCH]
+#
+# PROGRAM is the agent of another ARCH, AGENT one that runs here.
 #
 # The layout is that of `mesh-agent install`, which AGENT itself makes here,
 # without a policy; only the unit is where packages have theirs, and takes no
@@ -11,10 +13,9 @@
 
 set -eu
 
-agent=$1 file=$2
+agent=$1 file=$2 program=${3:-$1} arch=${4:-$(dpkg --print-architecture)}
 here=$(cd "$(dirname "$0")" && pwd)
 version=$("$agent" version | sed 's/.* //')
-arch=$(dpkg --print-architecture)
 date=$(git log -1 --format=%cD 2>/dev/null || date -R)
 
 work=$(mktemp -d)
@@ -34,6 +35,16 @@ printf 'MeshID=0x%s\nServerID=%s\nMeshServer=wss://none\n' "$id" "$id" \
 mkdir "$root"
 "$agent" install "--root=$root" "--policy=$work/none.msh" > /dev/null
 rm "$lib/mesh-agent.msh"
+install -m 755 "$program" "$lib/mesh-agent"
+
+# a part that is loaded when a session asks for it, and its libraries then
+module=$(dirname "$agent")/mesh_agent_rtc.so
+set --
+if [ -e "$module" ] && [ "$program" = "$agent" ]; then
+    strip -o "$lib/mesh_agent_rtc.so" "$module"
+    chmod 644 "$lib/mesh_agent_rtc.so"
+    set -- -dRecommends -e"$lib/mesh_agent_rtc.so"
+fi
 
 mkdir -p "${unit%/*}" "$doc" "$root/usr/sbin" "$root/usr/share/man/man8" \
     "$root/usr/share/lintian/overrides" "$root/DEBIAN" "$work/debian"
@@ -54,11 +65,23 @@ for script in postinst prerm postrm; do
     install -m 755 "$here/$script.sh" "$root/DEBIAN/$script"
 done
 
-printf 'Source: mesh-agent\nPackage: mesh-agent\n' > "$work/debian/control"
-depends=$(cd "$work" && dpkg-shlibdeps -O "$lib/mesh-agent" |
-    sed -n 's/^shlibs:Depends=//p')
+recommends=
+if [ "$program" = "$agent" ]; then
+    printf 'Source: mesh-agent\nPackage: mesh-agent\n' \
+        > "$work/debian/control"
+    shlibs=$(cd "$work" &&
+        dpkg-shlibdeps -O -dDepends -e"$lib/mesh-agent" "$@")
+    depends=$(echo "$shlibs" | sed -n 's/^shlibs:Depends=//p')
+    recommends=$(echo "$shlibs" |
+        sed -n 's/^shlibs:Recommends=/Recommends: /p')
+else
+    # the C library alone, whose package may not be here
+    depends=$(readelf -W -V "$program" | grep -o 'GLIBC_[0-9.]*' | sort -V |
+        sed -n '$s/GLIBC_\(.*\)/libc6 (>= \1)/p')
+fi
 
-sed -e "s/@VERSION@/$version/" -e "s/@ARCH@/$arch/" \
+sed -e "s/@RECOMMENDS@/$recommends/" -e "/^\$/d" \
+    -e "s/@VERSION@/$version/" -e "s/@ARCH@/$arch/" \
     -e "s/@DEPENDS@/$depends/" \
     -e "s/@SIZE@/$(du -sk --exclude=DEBIAN "$root" | cut -f1)/" \
     "$here/control.in" > "$root/DEBIAN/control"

@@ -304,6 +304,17 @@ ngx_mesh_cert_read(ngx_mesh_outer_t *outer, X509 *x509, ngx_pool_t *pool)
     ngx_mesh_sha384(der, len, outer->full);
     OPENSSL_free(der);
 
+    der = NULL;
+    len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x509), &der);
+
+    if (len <= 0) {
+        return NGX_ERROR;
+    }
+
+    ngx_mesh_sha256(der, len, outer->spki);
+    OPENSSL_free(der);
+
+    outer->read = 1;
     outer->rsa = EVP_PKEY_base_id(X509_get0_pubkey(x509)) == EVP_PKEY_RSA;
 
     if (outer->rsa) {
@@ -476,6 +487,33 @@ ngx_mesh_cert_list(ngx_http_mesh_srv_conf_t *srv, ngx_mesh_outer_t *list,
 
     n = ngx_min(max, srv->webcert->n);
     ngx_memcpy(list, srv->webcert->list, n * sizeof(ngx_mesh_outer_t));
+
+    return n;
+}
+
+
+ngx_uint_t
+ngx_mesh_cert_pins(ngx_http_mesh_srv_conf_t *srv, u_char (*pins)[32],
+    ngx_uint_t max)
+{
+    ngx_uint_t         i, n;
+    ngx_mesh_outer_t  *outer;
+
+    n = 0;
+
+    for (i = 0; srv->webcert && i < srv->webcert->n; i++) {
+        outer = &srv->webcert->list[i];
+
+        if (outer->old) {
+            continue;
+        }
+
+        if (!outer->read || n == max) {
+            return 0;
+        }
+
+        ngx_memcpy(pins[n++], outer->spki, 32);
+    }
 
     return n;
 }

@@ -73,7 +73,7 @@ static const ngx_mesh_web_arch_t  ngx_mesh_web_archs[] = {
     { 33, "OpenWRT x86-64, old" },
     { 34, "Assistant (Windows)" },
     { 35, "Linux Armada370" },
-    { 36, "OpenWRT x86-64" },
+    { 36, "Linux x86-64 without libraries (OpenWRT)" },
     { 37, "OpenBSD x86-64" },
     { 40, "OpenWRT MIPSEL24KC" },
     { 41, "OpenWRT Armada Cortex-A53" },

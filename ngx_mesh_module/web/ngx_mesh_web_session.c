@@ -7,6 +7,7 @@
 
 #define NGX_MESH_WEB_TOKEN      43    /* 32 bytes of base64url */
 #define NGX_MESH_WEB_PASSWORD   10    /* characters at least */
+#define NGX_MESH_WEB_PINS       8
 
 
 typedef struct ngx_mesh_web_post_s  ngx_mesh_web_post_t;
@@ -141,8 +142,10 @@ static ngx_int_t
 ngx_mesh_web_session_send(ngx_http_request_t *r, int64_t account_id,
     ngx_uint_t setup)
 {
-    u_char                     token[64];
-    ngx_str_t                  cookie, text, csrf, id, name;
+    u_char                     token[64], pins[NGX_MESH_WEB_PINS][32];
+    u_char                     base64[ngx_base64_encoded_length(32)];
+    ngx_str_t                  cookie, text, csrf, id, name, pin, key;
+    ngx_uint_t                 i, n;
     ngx_mesh_jw_t              w;
     ngx_mesh_account_t        *account;
     ngx_http_mesh_srv_conf_t  *srv;
@@ -212,6 +215,21 @@ ngx_mesh_web_session_send(ngx_http_request_t *r, int64_t account_id,
 
     ngx_mesh_jw_str(&w, "name", &name);
     ngx_mesh_jw_cstr(&w, "version", NGX_MESH_VERSION);
+
+    /* by which a command line knows that it has reached us */
+
+    n = ngx_mesh_cert_pins(srv, pins, NGX_MESH_WEB_PINS);
+    ngx_mesh_jw_open(&w, "pins", '[');
+
+    for (i = 0; i < n; i++) {
+        key.data = pins[i];
+        key.len = 32;
+        pin.data = base64;
+        ngx_encode_base64(&pin, &key);
+        ngx_mesh_jw_str(&w, NULL, &pin);
+    }
+
+    ngx_mesh_jw_shut(&w, ']');
     ngx_mesh_jw_shut(&w, '}');
 
     if (ngx_mesh_jw_done(&w, &text) != NGX_OK) {

@@ -4,6 +4,8 @@
 // evening; then every page, wide and phone-sized, light and dark.
 
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { connect } from 'node:tls';
 import { after, before, test } from 'node:test';
 import { browse, findings, Mesh, picture, until } from './mesh.mjs';
 
@@ -16,6 +18,14 @@ const hash = (where) => page.evaluate((h) => {
     location.hash = h;
 }, where);
 const device = (tab = '') => `#/device/${encodeURIComponent(id)}${tab && `/${tab}`}`;
+// of the certificate that a client is shown
+const shownKey = ({ hostname, port }) => new Promise((resolve, reject) => {
+    const socket = connect({ host: hostname, port: Number(port), rejectUnauthorized: false }, () => {
+        resolve(createHash('sha256').update(socket.getPeerX509Certificate().publicKey.export({ type: 'spki', format: 'der' })).digest('base64'));
+        socket.destroy();
+    });
+    socket.on('error', reject);
+});
 const screen = () => page.locator('.term .xterm-rows').innerText();
 
 before(async () => {
@@ -62,8 +72,18 @@ test('the link is closed for ever afterwards', async () => {
 test('the command to copy fetches agent and settings from here, and the device shows up by itself', async (t) => {
     const command = await page.locator('.command code').innerText();
     await picture(page, 'empty');
-    const [binary, settings] = [...command.matchAll(/https:[^"'\s;]+/g)].map((m) => m[0]);
+    const [found, settings] = [...command.matchAll(/https:[^"'\s;]+/g)].map((m) => m[0]);
+    // where agents of several kinds are offered, sh chooses
+    const binary = found.replace(/&id=$/, '&id=6');
     assert.match(binary, /meshagents\?product=\w+&id=6$/);
+
+    // who is in between cannot hand out another program
+    const fetches = command.split('curl ').slice(1);
+    const key = await shownKey(new URL(binary));
+    assert.equal(fetches.length, 2);
+    for (const fetch of fetches) {
+        assert.ok(/^-fsSk --pinnedpubkey "([^"]*)"/.exec(fetch)?.[1].split(';').includes(`sha256//${key}`), fetch);
+    }
     assert.match(settings, /meshsettings\?id=/);
     agent = await mesh.agent(binary, settings);
     const started = Date.now();

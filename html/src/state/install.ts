@@ -1,7 +1,7 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 
 /** Architectures of agents, by their number in the protocol. */
-const WINDOWS = [1, 2, 3, 4, 21, 22, 34, 41, 42, 43];
+const WINDOWS = [1, 2, 3, 4, 21, 22, 34, 42, 43];
 const MAC = [11, 16, 29, 10005];
 
 export type Platform = 'linux' | 'windows' | 'mac' | 'other';
@@ -31,10 +31,13 @@ export function productsOf(offered: readonly { product: Product }[]): Product[] 
     return (['own', 'stock'] as const).filter((product) => offered.some((agent) => agent.product === product));
 }
 
-/** `uname -m` of Linux machines, and the agent's number for it. */
+/**
+ * What `uname -m` of a Linux machine and the width of its programs are, and the
+ * agent's number for it: a Raspberry Pi may have programs of 32 bits on a kernel of 64.
+ */
 const MACHINES: Record<Product, [string, number][]> = {
-    own: [['x86_64', 6], ['aarch64', 32], ['riscv64', 45]],
-    stock: [['x86_64', 6], ['aarch64', 26], ['armv7l', 25], ['armv6l', 25], ['i?86', 5], ['riscv64', 45]],
+    own: [['x86_64-*', 6], ['x86_64-*', 36], ['armv7l-*|aarch64-32', 25], ['aarch64-*', 32], ['riscv64-*', 45]],
+    stock: [['x86_64-*', 6], ['aarch64-*', 26], ['armv7l-*', 25], ['armv6l-*', 25], ['i?86-*', 5], ['riscv64-*', 45]],
 };
 
 export interface Install {
@@ -44,26 +47,34 @@ export interface Install {
     product: Product;
     /** Numbers of the agents of this product that the server offers; none: all are tried. */
     ids: readonly number[];
+    /** SHA-256 of the server's public keys, as base64; none: its issuer must be a known one. */
+    pins: readonly string[];
 }
 
 const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 const doubleQuote = (text: string): string => `"${text.replace(/[\\"$`]/g, '\\$&')}"`;
 
+/** Ours for x86-64 needs OpenSSL 3; there is one that needs nothing. */
+const STATIC = '[ $a != 6 ] || ldconfig -p 2>/dev/null | grep -q "libssl\\.so\\.3" || a=36; ';
+
 /**
  * One line for sh: fetches agent and settings from this server into a folder of its
- * own, installs and starts the agent.  The server's certificate may be self-signed
- * (the agent itself checks the server by its key), so the transfer does not ask for
- * a known issuer.
+ * own, installs and starts the agent.  The server's certificate may be self-signed:
+ * what counts is that it has one of the keys that this page was told, so nobody in
+ * between can hand out another program.
  */
-export function installCommand({ base, group, tool, product, ids }: Install): string {
-    const get = tool === 'curl' ? 'curl -fsSk -o' : 'wget -q --no-check-certificate -O';
-    const machines = MACHINES[product];
+export function installCommand({ base, group, tool, product, ids, pins }: Install): string {
+    const keys = pins.filter((pin) => /^[A-Za-z0-9+/]{43}=$/.test(pin)).map((pin) => `sha256//${pin}`).join(';');
+    const get = tool === 'curl' ? `curl -fsS${keys ? `k --pinnedpubkey "${keys}"` : ''} -o`
+        : `wget -q${keys ? ` --no-check-certificate --pinnedpubkey="${keys}"` : ''} -O`;
+    const machines = MACHINES[product].filter(([, id]) => id !== 36 || (ids.includes(36) && !ids.includes(6)));
     const known = machines.filter(([, id]) => !ids.length || ids.includes(id));
     const cases = (known.length ? known : machines).map(([machine, id]) => `${machine}) a=${id};;`).join(' ');
     const url = (path: string): string => doubleQuote(new URL(path, base).href);
-    const single = known.length === 1 && known[0]?.[0] === 'x86_64';
-    const agent = single ? url(`meshagents?product=${product}&id=6`) : `${url(`meshagents?product=${product}&id=`)}$a`;
-    const pick = single ? '' : `case $(uname -m) in ${cases} *) echo "No agent for $(uname -m)"; exit 1;; esac; `;
+    const either = product === 'own' && ids.includes(6) && ids.includes(36);
+    const only = known.length === 1 && known[0]?.[0].startsWith('x86_64') && !either ? known[0][1] : 0;
+    const agent = only ? url(`meshagents?product=${product}&id=${only}`) : `${url(`meshagents?product=${product}&id=`)}$a`;
+    const pick = only ? '' : `case $(uname -m)-$(getconf LONG_BIT 2>/dev/null) in ${cases} *) echo "No agent for $(uname -m)"; exit 1;; esac; ${either ? STATIC : ''}`;
     const settings = url(`meshsettings?id=${encodeURIComponent(group)}`);
 
     return `sudo sh -c ${quote(product === 'own'

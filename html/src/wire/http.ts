@@ -6,6 +6,8 @@ export interface SessionInfo {
     user: { _id: string; name: string; realname?: string } | null;
     name: string;
     version: string;
+    /** SHA-256 of the public keys of the server's certificates, as base64. */
+    pins?: string[];
 }
 
 export interface AgentBinary {

@@ -11,7 +11,7 @@ import { href, parseRoute } from '../../src/state/route.ts';
 test('the install command is one line that a shell understands, whatever the group is called', () => {
     for (const ids of [[6], [6, 26], []]) {
         for (const [tool, product] of [['curl', 'own'], ['wget', 'own'], ['curl', 'stock'], ['wget', 'stock']] as const) {
-            const command = installCommand({ base: 'https://mesh.example:8443/', group: "a@b$c'd", tool, product, ids });
+            const command = installCommand({ base: 'https://mesh.example:8443/', group: "a@b$c'd", tool, product, ids, pins: [] });
             expect(command).not.toContain('\n');
             execFileSync('sh', ['-n', '-c', command]);
             // what sh would run, with every program of it replaced

@@ -162,7 +162,9 @@ class MeshAdd extends Part {
         const base = new URL('.', document.baseURI).href;
         const product = this.#product;
         const agents = this.#offered.filter((agent) => agent.product === product);
-        const command = installCommand({ base, group: this.#groupId, tool: this.#tool, product, ids: agents.map((agent) => agent.id) });
+        const command = installCommand({
+            base, group: this.#groupId, tool: this.#tool, product, ids: agents.map((agent) => agent.id), pins: this.mesh.info?.pins ?? [],
+        });
         const host = location.hostname;
         const agent = agents.find((a) => a.id === 6) ?? agents[0];
 
