@@ -844,4 +844,3 @@ mesh_agent_os_privilege(const wchar_t *name)
 
     return rc;
 }
-char *mesh_agent_os_query(const char *name, const char *argument) { return NULL; }

@@ -510,7 +510,8 @@ mesh_agent_os_user(void)
     HANDLE       token;
     wchar_t     *text;
     TOKEN_USER  *user;
-    BYTE         buf[sizeof(TOKEN_USER) + SECURITY_MAX_SID_SIZE];
+    BYTE         buf[sizeof(TOKEN_USER) + SECURITY_MAX_SID_SIZE]
+                     __attribute__((aligned(8)));
 
     if (!OpenProcessToken(GetCurrentProcess(), TOKEN_QUERY, &token)) {
         return NULL;
