@@ -301,15 +301,6 @@ say_($t, { action => 'rm', path => $there, delfiles => ['new'],
            rec => JSON::PP::true });
 is_deeply(names($t, $there), ['folder', 'second'], 'a full folder is deleted');
 
-mkdir "$server->{dir}/outside";
-Mesh::Test::write_file("$server->{dir}/outside/kept", '');
-symlink "$server->{dir}/outside", "$dir/folder/link";
-say_($t, { action => 'rm', path => $there, delfiles => ['folder'],
-           rec => JSON::PP::true });
-my $fails = next_($t, sub { ($_[0]{json}{msg} // '') =~ /deleted/ });
-is($fails && $fails->{json}{msg}, 'Not everything could be deleted.',
-   'what cannot be deleted, as wine cannot do with a link, is said');
-ok(-e "$server->{dir}/outside/kept", 'and nothing behind the link is');
 $t->close;
 
 # --- the second time

@@ -29,7 +29,7 @@
 
 static char *mesh_agent_os_place(const char *exe);
 static int mesh_agent_os_make(const wchar_t *path);
-static int mesh_agent_os_writable(const wchar_t *path);
+static int mesh_agent_os_ours(const wchar_t *path);
 static PSECURITY_DESCRIPTOR mesh_agent_os_acl(void);
 static wchar_t *mesh_agent_os_user(void);
 static int mesh_agent_os_owned(HANDLE file);
@@ -342,6 +342,24 @@ mesh_agent_os_exe(void)
 }
 
 
+/* without its .exe */
+char *
+mesh_agent_os_stem(const char *exe)
+{
+    char    *stem;
+    size_t   len;
+
+    stem = mesh_agent_strdup(exe);
+    len = strlen(stem);
+
+    if (len > 4 && _stricmp(stem + len - 4, ".exe") == 0) {
+        stem[len - 4] = '\0';
+    }
+
+    return stem;
+}
+
+
 int
 mesh_agent_os_readable(const char *path)
 {
@@ -378,7 +396,7 @@ mesh_agent_os_folder(const char *given, const char *exe)
     free(wide);
 
     if (n > 0 && n < MESH_AGENT_OS_PATH && mesh_agent_os_make(whole) == MESH_OK
-        && mesh_agent_os_writable(whole))
+        && mesh_agent_os_ours(whole))
     {
         /* names in it are joined to this */
         while (n > 3 && (whole[n - 1] == L'\\' || whole[n - 1] == L'/')) {
@@ -463,11 +481,12 @@ mesh_agent_os_make(const wchar_t *path)
 
 
 static int
-mesh_agent_os_writable(const wchar_t *path)
+mesh_agent_os_ours(const wchar_t *path)
 {
+    int     rc;
     HANDLE  folder;
 
-    folder = CreateFileW(path, FILE_ADD_FILE|FILE_LIST_DIRECTORY,
+    folder = CreateFileW(path, FILE_ADD_FILE|FILE_LIST_DIRECTORY|READ_CONTROL,
                          FILE_SHARE_READ|FILE_SHARE_WRITE|FILE_SHARE_DELETE,
                          NULL, OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS,
                          NULL);
@@ -476,9 +495,11 @@ mesh_agent_os_writable(const wchar_t *path)
         return 0;
     }
 
+    /* where any account may make a folder, another one may have been first */
+    rc = mesh_agent_os_owned(folder);
     (void) CloseHandle(folder);
 
-    return 1;
+    return rc;
 }
 
 
@@ -551,12 +572,10 @@ mesh_agent_os_lock(uv_file fd)
 int64_t
 mesh_agent_os_private(uv_file fd)
 {
-    BOOL                        present, defaulted;
-    PACL                        acl;
-    DWORD                       n, rc;
+    int                         rc;
+    DWORD                       n;
     HANDLE                      file;
     wchar_t                    *path;
-    PSECURITY_DESCRIPTOR        sd;
     BY_HANDLE_FILE_INFORMATION  facts;
 
     file = (HANDLE) _get_osfhandle(fd);
@@ -572,26 +591,38 @@ mesh_agent_os_private(uv_file fd)
 
     path = mesh_agent_alloc(MESH_AGENT_OS_PATH * sizeof(wchar_t));
     n = GetFinalPathNameByHandleW(file, path, MESH_AGENT_OS_PATH, 0);
-    sd = mesh_agent_os_acl();
-    rc = ERROR_INVALID_PARAMETER;
-
-    if (n > 0 && n < MESH_AGENT_OS_PATH && sd
-        && GetSecurityDescriptorDacl(sd, &present, &acl, &defaulted))
-    {
-        rc = SetNamedSecurityInfoW(path, SE_FILE_OBJECT,
-                                   DACL_SECURITY_INFORMATION
-                                   |PROTECTED_DACL_SECURITY_INFORMATION,
-                                   NULL, NULL, acl, NULL);
-    }
-
-    (void) LocalFree(sd);
+    rc = n > 0 && n < MESH_AGENT_OS_PATH ? mesh_agent_os_protect(path)
+                                         : MESH_ERROR;
     free(path);
 
-    if (rc != ERROR_SUCCESS) {
+    if (rc != MESH_OK) {
         return -1;
     }
 
     return ((int64_t) facts.nFileSizeHigh << 32) | facts.nFileSizeLow;
+}
+
+
+int
+mesh_agent_os_protect(const wchar_t *path)
+{
+    int                   rc;
+    BOOL                  present, defaulted;
+    PACL                  acl;
+    PSECURITY_DESCRIPTOR  sd;
+
+    sd = mesh_agent_os_acl();
+
+    rc = sd && GetSecurityDescriptorDacl(sd, &present, &acl, &defaulted)
+         && SetNamedSecurityInfoW((wchar_t *) path, SE_FILE_OBJECT,
+                                  DACL_SECURITY_INFORMATION
+                                  |PROTECTED_DACL_SECURITY_INFORMATION,
+                                  NULL, NULL, acl, NULL)
+            == ERROR_SUCCESS;
+
+    (void) LocalFree(sd);
+
+    return rc ? MESH_OK : MESH_ERROR;
 }
 
 

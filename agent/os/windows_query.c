@@ -30,6 +30,9 @@
 #define MESH_AGENT_OS_RSMB     0x52534d42          /* "RSMB" */
 #define MESH_AGENT_OS_COMMAND  4096                /* characters */
 
+#define MESH_AGENT_OS_DISPLAYS                                               \
+    L"SYSTEM\\CurrentControlSet\\Control\\Class"                               \
+    L"\\{4d36e968-e325-11ce-bfc1-08002be10318}"
 #define MESH_AGENT_OS_CONTROL  L"SYSTEM\\CurrentControlSet\\Control"
 
 
@@ -1031,31 +1034,34 @@ mesh_agent_os_disks(mesh_agent_os_json_t *j, const char *argument)
 }
 
 
-/* [name] of display controllers */
+/* [name] of display controllers, of the registry: a service has no screen */
 static void
 mesh_agent_os_screens(mesh_agent_os_json_t *j, const char *argument)
 {
-    int              i;
-    wchar_t          last[128];
-    DISPLAY_DEVICEW  device;
+    int      i;
+    DWORD    size;
+    HKEY     class;
+    wchar_t  key[8], name[256];
 
     mesh_agent_os_open(j, '[');
-    last[0] = L'\0';
 
-    for (i = 0; i < MESH_AGENT_OS_DISKS; i++) {
-        memset(&device, 0, sizeof(device));
-        device.cb = sizeof(device);
+    if (RegOpenKeyExW(HKEY_LOCAL_MACHINE, MESH_AGENT_OS_DISPLAYS, 0, KEY_READ,
+                      &class)
+        == ERROR_SUCCESS)
+    {
+        for (i = 0; i < MESH_AGENT_OS_DISKS; i++) {
+            (void) swprintf(key, 8, L"%04d", i);
+            size = sizeof(name);
 
-        if (!EnumDisplayDevicesW(NULL, (DWORD) i, &device, 0)) {
-            break;
+            if (RegGetValueW(class, key, L"DriverDesc", RRF_RT_REG_SZ, NULL,
+                             name, &size)
+                == ERROR_SUCCESS)
+            {
+                mesh_agent_os_wide_text(j, NULL, name);
+            }
         }
 
-        /* one for each of its outputs */
-        if (wcsncmp(last, device.DeviceString, 128) != 0) {
-            wcsncpy(last, device.DeviceString, 127);
-            last[127] = L'\0';
-            mesh_agent_os_wide_text(j, NULL, last);
-        }
+        (void) RegCloseKey(class);
     }
 
     mesh_agent_os_close(j, ']');
