@@ -24,10 +24,15 @@ use Mesh::Wine;
 my $program = Mesh::Wine::program();
 my $core = Mesh::Test::read_file("$Mesh::Test::ROOT/build/core.js");
 
+sub wine { return qx($program @_ 2>&1) =~ tr/\r//dr }
+
+# of a test that was stopped
+wine('uninstall');
+
 # --- the command line
 
-like(qx($program version 2>&1), qr/^mesh-agent \d+\r?$/m, 'it says its version');
-like(qx($program help 2>&1), qr/^  mesh-agent install /m, 'and its commands');
+like(wine('version'), qr/^mesh-agent \d+$/m, 'it says its version');
+like(wine('help'), qr/^  mesh-agent install /m, 'and its commands');
 
 # --- the channel
 
@@ -52,7 +57,7 @@ sub aside {
     my ($action) = @_;
     my ($m) = grep { ($_->{json}{action} // '') eq $action }
               @{ $s->{aside} };
-    return ($m // $s->await($action))->{json};
+    return ($m // $s->await($action) // {})->{json};
 }
 
 my $info = aside('coreinfo');
@@ -315,6 +320,37 @@ ok((grep { $_ == 4 } keys %{ $s->{hello} }) > 0,
 my $other = qx($program run --policy=$server->{dir}/policy.msh --data=$server->{dir}/data 2>&1);
 like($other, qr/another agent runs with/, 'no second agent has the same data');
 ok(defined $server->stop, 'it can be ended');
+
+# --- as a service; wine ends its services with its last program
+
+my $holder = open my $stdin, '|-', "EXE=cmd.exe $program /d /c pause >/dev/null";
+my $policy = $server->policy(selfUpdate => 1);
+is(wine('status') =~ /^installed  no\n/, 1, 'it is not installed');
+
+my $installer = fork // die;
+if (!$installer) {
+    exec 'sh', '-c', "$program install --policy=$policy >$server->{dir}/said 2>&1";
+}
+$s = $server->accept(60);
+ok($s && $s->admit, 'installed as a service it comes');
+waitpid $installer, 0;
+like(Mesh::Test::read_file("$server->{dir}/said"),
+     qr/^The agent is installed, and online at wss:/, 'which is said');
+is($s->core("var a = require('MeshAgent'); setTimeout(function () { "
+            . "a.SendCommand({ action: 'is', service: a.isService }); }, 100)")
+   ? 1 : 0, 1, 'it runs a script');
+is(aside('is')->{service}, JSON::PP::true,
+   'which learns that it is in a service');
+like(wine('status'), qr/^installed  C:.*\nrunning    yes, .*\nonline     yes,/s,
+     'status says so too');
+
+like(wine('uninstall'), qr/^The agent is removed/m, 'it is removed');
+is($s->closed, 1001, 'and has said goodbye');
+is(wine('status') =~ /^installed  no\n/, 1, 'it is gone');
+is_deeply([glob Mesh::Wine::drive_c() . '/Program*/mesh-agent'], [],
+          'and nothing is left of it');
+print $stdin "\n";
+close $stdin;
 
 # --- a real server
 
