@@ -157,7 +157,7 @@ sub shows {
 }
 
 my $t = tunnel(1);
-ok(shows($t, qr/C:\\/), 'a terminal shows the prompt');
+ok(shows($t, qr/C:\\>/), 'a terminal shows the prompt');
 $t->send("echo mesh-%OS%\r");
 ok(shows($t, qr/mesh-Windows_NT/), 'and what a command prints');
 $t->send("exit\r");
@@ -308,6 +308,30 @@ is_deeply(names($t, $there), ['folder', 'second'], 'a full folder is deleted');
 
 $t->close;
 
+# --- the data file
+
+my $size = -s $file;
+my $store = "var d = require('SimpleDataStore').Shared(), i, "
+            . "x = new Array(9001).join('x');\n"
+            . "for (i = 0; i < 200; i++) { d.Put('grows', x + i); }\n"
+            . "setTimeout(function () { require('MeshAgent').SendCommand("
+            . "{ action: 'stored' }); }, 100);";
+$s->core($store);
+ok(aside('stored'), 'a script keeps 1.8 MB, all but the last of it old');
+ok(-s $file < $size + 600_000, 'the file is made anew without that');
+$s->core($core);
+
+# --- consent
+
+$t = tunnel(1, consent => 16);
+my @said;
+while (my $m = $t->message) {
+    last if exists $m->{close};
+    push @said, $m->{json};
+}
+is($said[-1]{msgid}, 2, 'where nobody can be asked, nobody has agreed');
+ok(!grep({ !defined } @said), 'and no terminal was shown');
+
 # --- the second time
 
 $s->close;
@@ -402,6 +426,8 @@ is($ran->{result} =~ tr/\r//dr, "via-Windows_NT\n",
 $mesh->stop_pid($agent, 'TERM');
 ok(wait_for(sub { ($_[0]{event}{action} // '') eq 'nodeconnect'
                   && $_[0]{event}{conn} == 0 }), 'its end is seen');
+
+$mesh->stop;
 
 sub wait_for {
     my ($want) = @_;

@@ -33,6 +33,7 @@ static int mesh_agent_os_ours(const wchar_t *path);
 static PSECURITY_DESCRIPTOR mesh_agent_os_acl(void);
 static wchar_t *mesh_agent_os_user(void);
 static int mesh_agent_os_owned(HANDLE file);
+static int mesh_agent_os_rename(const wchar_t *from, const wchar_t *to);
 static void WINAPI mesh_agent_os_service_main(DWORD argc, LPWSTR *argv);
 static DWORD WINAPI mesh_agent_os_control(DWORD control, DWORD type,
     LPVOID event, LPVOID data);
@@ -668,14 +669,59 @@ mesh_agent_os_replace(const char *from, const char *to)
     a = mesh_agent_os_wide(from);
     b = mesh_agent_os_wide(to);
 
-    rc = a && b && MoveFileExW(a, b, MOVEFILE_REPLACE_EXISTING
-                                     |MOVEFILE_WRITE_THROUGH)
-         ? 0 : mesh_agent_os_error();
+    if (a == NULL || b == NULL) {
+        rc = UV_EINVAL;
+
+    } else if (mesh_agent_os_rename(a, b)
+               || MoveFileExW(a, b, MOVEFILE_REPLACE_EXISTING
+                                    |MOVEFILE_WRITE_THROUGH))
+    {
+        rc = 0;
+
+    } else {
+        rc = mesh_agent_os_error();
+    }
 
     free(a);
     free(b);
 
     return rc;
+}
+
+
+/* as on Unix, where to may be open; from Windows 10 of 2017 on, on NTFS */
+static int
+mesh_agent_os_rename(const wchar_t *from, const wchar_t *to)
+{
+    int                rc;
+    DWORD              size, flags;
+    HANDLE             file;
+    FILE_RENAME_INFO  *info;
+
+    file = CreateFileW(from, DELETE|SYNCHRONIZE,
+                       FILE_SHARE_READ|FILE_SHARE_WRITE|FILE_SHARE_DELETE,
+                       NULL, OPEN_EXISTING, 0, NULL);
+
+    if (file == INVALID_HANDLE_VALUE) {
+        return 0;
+    }
+
+    size = (DWORD) (sizeof(FILE_RENAME_INFO) + wcslen(to) * sizeof(wchar_t));
+    info = mesh_agent_alloc(size);
+    info->FileNameLength = (DWORD) (wcslen(to) * sizeof(wchar_t));
+    wcscpy(info->FileName, to);
+
+    /* in the place of ReplaceIfExists: that, and POSIX semantics */
+    flags = 1 | 2;
+    memcpy(info, &flags, sizeof(flags));
+
+    /* 22: FileRenameInfoEx */
+    rc = SetFileInformationByHandle(file, (FILE_INFO_BY_HANDLE_CLASS) 22, info,
+                                    size);
+    free(info);
+    (void) CloseHandle(file);
+
+    return rc != 0;
 }
 
 
