@@ -71,7 +71,7 @@ CACHE   ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ngx_mesh
 all: nginx signer admin agent core html ## what an installation needs
 
 help:                                   ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | \
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile agent/agent.mk | \
 	    while IFS='|' read -r t d; do printf '  %-14s %s\n' "$$t" "$$d"; done
 	@echo "make run takes HTTPS_PORT= HTTP_PORT= MPS_PORT= URL= MESH_DATA= DB= AGENT=no"
 

@@ -116,7 +116,7 @@ WIN_FLAGS := -O2 -g -DNDEBUG -D_WIN32_WINNT=0x0a00 -DWINVER=0x0a00 \
 WIN_LIBS  := -L$(WIN_DEPS)/lib -l:libuv_a.a -lssl -lcrypto -l:libz.a \
              -lws2_32 -lcrypt32 -liphlpapi -luserenv -lpsapi -ldbghelp \
              -lole32 -lwtsapi32 -lpowrprof -lntdll -luser32 -ladvapi32 \
-             -lshell32 -lgdi32
+             -lshell32
 WIN_LD    := -static -Wl,--dynamicbase,--nxcompat,--high-entropy-va
 
 .PHONY: agent-windows test-windows

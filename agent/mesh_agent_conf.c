@@ -152,7 +152,7 @@ mesh_agent_conf_options(mesh_agent_conf_t *conf, int argc, char **argv)
 static void
 mesh_agent_conf_policy(mesh_agent_conf_t *conf)
 {
-    char        *path;
+    char        *path, *stem;
     unsigned     i;
     const char  *given;
 
@@ -165,16 +165,19 @@ mesh_agent_conf_policy(mesh_agent_conf_t *conf)
         return;
     }
 
-    for (i = 0; i < 2; i++) {
-        path = mesh_agent_join(conf->exe, suffix[i]);
+    stem = mesh_agent_os_stem(conf->exe);
+
+    for (i = 0; i < 2 && conf->policy == NULL; i++) {
+        path = mesh_agent_join(stem, suffix[i]);
 
         if (mesh_agent_os_readable(path)) {
             conf->policy = path;
-            return;
+        } else {
+            free(path);
         }
-
-        free(path);
     }
+
+    free(stem);
 }
 
 

@@ -37,6 +37,7 @@ typedef struct {
 } mesh_agent_js_watch_t;
 
 
+static duk_ret_t mesh_agent_js_fs_constants(duk_context *duk);
 static duk_ret_t mesh_agent_js_fs_open(duk_context *duk);
 static int mesh_agent_js_fs_flags(duk_context *duk, duk_idx_t idx);
 static duk_ret_t mesh_agent_js_fs_file_close(duk_context *duk);
@@ -90,7 +91,20 @@ static const duk_function_list_entry  mesh_agent_js_watch_methods[] = {
     { NULL, NULL, 0 }
 };
 
+static const duk_number_list_entry  mesh_agent_js_fs_numbers[] = {
+    { "O_RDONLY", UV_FS_O_RDONLY },
+    { "O_WRONLY", UV_FS_O_WRONLY },
+    { "O_RDWR", UV_FS_O_RDWR },
+    { "O_CREAT", UV_FS_O_CREAT },
+    { "O_EXCL", UV_FS_O_EXCL },
+    { "O_TRUNC", UV_FS_O_TRUNC },
+    { "O_APPEND", UV_FS_O_APPEND },
+    { "O_NONBLOCK", UV_FS_O_NONBLOCK },
+    { NULL, 0 }
+};
+
 static const duk_function_list_entry  mesh_agent_js_fs_functions[] = {
+    { "openFlags", mesh_agent_js_fs_constants, 0 },
     { "open", mesh_agent_js_fs_open, 3 },
     { "stat", mesh_agent_js_fs_stat, 2 },
     { "readdir", mesh_agent_js_fs_readdir, 1 },
@@ -111,6 +125,17 @@ void
 mesh_agent_js_init_fs(duk_context *duk)
 {
     duk_put_function_list(duk, -1, mesh_agent_js_fs_functions);
+}
+
+
+/* openFlags() -> {O_RDONLY: 0, ...}: other systems have other numbers */
+static duk_ret_t
+mesh_agent_js_fs_constants(duk_context *duk)
+{
+    duk_push_object(duk);
+    duk_put_number_list(duk, -1, mesh_agent_js_fs_numbers);
+
+    return 1;
 }
 
 

@@ -481,6 +481,17 @@ mesh_agent_store_compact(mesh_agent_store_t *st)
 
     if (rc == MESH_OK) {
         rc = mesh_agent_os_replace(to.path, st->path);
+
+        if (rc != 0) {
+            /* on some systems a file that is open stands in the way */
+            mesh_agent_store_shut(st->fd);
+            rc = mesh_agent_os_replace(to.path, st->path);
+            st->fd = rc == 0 ? -1 : mesh_agent_store_file(st->path, 0);
+
+            if (st->fd >= 0) {
+                (void) mesh_agent_os_lock(st->fd);
+            }
+        }
     }
 
     if (rc == MESH_OK) {

@@ -23,6 +23,7 @@ const TARGETS = {
         'base.js',          /* sending, timers, checks of what the server says */
         'process.js',       /* starting programs */
         'system.js',        /* facts about this machine, from /proc and /sys */
+        'windows.js',       /* the same on Windows */
         'inventory.js',     /* sysinfo: hardware, volumes, memory */
         'sessions.js',      /* counters of open sessions */
         'report.js',        /* coreinfo, netinfo, sysinfo, battery */
@@ -44,6 +45,7 @@ const TARGETS = {
         'base.js',
         'process.js',
         'system.js',
+        'windows.js',
         'sessions.js',
         'notify.js',
         'terminal.js',

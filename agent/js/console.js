@@ -323,10 +323,10 @@ function killProcess(message, pid, name, number) {
 
 
 function cmdLs(args, reply) {
-    var path = args.length > 0 ? args[0] : '/';
+    var path = args.length > 0 ? args[0] : isWindows ? 'C:\\' : '/';
     /* the host answers an empty list for what is no folder */
     var names = attempt(function () {
-        return path.charAt(0) === '/' && fs.statSync(path).isDirectory()
+        return filePath(path) === path && fs.statSync(path).isDirectory()
                ? fs.readdirSync(path) : null;
     }, null);
 
@@ -402,13 +402,20 @@ function cmdService(args, reply, message) {
 function serviceAction(verb, name, done, message) {
     var program = systemctl();
 
-    if (program === null) {
+    if (program === null && !isWindows) {
         done('This device has no service manager that the core knows.');
         return;
     }
 
     if (verb !== 'status') {
         log(message, 17, 'Service ' + verb + ': ' + name, [verb, name]);
+    }
+
+    if (isWindows) {
+        done(verb === 'status' ? (windowsService(name) || {}).status
+                                 || 'No such service.'
+                               : windowsServiceAction(verb, name));
+        return;
     }
 
     run([program, verb, '--no-pager', '--lines=0', '--', name],

@@ -179,6 +179,11 @@ function answerService(message) {
 function readService(name, done) {
     var program = systemctl();
 
+    if (isWindows) {
+        done(windowsService(name));
+        return;
+    }
+
     if (program === null) {
         done(null);
         return;

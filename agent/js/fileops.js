@@ -5,6 +5,9 @@
  * host does what is done at once, programs of the device do the rest.
  */
 
+var MAX_DEPTH = 256;            /* of folders */
+
+
 /* Who asks for it is told how a change went: {answer: true, reqid} */
 function filesAnswer(session, message, ok) {
     if (message.answer === true) {
@@ -160,6 +163,11 @@ function removeOne(path, all, done) {
 
     program = all ? findProgram(['rm']) : null;
 
+    if (all && isWindows) {
+        removeFolder(path, done);
+        return;
+    }
+
     if (program === null || fileStat(path) === null) {
         done(false);
         return;
@@ -169,6 +177,75 @@ function removeOne(path, all, done) {
         { max: 4096, timeout: WORK_TIMEOUT }, function (result) {
             done(result.code === 0);
         });
+}
+
+
+/*
+ * What is in it first.  A link is removed as such, and never looked into: for
+ * that the host must be able to tell.
+ */
+function removeFolder(path, done) {
+    var left = [path];          /* folders, the innermost last */
+    var names = [null];
+
+    function remove(full) {
+        return attempt(function () {
+            fs.unlinkSync(hostName(full));
+            return true;
+        }, false);
+    }
+
+    inSlices(function () {
+        var until = Date.now() + SLICE_TIME;
+        var top, full, stat;
+
+        while (left.length > 0 && Date.now() < until) {
+            top = left.length - 1;
+
+            if (names[top] === null) {
+                stat = attempt(function () {
+                    return fs.lstatSync(hostName(left[top]));
+                }, null);
+
+                if (stat === null || !stat.isDirectory()
+                    || left.length > MAX_DEPTH)
+                {
+                    done(false);
+                    return false;
+                }
+
+                names[top] = attempt(function () {
+                    return fs.readdirSync(hostName(left[top]));
+                }, []);
+            }
+
+            if (names[top].length === 0) {
+                if (!remove(left[top])) {
+                    done(false);
+                    return false;
+                }
+
+                left.pop();
+                names.pop();
+                continue;
+            }
+
+            full = left[top].replace(/[\/\\]*$/, '\\')
+                   + shownName(names[top].pop());
+
+            if (!remove(full)) {
+                left.push(full);
+                names.push(null);
+            }
+        }
+
+        if (left.length === 0) {
+            done(true);
+            return false;
+        }
+
+        return true;
+    });
 }
 
 
@@ -256,6 +333,11 @@ function copyOne(from, to, move, tree, done) {
         }, false)));
     }
 
+    if (isWindows) {
+        copyBySteps(from, to, copied);
+        return;
+    }
+
     if (program === null) {
         copied(attempt(function () {
             fs.copyFileSync(hostName(from), hostName(to));
@@ -269,6 +351,54 @@ function copyOne(from, to, move, tree, done) {
         { max: 4096, timeout: WORK_TIMEOUT }, function (result) {
             copied(result.code === 0);
         });
+}
+
+
+function copyBySteps(from, to, done) {
+    var source = openToRead(from);
+    var target = source === null ? null : attempt(function () {
+        return fs.openSync(hostName(to), 'wbN');
+    }, null);
+    var buffer = Buffer.alloc(CHUNK_SIZE);
+
+    function end(success) {
+        if (source !== null) {
+            closeQuietly(source);
+        }
+
+        if (target !== null) {
+            closeQuietly(target);
+        }
+
+        done(success);
+    }
+
+    if (target === null) {
+        end(false);
+        return;
+    }
+
+    inSlices(function () {
+        var until = Date.now() + SLICE_TIME;
+        var size = CHUNK_SIZE;
+
+        while (size === CHUNK_SIZE && Date.now() < until) {
+            size = attempt(function () {
+                var n = readFull(source, buffer, 0, CHUNK_SIZE);
+
+                writeAll(target, n === CHUNK_SIZE ? buffer
+                                                  : buffer.slice(0, n), 0);
+                return n;
+            }, -1);
+        }
+
+        if (size === CHUNK_SIZE) {
+            return true;
+        }
+
+        end(size >= 0);
+        return false;
+    });
 }
 
 
@@ -321,7 +451,7 @@ function filesFind(session, message) {
 
     filesCancelFind(session, message);
 
-    if (path === null || program === null || !isText(message.filter, 255)
+    if (path === null || (program === null && !isWindows) || !isText(message.filter, 255)
         || message.filter.indexOf('\u0000') >= 0
         || Object.keys(session.searches).length >= MAX_SEARCHES)
     {
@@ -331,6 +461,16 @@ function filesFind(session, message) {
 
     search = { stop: function () {} };
     session.searches[id] = search;
+
+    if (isWindows) {
+        findBySteps(session, path, message.filter, function () {
+            return session.searches[id] === search && !session.closed;
+        }, function (list) {
+            delete session.searches[id];
+            finish(list);
+        });
+        return;
+    }
 
     search.stop = run([shellPath(), '-c', 'exec "$@" 2>/dev/null', 'sh',
         program, hostName(path), '-iname', hostName(message.filter),
@@ -352,6 +492,97 @@ function filesFind(session, message) {
                 return found.slice(path.length);
             }));
         }).stop;
+}
+
+
+/*
+ * "*" and "?" stand for what they do in a shell.  Only the last "*" is gone
+ * back to, so that no pattern takes long.
+ */
+function fits(name, pattern) {
+    var at = 0;
+    var i = 0;
+    var star = -1;
+    var from = 0;
+
+    while (i < name.length) {
+        if (pattern.charAt(at) === '*') {
+            star = at++;
+            from = i;
+
+        } else if (at < pattern.length && (pattern.charAt(at) === '?'
+                   || pattern.charAt(at) === name.charAt(i)))
+        {
+            at++;
+            i++;
+
+        } else if (star >= 0) {
+            at = star + 1;
+            i = ++from;
+
+        } else {
+            return false;
+        }
+    }
+
+    return /^\**$/.test(pattern.slice(at));
+}
+
+
+/* links are not looked into */
+function findBySteps(session, path, filter, goesOn, done) {
+    var until = Date.now() + SEARCH_TIMEOUT;
+    var folders = [''];         /* below path */
+    var found = [];
+    var root = path.replace(/[\/\\]*$/, '\\');
+
+    filter = filter.toLowerCase();
+
+    function look(folder) {
+        attempt(function () {
+            return fs.readdirSync(hostName(root + folder));
+        }, []).forEach(function (name) {
+            var below = folder + shownName(name);
+            var stat = attempt(function () {
+                return fs.lstatSync(hostName(root + below));
+            }, null);
+
+            if (found.length < MAX_FOUND
+                && fits(shownName(name).toLowerCase(), filter))
+            {
+                found.push(root.slice(path.length) + below);
+            }
+
+            if (stat !== null && stat.isDirectory()
+                && folders.length < MAX_ENTRIES)
+            {
+                folders.push(below + '\\');
+            }
+        });
+    }
+
+    inSlices(function () {
+        var end = Date.now() + SLICE_TIME;
+
+        while (goesOn() && folders.length > 0 && found.length < MAX_FOUND
+               && Date.now() < end)
+        {
+            look(folders.pop());
+        }
+
+        if (!goesOn()) {
+            return false;
+        }
+
+        if (folders.length > 0 && found.length < MAX_FOUND
+            && Date.now() < until)
+        {
+            return true;
+        }
+
+        done(found);
+        return false;
+    });
 }
 
 

@@ -404,7 +404,16 @@ function filePath(value) {
         return null;
     }
 
-    if (process.platform !== 'win32' && value.charAt(0) !== '/') {
+    if (process.platform === 'win32') {
+        /* of a drive: no device, no stream, and no other machine, to which
+           the system would show who it is */
+        if (!/^[A-Za-z]:(?:[\/\\][^:]*)?$/.test(value)) {
+            return null;
+        }
+
+        value = value.length === 2 ? value + '\\' : value;
+
+    } else if (value.charAt(0) !== '/') {
         value = '/' + value;
     }
 

@@ -25,6 +25,9 @@ function readInventory(done) {
                 memory: readMemoryDevices(),
                 LastBootUpTime: bootTime()
             };
+
+        } else if (isWindows) {
+            hardware.windows = windowsHardware();
         }
 
         if (tpm !== null) {
@@ -37,7 +40,9 @@ function readInventory(done) {
 
         data = tidy({ hardware: hardware }, 0);
 
-        if (exists('/var/run/reboot-required')) {
+        if (exists('/var/run/reboot-required')
+            || (isWindows && (machine('system') || {}).restart === 1))
+        {
             data.pendingReboot = 'reboot-required';
         }
 
@@ -64,6 +69,7 @@ function guardedVolumes(done) {
 function hashOf(data) {
     var copy = JSON.parse(JSON.stringify(data));
     var linux = copy.hardware.linux;
+    var windows = copy.hardware.windows;
 
     if (linux && linux.volumes) {
         linux.volumes.forEach(function (volume) {
@@ -71,6 +77,15 @@ function hashOf(data) {
 
             volume.used = size > 0 ? Math.round(volume.used / size * 20) : 0;
             delete volume.available;
+        });
+    }
+
+    if (windows && windows.volumes) {
+        Object.keys(windows.volumes).forEach(function (letter) {
+            var volume = windows.volumes[letter];
+
+            volume.sizeremaining = Math.round(volume.sizeremaining
+                                              / volume.size * 20);
         });
     }
 
@@ -135,6 +150,10 @@ function readIdentifiers() {
         product_vendor: 'sys_vendor',
         chassis_serial: 'chassis_serial'
     };
+
+    if (isWindows) {
+        return windowsIdentifiers();
+    }
 
     if (!isLinux) {
         return attempt(function () {
@@ -335,6 +354,12 @@ function readVersions() {
 
 function readDns() {
     var list = [];
+
+    if (isWindows) {
+        return attempt(function () {
+            return require('os').dns().slice(0, 16);
+        }, []);
+    }
 
     (readText('/etc/resolv.conf') || '').split('\n').forEach(function (line) {
         var match = /^\s*nameserver\s+([0-9A-Fa-f:.%a-z]+)/.exec(line);

@@ -25,6 +25,11 @@ function findProgram(names) {
                 '/usr/local/bin/'];
     var i, k;
 
+    /* where anybody may make such a folder */
+    if (isWindows) {
+        return null;
+    }
+
     for (i = 0; i < names.length; i++) {
         for (k = 0; k < dirs.length; k++) {
             if (fs.existsSync(dirs[k] + names[i])) {
@@ -44,7 +49,13 @@ function shellPath() {
 
 /* the environment of a child: little, and nothing of the agent's service */
 function childEnv(extra) {
-    var env = {
+    var env;
+
+    if (isWindows) {
+        return windowsEnv(extra);
+    }
+
+    env = {
         PATH: process.env.PATH
               || '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
         LANG: process.env.LANG || 'C.UTF-8',
@@ -83,8 +94,7 @@ function run(argv, options, done) {
     var cut = false;
     var finished = false;
     var timer = null;
-    var child, release;
-    var shell = shellPath();
+    var child, release, shell;
 
     var script = LAUNCH
         + 'marker=$1; shift; "$@" 2>&1 </dev/null; '
@@ -146,9 +156,17 @@ function run(argv, options, done) {
         }
     }
 
-    child = require('child_process').execFile(shell,
-        ['sh', '-c', script, 'sh', marker].concat(argv),
-        { type: SPAWN_DEFAULT, env: childEnv(options.env) });
+    if (isWindows) {
+        child = require('child_process').execFile(argv[0], argv,
+            { type: SPAWN_DEFAULT, env: childEnv(options.env) });
+        child.stdin.end();
+
+    } else {
+        shell = shellPath();
+        child = require('child_process').execFile(shell,
+            ['sh', '-c', script, 'sh', marker].concat(argv),
+            { type: SPAWN_DEFAULT, env: childEnv(options.env) });
+    }
 
     release = hold(child);
 
@@ -160,18 +178,26 @@ function run(argv, options, done) {
 
     child.on('exit', function (code) {
         release();
-        finish(isInt(code, 0, 255) ? code : -1);
+        finish(isInt(code, 0, isWindows ? FULL_RIGHTS : 255) ? code : -1);
     });
 
+    function kill() {
+        if (isWindows) {
+            child.kill();       /* our host ends with it what it started */
+        } else {
+            killTree(child.pid);
+        }
+    }
+
     timer = after(options.timeout || 30000, function () {
-        killTree(child.pid);
+        kill();
         finish(-1, true);
     });
 
     return {
         pid: child.pid,
         stop: function () {
-            killTree(child.pid);
+            kill();
             finish(-1);
         }
     };
@@ -253,7 +279,7 @@ function asAccount(account, argv) {
 
 
 function processUid() {
-    var uid = (processStatus('self').Uid || '').split(/\s+/)[1];
+    var uid = isWindows ? undefined : (processStatus('self').Uid || '').split(/\s+/)[1];
 
     return uid === undefined ? -1 : parseInt(uid, 10);
 }

@@ -91,12 +91,20 @@ function sendCoreInfoNow() {
 
 /* Asks who is logged in, when the record of logins has changed. */
 function watchLogins() {
-    var key = ['/run/utmp', '/var/run/utmp', '/run/systemd/sessions']
-              .map(function (path) {
-                  return attempt(function () {
-                      return String(fs.statSync(path).mtime);
-                  }, '');
-              }).join();
+    var key;
+
+    /* there is no such record */
+    if (isWindows) {
+        refreshLogins();
+        return;
+    }
+
+    key = ['/run/utmp', '/var/run/utmp', '/run/systemd/sessions']
+          .map(function (path) {
+              return attempt(function () {
+                  return String(fs.statSync(path).mtime);
+              }, '');
+          }).join();
 
     if (key !== report.loginsKey) {
         report.loginsKey = key;
@@ -120,6 +128,11 @@ function watchBattery() {
     var battery = null;
     var mains = null;
     var text;
+
+    if (isWindows) {
+        battery = machine('battery');
+        mains = battery === null ? null : battery.mains;
+    }
 
     listFolder('/sys/class/power_supply').forEach(function (name) {
         var folder = '/sys/class/power_supply/' + name + '/';
@@ -196,6 +209,9 @@ function netAddress(name, item, neighbours) {
 
     if (speed !== null && speed > 0) {
         entry.speed = speed * 1000000;
+
+    } else if (item.speed > 0) {
+        entry.speed = item.speed;
     }
 
     if (isInt(item.index, 0, FULL_RIGHTS)) {
@@ -213,6 +229,14 @@ function netAddress(name, item, neighbours) {
 /* { "<IPv4 address>": "AA:BB:.." } */
 function readNeighbours() {
     var list = {};
+
+    if (isWindows) {
+        attempt(function () {
+            return require('os').getArpCache();
+        }, []).forEach(function (entry) {
+            list[entry.address] = entry.mac;
+        });
+    }
 
     (readText('/proc/net/arp') || '').split('\n').forEach(function (line) {
         var part = line.split(/\s+/);
@@ -279,7 +303,7 @@ function startReports() {
         sendNetInfo(false);
     });
 
-    if (listFolder('/sys/class/power_supply').length > 0) {
+    if (isWindows || listFolder('/sys/class/power_supply').length > 0) {
         every(BATTERY_PERIOD, watchBattery);
     }
 

@@ -6,6 +6,8 @@
  */
 
 var RUN_SHELL_AUTO = 0;
+var RUN_SHELL_CMD = 1;
+var RUN_SHELL_POWER = 2;
 var RUN_SHELL_POSIX = 3;
 
 var RUN_AS_AGENT = 0;
@@ -30,9 +32,7 @@ function runCommands(message) {
         return;
     }
 
-    if (!isLinux || (message.type !== RUN_SHELL_AUTO
-                     && message.type !== RUN_SHELL_POSIX))
-    {
+    if (!runKnows(message.type)) {
         runReply(message, 'This device has no such command interpreter.', -1);
         return;
     }
@@ -45,6 +45,16 @@ function runCommands(message) {
 
     runs.queue.push(message);
     runNext();
+}
+
+
+function runKnows(type) {
+    if (isWindows) {
+        return type === RUN_SHELL_AUTO || type === RUN_SHELL_CMD
+               || (type === RUN_SHELL_POWER && powerShell() !== null);
+    }
+
+    return isLinux && (type === RUN_SHELL_AUTO || type === RUN_SHELL_POSIX);
 }
 
 
@@ -65,6 +75,17 @@ function runNext() {
         return;
     }
 
+    /* a session of Windows wants more than a name */
+    if (isWindows) {
+        if (message.runAsUser === RUN_AS_USER) {
+            runEnd(message, 'On Windows this agent runs commands as itself '
+                            + 'only.', -1);
+        } else {
+            runStart(message, null);
+        }
+        return;
+    }
+
     listLogins(function (logins) {
         var account = consoleAccount(logins);
 
@@ -80,6 +101,18 @@ function runNext() {
 
 function runStart(message, account) {
     var argv = ['/bin/sh', '-c', message.cmds];
+    var script = null;
+
+    if (isWindows) {
+        script = windowsScript(message.cmds, message.type === RUN_SHELL_POWER);
+
+        if (script === null) {
+            runEnd(message, 'The command could not be started.', -1);
+            return;
+        }
+
+        argv = script.argv;
+    }
 
     if (account !== null) {
         argv = asAccount(account, argv);
@@ -100,6 +133,10 @@ function runStart(message, account) {
         }, function (result) {
             var text = result.output;
 
+            if (script !== null) {
+                script.remove();
+            }
+
             if (result.cut) {
                 text += '\n[the output was longer than 4 MB; the rest is left '
                         + 'out]\n';
@@ -114,6 +151,11 @@ function runStart(message, account) {
 
     } catch (e) {
         fault(e);
+
+        if (script !== null) {
+            script.remove();
+        }
+
         runEnd(message, 'The command could not be started.', -1);
     }
 }

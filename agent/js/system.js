@@ -3,14 +3,22 @@
 /*
  * Facts about this machine.  On Linux from /proc and /sys; every source may
  * be missing (a container has no DMI, a chroot no /run), and then the fact is.
+ * On Windows, where any account may make such folders in the root of a drive,
+ * they are none: windows.js has the facts.
  */
 
 var isLinux = process.platform === 'linux';
+var isWindows = process.platform === 'win32';
+
+
+function isForeign(path) {
+    return isWindows && path.charAt(0) === '/';
+}
 
 
 /* The text of a small file without its last line end, or null. */
 function readText(path) {
-    return attempt(function () {
+    return isForeign(path) ? null : attempt(function () {
         var text = decode(fs.readFileSync(path));
 
         /* /sys hands out whole pages filled up with NUL */
@@ -34,14 +42,14 @@ function readNumber(path) {
 
 
 function listFolder(path) {
-    return attempt(function () {
+    return isForeign(path) ? [] : attempt(function () {
         return fs.readdirSync(path);
     }, []);
 }
 
 
 function exists(path) {
-    return attempt(function () {
+    return !isForeign(path) && attempt(function () {
         return fs.existsSync(path);
     }, false);
 }
@@ -85,7 +93,7 @@ function osDescription() {
 
 
 function isRoot() {
-    var uid = processStatus('self').Uid;
+    var uid = isWindows ? undefined : processStatus('self').Uid;
 
     if (uid !== undefined) {
         return uid.split(/\s+/)[1] === '0';
@@ -174,6 +182,11 @@ function accountNamed(name) {
 function listLogins(done) {
     var who = isLinux ? findProgram(['who']) : null;
     var loginctl;
+
+    if (isWindows) {
+        windowsLogins(done);
+        return;
+    }
 
     if (who === null) {
         done([]);
@@ -312,7 +325,8 @@ function processStat(pid) {
 
 
 function processStatus(pid) {
-    return readPairs('/proc/' + pid + '/status', ':');
+    return isWindows ? windowsProcess(pid)
+                     : readPairs('/proc/' + pid + '/status', ':');
 }
 
 
@@ -362,17 +376,27 @@ function listProcesses(done) {
 /* Load */
 
 function readMemory() {
-    var pairs = readPairs('/proc/meminfo', ':');
-    var total = parseInt(pairs.MemTotal, 10);
-    var free = parseInt(pairs.MemAvailable || pairs.MemFree, 10);
+    var pairs;
 
+    if (isWindows) {
+        return windowsMemory();
+    }
+
+    pairs = readPairs('/proc/meminfo', ':');
+
+    return memoryLoad(parseInt(pairs.MemTotal, 10),
+                      parseInt(pairs.MemAvailable || pairs.MemFree, 10));
+}
+
+
+function memoryLoad(total, free) {
     if (!(total > 0) || !(free >= 0)) {
         return null;
     }
 
     return {
-        total: total,                           /* kB */
-        free: free,
+        total: Math.round(total),               /* kB */
+        free: Math.round(free),
         percentFree: Math.round(free / total * 10000) / 100,
         percentConsumed: Math.round((total - free) / total * 10000) / 100
     };
@@ -382,6 +406,10 @@ function readMemory() {
 /* [ {busy, total} ] in ticks; the first is the whole machine */
 function readCpuTicks() {
     var list = [];
+
+    if (isWindows) {
+        return windowsTicks();
+    }
 
     (readText('/proc/stat') || '').split('\n').forEach(function (line) {
         var part = line.split(/\s+/);
@@ -455,6 +483,11 @@ function listVolumes(done) {
     var df = findProgram(['df']);
     var busybox;
 
+    if (isWindows) {
+        done(windowsVolumes());
+        return;
+    }
+
     if (df === null) {
         done([]);
         return;
@@ -520,6 +553,11 @@ function systemctl() {
 function listServices(done) {
     var program = systemctl();
 
+    if (isWindows) {
+        done(windowsServices());
+        return;
+    }
+
     if (program === null) {
         done([]);
         return;
@@ -551,5 +589,9 @@ function listServices(done) {
 
 /* A name that is an argument of systemctl and never an option of it. */
 function isServiceName(name) {
+    if (isWindows) {
+        return isText(name, 256) && !/[\u0000-\u001f\/\\]/.test(name);
+    }
+
     return isText(name, 256) && /^[A-Za-z0-9_][A-Za-z0-9_.@:\\-]*$/.test(name);
 }

@@ -72,6 +72,11 @@ function terminalStart(tunnel, protocol, consent) {
         notifySession(tunnel.request, tunnel.soptions, 'Terminal');
     }
 
+    if (isWindows) {
+        windowsTerminal(tunnel, protocol);
+        return;
+    }
+
     if (!isLinux) {
         terminalFailed(tunnel, 'this system is not supported by this core');
         return;
@@ -175,6 +180,46 @@ function terminalSpawn(tunnel, account) {
 }
 
 
+/* cmd or PowerShell as the agent's account */
+function windowsTerminal(tunnel, protocol) {
+    var program = protocol === 1 ? commandShell()
+                  : protocol === 6 ? powerShell() : null;
+    var size = terminalSize(tunnel.options);
+    var child;
+
+    if (protocol !== 1 && protocol !== 6) {
+        terminalFailed(tunnel, 'on Windows a terminal is the agent\'s own '
+                               + 'account');
+        return;
+    }
+
+    if (program === null) {
+        terminalFailed(tunnel, protocol === 6 ? 'there is no PowerShell'
+                                              : 'there is no command shell');
+        return;
+    }
+
+    try {
+        child = require('child_process').execFile(program, [program],
+            { type: SPAWN_TERM,
+              env: childEnv({ LINES: String(size.rows),
+                              COLUMNS: String(size.cols) }) });
+
+    } catch (e) {
+        terminalFailed(tunnel, plain(String(e), 256));
+        return;
+    }
+
+    if (typeof child.tcsetsize !== 'function') {
+        child.kill();
+        terminalFailed(tunnel, 'this agent has no terminal');
+        return;
+    }
+
+    terminalAttach(tunnel, child);
+}
+
+
 function terminalSize(options) {
     return {
         cols: isInt(options.cols, 1, 4096) ? options.cols : DEFAULT_COLS,
@@ -209,7 +254,13 @@ function terminalAttach(tunnel, child) {
         input.close();
         countSession('terminal', user, -1);
 
-        if (!exited) {
+        if (!exited && isWindows) {
+            /* the console takes along what still runs in it */
+            guarded(function () {
+                child.kill();
+            });
+
+        } else if (!exited) {
             /* a shell passes the hang-up on to its jobs */
             signal(child.pid, 1);
             after(1000, function () {
@@ -223,7 +274,7 @@ function terminalAttach(tunnel, child) {
     });
 
     if (launchCommand !== '') {
-        input.add(Buffer.from(launchCommand + '\n'));
+        input.add(Buffer.from(launchCommand + (isWindows ? '\r' : '\n')));
     }
 
     tunnel.take(input.add);

@@ -64,6 +64,13 @@ mesh_agent_os_exe(void)
 }
 
 
+char *
+mesh_agent_os_stem(const char *exe)
+{
+    return mesh_agent_strdup(exe);
+}
+
+
 int
 mesh_agent_os_readable(const char *path)
 {

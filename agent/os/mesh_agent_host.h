@@ -23,6 +23,9 @@ void mesh_agent_os_on_stop(void (*stop)(void *data), void *data);
 /* absolute path of the program; the caller frees it; NULL: not known */
 char *mesh_agent_os_exe(void);
 
+/* what the policy beside a program is named after; the caller frees it */
+char *mesh_agent_os_stem(const char *exe);
+
 /* 1: a file that we may read */
 int mesh_agent_os_readable(const char *path);
 

@@ -23,6 +23,9 @@ int mesh_agent_os_error(void);
 /* a text of the registry's local machine; NULL: there is none */
 char *mesh_agent_os_registry(const wchar_t *key, const wchar_t *name);
 
+/* for administrators and the system, or who runs this where he is neither */
+int mesh_agent_os_protect(const wchar_t *path);
+
 /* 1: an administrator, or the system */
 int mesh_agent_os_admin(void);
 

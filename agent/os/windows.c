@@ -54,6 +54,7 @@ static int mesh_agent_os_console(const mesh_agent_os_spawn_t *spawn,
 static int mesh_agent_os_attributes(mesh_agent_os_start_t *s, int tty);
 static int mesh_agent_os_create(const mesh_agent_os_spawn_t *spawn,
     mesh_agent_os_start_t *s, mesh_agent_os_process_t *p);
+static void mesh_agent_os_wine(wchar_t **path, wchar_t **line);
 static int mesh_agent_os_descriptors(mesh_agent_os_start_t *s, int tty,
     mesh_agent_os_child_t *child);
 static wchar_t *mesh_agent_os_line(char **argv);
@@ -317,19 +318,29 @@ static int
 mesh_agent_os_create(const mesh_agent_os_spawn_t *spawn,
     mesh_agent_os_start_t *s, mesh_agent_os_process_t *p)
 {
-    int                                   tty, detached;
+    int                                   i, rc, tty, detached;
     BOOL                                  done;
     DWORD                                 flags;
+    HANDLE                                std[3];
     wchar_t                              *path, *line, *env;
     STARTUPINFOEXW                        si;
     PROCESS_INFORMATION                   pi;
     JOBOBJECT_EXTENDED_LIMIT_INFORMATION  limit;
+
+    static const DWORD  names[] = {
+        STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HANDLE
+    };
 
     tty = spawn->type == MESH_AGENT_OS_TERM;
     detached = spawn->type == MESH_AGENT_OS_DETACHED;
 
     path = mesh_agent_os_wide(spawn->path);
     line = mesh_agent_os_line(spawn->argv);
+
+    if (tty && line) {
+        mesh_agent_os_wine(&path, &line);
+    }
+
     env = mesh_agent_os_block(spawn->env);
 
     if (path == NULL || line == NULL) {
@@ -341,10 +352,10 @@ mesh_agent_os_create(const mesh_agent_os_spawn_t *spawn,
 
     memset(&si, 0, sizeof(STARTUPINFOEXW));
     si.StartupInfo.cb = sizeof(STARTUPINFOEXW);
-    si.StartupInfo.dwFlags = STARTF_USESTDHANDLES;
     si.lpAttributeList = s->list;
 
     if (!tty) {
+        si.StartupInfo.dwFlags = STARTF_USESTDHANDLES;
         si.StartupInfo.hStdInput = s->std[0];
         si.StartupInfo.hStdOutput = s->std[1];
         si.StartupInfo.hStdError = s->std[2];
@@ -360,14 +371,26 @@ mesh_agent_os_create(const mesh_agent_os_spawn_t *spawn,
         flags |= CREATE_NO_WINDOW;
     }
 
+    /* else a child would get these for those of its console */
+    for (i = 0; tty && i < 3; i++) {
+        std[i] = GetStdHandle(names[i]);
+        (void) SetStdHandle(names[i], NULL);
+    }
+
     done = CreateProcessW(path, line, NULL, NULL, !tty, flags, env, NULL,
                           &si.StartupInfo, &pi);
+    rc = done ? 0 : mesh_agent_os_error();
+
+    for (i = 0; tty && i < 3; i++) {
+        (void) SetStdHandle(names[i], std[i]);
+    }
+
     free(path);
     free(line);
     free(env);
 
     if (!done) {
-        return mesh_agent_os_error();
+        return rc;
     }
 
     p->pid = (int) pi.dwProcessId;
@@ -394,6 +417,36 @@ mesh_agent_os_create(const mesh_agent_os_spawn_t *spawn,
     (void) CloseHandle(pi.hThread);
 
     return 0;
+}
+
+
+/*
+ * Wine gives a program in a pseudo console no standard handles; a shell there
+ * can open them by name.
+ */
+static void
+mesh_agent_os_wine(wchar_t **path, wchar_t **line)
+{
+    size_t    len;
+    HMODULE   ntdll;
+    wchar_t  *shell, *whole;
+
+    ntdll = GetModuleHandleW(L"ntdll.dll");
+
+    if (ntdll == NULL || GetProcAddress(ntdll, "wine_get_version") == NULL) {
+        return;
+    }
+
+    shell = mesh_agent_os_wide("C:\\windows\\system32\\cmd.exe");
+    len = wcslen(*line) + 64;
+    whole = mesh_agent_alloc(len * sizeof(wchar_t));
+
+    (void) swprintf(whole, len, L"cmd.exe /d /s /c \"%ls <CONIN$ >CONOUT$ "
+                    L"2>CONOUT$\"", *line);
+    free(*path);
+    free(*line);
+    *path = shell;
+    *line = whole;
 }
 
 
@@ -844,4 +897,3 @@ mesh_agent_os_privilege(const wchar_t *name)
 
     return rc;
 }
-char *mesh_agent_os_query(const char *name, const char *argument) { return NULL; }

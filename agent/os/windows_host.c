@@ -29,10 +29,11 @@
 
 static char *mesh_agent_os_place(const char *exe);
 static int mesh_agent_os_make(const wchar_t *path);
-static int mesh_agent_os_writable(const wchar_t *path);
+static int mesh_agent_os_ours(const wchar_t *path);
 static PSECURITY_DESCRIPTOR mesh_agent_os_acl(void);
 static wchar_t *mesh_agent_os_user(void);
 static int mesh_agent_os_owned(HANDLE file);
+static int mesh_agent_os_rename(const wchar_t *from, const wchar_t *to);
 static void WINAPI mesh_agent_os_service_main(DWORD argc, LPWSTR *argv);
 static DWORD WINAPI mesh_agent_os_control(DWORD control, DWORD type,
     LPVOID event, LPVOID data);
@@ -342,6 +343,24 @@ mesh_agent_os_exe(void)
 }
 
 
+/* without its .exe */
+char *
+mesh_agent_os_stem(const char *exe)
+{
+    char    *stem;
+    size_t   len;
+
+    stem = mesh_agent_strdup(exe);
+    len = strlen(stem);
+
+    if (len > 4 && _stricmp(stem + len - 4, ".exe") == 0) {
+        stem[len - 4] = '\0';
+    }
+
+    return stem;
+}
+
+
 int
 mesh_agent_os_readable(const char *path)
 {
@@ -378,7 +397,7 @@ mesh_agent_os_folder(const char *given, const char *exe)
     free(wide);
 
     if (n > 0 && n < MESH_AGENT_OS_PATH && mesh_agent_os_make(whole) == MESH_OK
-        && mesh_agent_os_writable(whole))
+        && mesh_agent_os_ours(whole))
     {
         /* names in it are joined to this */
         while (n > 3 && (whole[n - 1] == L'\\' || whole[n - 1] == L'/')) {
@@ -463,11 +482,12 @@ mesh_agent_os_make(const wchar_t *path)
 
 
 static int
-mesh_agent_os_writable(const wchar_t *path)
+mesh_agent_os_ours(const wchar_t *path)
 {
+    int     rc;
     HANDLE  folder;
 
-    folder = CreateFileW(path, FILE_ADD_FILE|FILE_LIST_DIRECTORY,
+    folder = CreateFileW(path, FILE_ADD_FILE|FILE_LIST_DIRECTORY|READ_CONTROL,
                          FILE_SHARE_READ|FILE_SHARE_WRITE|FILE_SHARE_DELETE,
                          NULL, OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS,
                          NULL);
@@ -476,9 +496,11 @@ mesh_agent_os_writable(const wchar_t *path)
         return 0;
     }
 
+    /* where any account may make a folder, another one may have been first */
+    rc = mesh_agent_os_owned(folder);
     (void) CloseHandle(folder);
 
-    return 1;
+    return rc;
 }
 
 
@@ -510,7 +532,8 @@ mesh_agent_os_user(void)
     HANDLE       token;
     wchar_t     *text;
     TOKEN_USER  *user;
-    BYTE         buf[sizeof(TOKEN_USER) + SECURITY_MAX_SID_SIZE];
+    BYTE         buf[sizeof(TOKEN_USER) + SECURITY_MAX_SID_SIZE]
+                     __attribute__((aligned(8)));
 
     if (!OpenProcessToken(GetCurrentProcess(), TOKEN_QUERY, &token)) {
         return NULL;
@@ -550,12 +573,10 @@ mesh_agent_os_lock(uv_file fd)
 int64_t
 mesh_agent_os_private(uv_file fd)
 {
-    BOOL                        present, defaulted;
-    PACL                        acl;
-    DWORD                       n, rc;
+    int                         rc;
+    DWORD                       n;
     HANDLE                      file;
     wchar_t                    *path;
-    PSECURITY_DESCRIPTOR        sd;
     BY_HANDLE_FILE_INFORMATION  facts;
 
     file = (HANDLE) _get_osfhandle(fd);
@@ -571,26 +592,38 @@ mesh_agent_os_private(uv_file fd)
 
     path = mesh_agent_alloc(MESH_AGENT_OS_PATH * sizeof(wchar_t));
     n = GetFinalPathNameByHandleW(file, path, MESH_AGENT_OS_PATH, 0);
-    sd = mesh_agent_os_acl();
-    rc = ERROR_INVALID_PARAMETER;
-
-    if (n > 0 && n < MESH_AGENT_OS_PATH && sd
-        && GetSecurityDescriptorDacl(sd, &present, &acl, &defaulted))
-    {
-        rc = SetNamedSecurityInfoW(path, SE_FILE_OBJECT,
-                                   DACL_SECURITY_INFORMATION
-                                   |PROTECTED_DACL_SECURITY_INFORMATION,
-                                   NULL, NULL, acl, NULL);
-    }
-
-    (void) LocalFree(sd);
+    rc = n > 0 && n < MESH_AGENT_OS_PATH ? mesh_agent_os_protect(path)
+                                         : MESH_ERROR;
     free(path);
 
-    if (rc != ERROR_SUCCESS) {
+    if (rc != MESH_OK) {
         return -1;
     }
 
     return ((int64_t) facts.nFileSizeHigh << 32) | facts.nFileSizeLow;
+}
+
+
+int
+mesh_agent_os_protect(const wchar_t *path)
+{
+    int                   rc;
+    BOOL                  present, defaulted;
+    PACL                  acl;
+    PSECURITY_DESCRIPTOR  sd;
+
+    sd = mesh_agent_os_acl();
+
+    rc = sd && GetSecurityDescriptorDacl(sd, &present, &acl, &defaulted)
+         && SetNamedSecurityInfoW((wchar_t *) path, SE_FILE_OBJECT,
+                                  DACL_SECURITY_INFORMATION
+                                  |PROTECTED_DACL_SECURITY_INFORMATION,
+                                  NULL, NULL, acl, NULL)
+            == ERROR_SUCCESS;
+
+    (void) LocalFree(sd);
+
+    return rc ? MESH_OK : MESH_ERROR;
 }
 
 
@@ -636,14 +669,59 @@ mesh_agent_os_replace(const char *from, const char *to)
     a = mesh_agent_os_wide(from);
     b = mesh_agent_os_wide(to);
 
-    rc = a && b && MoveFileExW(a, b, MOVEFILE_REPLACE_EXISTING
-                                     |MOVEFILE_WRITE_THROUGH)
-         ? 0 : mesh_agent_os_error();
+    if (a == NULL || b == NULL) {
+        rc = UV_EINVAL;
+
+    } else if (mesh_agent_os_rename(a, b)
+               || MoveFileExW(a, b, MOVEFILE_REPLACE_EXISTING
+                                    |MOVEFILE_WRITE_THROUGH))
+    {
+        rc = 0;
+
+    } else {
+        rc = mesh_agent_os_error();
+    }
 
     free(a);
     free(b);
 
     return rc;
+}
+
+
+/* as on Unix, where to may be open; from Windows 10 of 2017 on, on NTFS */
+static int
+mesh_agent_os_rename(const wchar_t *from, const wchar_t *to)
+{
+    int                rc;
+    DWORD              size, flags;
+    HANDLE             file;
+    FILE_RENAME_INFO  *info;
+
+    file = CreateFileW(from, DELETE|SYNCHRONIZE,
+                       FILE_SHARE_READ|FILE_SHARE_WRITE|FILE_SHARE_DELETE,
+                       NULL, OPEN_EXISTING, 0, NULL);
+
+    if (file == INVALID_HANDLE_VALUE) {
+        return 0;
+    }
+
+    size = (DWORD) (sizeof(FILE_RENAME_INFO) + wcslen(to) * sizeof(wchar_t));
+    info = mesh_agent_alloc(size);
+    info->FileNameLength = (DWORD) (wcslen(to) * sizeof(wchar_t));
+    wcscpy(info->FileName, to);
+
+    /* in the place of ReplaceIfExists: that, and POSIX semantics */
+    flags = 1 | 2;
+    memcpy(info, &flags, sizeof(flags));
+
+    /* 22: FileRenameInfoEx */
+    rc = SetFileInformationByHandle(file, (FILE_INFO_BY_HANDLE_CLASS) 22, info,
+                                    size);
+    free(info);
+    (void) CloseHandle(file);
+
+    return rc != 0;
 }
 
 

@@ -85,7 +85,7 @@ function execFile(path, argv, options, callback) {
 }
 
 
-/* a terminal has one descriptor for both ways, and no other output */
+/* a terminal has no other output, and on Unix one descriptor for both ways */
 function join(child, handle) {
     var input = handle['in'];
     var output = handle.out || input;
@@ -107,8 +107,13 @@ function join(child, handle) {
     } else {
         stream.bind(input, null, child.stdin);
         stream.bind(output, child.stdout, null);
-        child.stderr = new stream.Readable({ handle: error });
-        stream.bind(error, child.stderr, null);
+
+        if (error) {
+            child.stderr = new stream.Readable({ handle: error });
+            stream.bind(error, child.stderr, null);
+        } else {
+            child.stderr = new stream.Readable();
+        }
     }
 
     native.define(child.stdout, '_handle', output);

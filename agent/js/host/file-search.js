@@ -7,6 +7,8 @@ var fs = require('fs');
 
 var MAX_RESULTS = 10000;
 
+var separator = native.facts().platform === 'win32' ? '\\' : '/';
+
 
 /* "*" and "?" stand for what they do in a shell */
 function pattern(text) {
@@ -26,7 +28,7 @@ function find(path, filter) {
 
     function look(folder) {
         fs.readdirSync(folder).forEach(function (name) {
-            var full = folder.replace(/\/*$/, '/') + name;
+            var full = folder.replace(/[\/\\]*$/, separator) + name;
             var raw;
 
             try {

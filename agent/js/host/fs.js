@@ -10,6 +10,8 @@ var S_IFMT = 61440;
 var S_IFDIR = 16384;
 var S_IFREG = 32768;
 
+var windows = native.facts().platform === 'win32';
+
 var files = {};                 /* by descriptor, of openSync() */
 
 
@@ -110,7 +112,7 @@ function mkdirSync(path, options) {
     var mode = options && options.mode;
     var at;
 
-    path = String(path);
+    path = windows ? String(path).replace(/\\/g, '/') : String(path);
 
     if (options && options.recursive) {
         for (at = path.indexOf('/', 1); at > 0; at = path.indexOf('/', at + 1))
@@ -343,6 +345,9 @@ module.exports = {
     writeFileSync: writeFileSync,
     existsSync: existsSync,
     statSync: statSync,
+    lstatSync: function (path) {
+        return new Stats(native.stat(String(path), true));
+    },
     readdirSync: function (path) {
         return native.readdir(String(path).replace(/\*$/, ''));
     },
@@ -355,13 +360,12 @@ module.exports = {
     chownSync: native.chown,
     readlinkSync: native.readlink,
     readDrivesSync: function () {
-        return [];
+        return native.query('drives') || [];
     },
     createReadStream: createReadStream,
     createWriteStream: createWriteStream,
     watch: watch,
-    constants: { O_RDONLY: 0, O_WRONLY: 1, O_RDWR: 2, O_CREAT: 64, O_EXCL: 128,
-                 O_TRUNC: 512, O_APPEND: 1024, O_NONBLOCK: 2048 },
+    constants: native.openFlags(),
     CHMOD_MODES: { S_IRUSR: 256, S_IWUSR: 128, S_IXUSR: 64, S_IRGRP: 32,
                    S_IWGRP: 16, S_IXGRP: 8, S_IROTH: 4, S_IWOTH: 2,
                    S_IXOTH: 1 }

@@ -26,7 +26,8 @@ EventEmitter.call(process, true)
 
 /* always with a separator behind it */
 process.cwd = function () {
-    return native.cwd().replace(/\/?$/, '/');
+    return facts.platform === 'win32' ? native.cwd().replace(/\\?$/, '\\')
+                                      : native.cwd().replace(/\/?$/, '/');
 };
 
 process.chdir = native.chdir;
