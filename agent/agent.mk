@@ -13,7 +13,7 @@ AGENT_HOST   := $(wildcard agent/js/host/*.js)
 AGENT_LIBS   := -l:libuv_a.a -lssl -lcrypto -l:libz.a -lm -lpthread -ldl
 AGENT_INC    := -I$(DUKTAPE)/src -Iagent -Iproto
 AGENT_TEST_C := agent/mesh_agent_js.c $(wildcard agent/os/*.c) \
-                $(foreach f,agent buffer fs hash os pipe process timer, \
+                $(foreach f,agent buffer fs hash listen os pipe process timer, \
                   agent/mesh_agent_js_$f.c) t/agent/agent_js_test.c
 
 .PHONY: agent

@@ -37,7 +37,6 @@
 #define MESH_AGENT_CHANNEL_BEFORE   32            /* messages until it lets us in */
 #define MESH_AGENT_CHANNEL_MESSAGE  (16 * 1024 * 1024)
 #define MESH_AGENT_CHANNEL_FRAME    4096          /* as stock agents */
-#define MESH_AGENT_CHANNEL_DATE     "2026-Nov-29 00:00:00+0000"
 
 
 struct mesh_agent_channel_s {
@@ -48,6 +47,7 @@ struct mesh_agent_channel_s {
     unsigned            failures;         /* since it was good */
     unsigned            before;           /* messages until it lets us in */
     uint64_t            since;            /* uv_now() of the last change */
+    uint64_t            reads;            /* of the WebSocket, at the ping */
 
     mesh_agent_url_t    url;
     char               *text;             /* of the URL, the port always in it */
@@ -298,8 +298,8 @@ mesh_agent_channel_open(void *data)
 
     /* with the NUL that stock agents send */
     n = mesh_agent_write_text(msg, MESH_AGENT_COMMIT_DATE,
-                              MESH_AGENT_CHANNEL_DATE,
-                              sizeof(MESH_AGENT_CHANNEL_DATE));
+                              MESH_AGENT_VERSION_DATE,
+                              sizeof(MESH_AGENT_VERSION_DATE));
     mesh_agent_channel_binary(ch, msg, n);
 
     mesh_agent_os_name(os, sizeof(os));
@@ -675,10 +675,7 @@ mesh_agent_channel_ping(uv_timer_t *timer)
 
     inside = ch->trusted && ch->admitted;
 
-    if (ch->pinged
-        && uv_now(ch->a->loop) - mesh_agent_ws_seen(ch->ws)
-           >= MESH_AGENT_CHANNEL_PONG)
-    {
+    if (ch->pinged && mesh_agent_ws_reads(ch->ws) == ch->reads) {
         mesh_agent_ws_close(ch->ws);
         mesh_agent_channel_lost(ch, "it does not answer", 0);
         return;
@@ -701,6 +698,7 @@ mesh_agent_channel_ping(uv_timer_t *timer)
     }
 
     ch->pinged = 1;
+    ch->reads = mesh_agent_ws_reads(ch->ws);
     (void) mesh_agent_ws_send(ch->ws, MESH_WS_PING, "", 0);
     (void) uv_timer_start(&ch->timer, mesh_agent_channel_ping,
                           MESH_AGENT_CHANNEL_PONG, 0);

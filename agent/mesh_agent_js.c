@@ -151,6 +151,7 @@ mesh_agent_js_init_call(duk_context *duk, void *data)
     mesh_agent_js_init_hash(duk);
     mesh_agent_js_init_agent(duk);
     mesh_agent_js_init_net(duk);
+    mesh_agent_js_init_listen(duk);
 
     duk_push_c_function(duk, mesh_agent_js_scripts_get, 1);
     duk_put_prop_string(duk, -2, "script");
@@ -299,8 +300,17 @@ mesh_agent_js_run_call(duk_context *duk, void *data)
 void
 mesh_agent_js_retire(mesh_agent_js_t *js)
 {
+    mesh_agent_js_obj_t  *obj;
+
     js->retired = 1;
     js->tell = 1;
+
+    /* the next script may want the same port */
+    for (obj = js->objects; obj != NULL; obj = obj->next) {
+        if (obj->door) {
+            obj->close(obj);
+        }
+    }
 
     mesh_agent_js_free_later(js);
 }
