@@ -39,6 +39,8 @@ my @server = (
     ['mesh_relay_wait -1;', qr/mesh_relay_wait/],
     ['mesh_frame_max many;', qr/mesh_frame_max/],
     ['mesh maybe;', qr/"on" or "off"/],
+    ['mesh_lan maybe;', qr/"on" or "off"/],
+    ['mesh_lan on;', qr/"mesh_lan" needs "mesh_url"/],
     ['mesh_nothing on;', qr/unknown directive "mesh_nothing"/],
 );
 

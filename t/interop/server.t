@@ -80,14 +80,14 @@ Mesh::Test::write_file("$dir/up", join '', map { chr rand 256 } 1 .. 200_000);
 mkdir "$dir/target";
 control('upload', '--id', $node, '--file', "$dir/up", '--target',
         "$dir/target");
-control('download', '--id', $node, '--file', "$dir/target/up", '--target',
-        "$dir/down");
+my $said = control('download', '--id', $node, '--file', "$dir/target/up",
+                   '--target', "$dir/down");
 ok(Mesh::Test::read_file("$dir/target/up") eq Mesh::Test::read_file("$dir/up"),
    'a file comes to the device whole');
 ok(-e "$dir/down" && Mesh::Test::read_file("$dir/down")
-   eq Mesh::Test::read_file("$dir/up"), 'and back');
-like(terminal('echo $((6*7))shown', qr/42shown/), qr/42shown/,
-     'a terminal shows what a command prints');
+   eq Mesh::Test::read_file("$dir/up"), 'and back') or diag $said;
+my $shown = terminal('echo $((6*7))shown', qr/42shown/);
+like($shown, qr/42shown/, 'a terminal shows what a command prints');
 
 unlike(said('agent'), qr/script: /, 'nothing of the script fails');
 
