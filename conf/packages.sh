@@ -15,7 +15,7 @@ build='build-essential pkg-config nginx nginx-dev libssl-dev libjson-c-dev
        zlib1g-dev'
 functional='libio-socket-ssl-perl libnet-ssleay-perl libcryptx-perl
             libprotocol-websocket-perl libdbd-sqlite3-perl libdbd-pg-perl
-            postgresql openssl procps perl'
+            postgresql openssl procps perl iproute2'
 browser='chromium'
 interop='libnginx-mod-stream'
 fuzz='clang libclang-rt-14-dev'

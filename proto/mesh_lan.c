@@ -144,6 +144,25 @@ mesh_lan_answer_parse(mesh_lan_answer_t *answer, const uint8_t *server_id,
 }
 
 
+int
+mesh_lan_is_local(const uint8_t *address, size_t len)
+{
+    static const uint8_t  loopback[16] = { [15] = 1 };
+
+    if (len == 4) {
+        return address[0] == 10 || address[0] == 127
+               || (address[0] == 172 && (address[1] & 0xf0) == 16)
+               || (address[0] == 192 && address[1] == 168)
+               || (address[0] == 169 && address[1] == 254);
+    }
+
+    return len == 16
+           && ((address[0] == 0xfe && (address[1] & 0xc0) == 0x80)
+               || (address[0] & 0xfe) == 0xfc     /* fe80::/10, fc00::/7 */
+               || memcmp(address, loopback, sizeof(loopback)) == 0);
+}
+
+
 /* behind text, or NULL: that is not there */
 static const uint8_t *
 mesh_lan_skip(const uint8_t *p, const uint8_t *last, const char *text)

@@ -50,5 +50,11 @@ size_t mesh_lan_write_answer(uint8_t *buf, size_t size,
 int mesh_lan_answer_parse(mesh_lan_answer_t *answer, const uint8_t *server_id,
     const uint8_t *buf, size_t len);
 
+/*
+ * Is it an address of a local network, or of this machine?  Nobody else asks
+ * or answers.  len: 4 or 16 bytes.
+ */
+int mesh_lan_is_local(const uint8_t *address, size_t len);
+
 
 #endif /* MESH_LAN_H_INCLUDED */

@@ -52,7 +52,8 @@ static void ngx_mesh_lan_read(ngx_event_t *rev);
 static void ngx_mesh_lan_query(ngx_connection_t *c, const u_char *buf,
     size_t len, ngx_sockaddr_t *from, socklen_t fromlen);
 static ngx_uint_t ngx_mesh_lan_local(const ngx_sockaddr_t *from);
-static ngx_uint_t ngx_mesh_lan_local4(const u_char *p);
+static const u_char *ngx_mesh_lan_address(const ngx_sockaddr_t *from,
+    size_t *len);
 static ngx_uint_t ngx_mesh_lan_limited(const ngx_sockaddr_t *from);
 static ngx_uint_t ngx_mesh_lan_count(ngx_mesh_lan_slot_t *slot,
     ngx_uint_t max);
@@ -363,35 +364,27 @@ ngx_mesh_lan_query(ngx_connection_t *c, const u_char *buf, size_t len,
 static ngx_uint_t
 ngx_mesh_lan_local(const ngx_sockaddr_t *from)
 {
+    size_t         len;
     const u_char  *p;
 
-    if (from->sockaddr.sa_family == AF_INET) {
-        return from->sockaddr_in.sin_port != 0
-               && ngx_mesh_lan_local4((const u_char *)
-                                      &from->sockaddr_in.sin_addr);
-    }
+    p = ngx_mesh_lan_address(from, &len);
 
-    if (from->sockaddr.sa_family != AF_INET6
-        || from->sockaddr_in6.sin6_port == 0)
-    {
-        return 0;
-    }
-
-    p = from->sockaddr_in6.sin6_addr.s6_addr;
-
-    return (p[0] == 0xfe && (p[1] & 0xc0) == 0x80)         /* fe80::/10 */
-           || (p[0] & 0xfe) == 0xfc                        /* fc00::/7 */
-           || IN6_IS_ADDR_LOOPBACK(&from->sockaddr_in6.sin6_addr);
+    return from->sockaddr_in.sin_port != 0 && mesh_lan_is_local(p, len);
 }
 
 
-static ngx_uint_t
-ngx_mesh_lan_local4(const u_char *p)
+/* the port is at the same place in both families */
+static const u_char *
+ngx_mesh_lan_address(const ngx_sockaddr_t *from, size_t *len)
 {
-    return p[0] == 10 || p[0] == 127
-           || (p[0] == 172 && (p[1] & 0xf0) == 16)
-           || (p[0] == 192 && p[1] == 168)
-           || (p[0] == 169 && p[1] == 254);
+    if (from->sockaddr.sa_family == AF_INET6) {
+        *len = 16;
+        return from->sockaddr_in6.sin6_addr.s6_addr;
+    }
+
+    *len = 4;
+
+    return (const u_char *) &from->sockaddr_in.sin_addr;
 }
 
 
@@ -403,15 +396,7 @@ ngx_mesh_lan_limited(const ngx_sockaddr_t *from)
     uint32_t       hash;
     const u_char  *p;
 
-    if (from->sockaddr.sa_family == AF_INET6) {
-        p = from->sockaddr_in6.sin6_addr.s6_addr;
-        len = 16;
-
-    } else {
-        p = (const u_char *) &from->sockaddr_in.sin_addr;
-        len = 4;
-    }
-
+    p = ngx_mesh_lan_address(from, &len);
     hash = ngx_murmur_hash2((u_char *) p, len) ^ ngx_mesh_lan->seed;
     hash *= 2654435761u;
 

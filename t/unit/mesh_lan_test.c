@@ -52,6 +52,25 @@ main(void)
     uint8_t            buf[MESH_LAN_ANSWER_MAX + 1], other[MESH_HASH_LEN];
     mesh_lan_answer_t  in, out;
 
+    static const struct {
+        uint8_t  bytes[16];
+        size_t   len;
+        int      local;
+    } addresses[] = {
+        { { 10, 0, 0, 1 }, 4, 1 }, { { 11, 0, 0, 1 }, 4, 0 },
+        { { 172, 16, 0, 1 }, 4, 1 }, { { 172, 31, 255, 1 }, 4, 1 },
+        { { 172, 15, 0, 1 }, 4, 0 }, { { 172, 32, 0, 1 }, 4, 0 },
+        { { 192, 168, 9, 1 }, 4, 1 }, { { 192, 169, 0, 1 }, 4, 0 },
+        { { 169, 254, 1, 1 }, 4, 1 }, { { 127, 0, 0, 1 }, 4, 1 },
+        { { 8, 8, 8, 8 }, 4, 0 }, { { 0, 0, 0, 0 }, 4, 0 },
+        { { 224, 0, 0, 1 }, 4, 0 }, { { 255, 255, 255, 255 }, 4, 0 },
+        { { 0xfe, 0x80 }, 16, 1 }, { { 0xfe, 0xbf }, 16, 1 },
+        { { 0xfe, 0xc0 }, 16, 0 }, { { 0xfc }, 16, 1 }, { { 0xfd }, 16, 1 },
+        { { 0x20, 0x01 }, 16, 0 }, { { 0xff, 0x02 }, 16, 0 },
+        { { [15] = 1 }, 16, 1 }, { { [10] = 0xff, 0xff, 127, 0, 0, 1 }, 16, 0 },
+        { { 10, 0, 0, 1 }, 3, 0 }, { { 0 }, 0, 0 }
+    };
+
     static const char *const  urls[] = {
         "", "wss://", "wss://%s", "wss://%s:", "wss://%s:443", "wss://%s:0/a",
         "wss://%s:65536/a", "wss://%s:0000443/a", "wss://%s:-1/a",
@@ -126,6 +145,13 @@ main(void)
 
     ok(parse_url("wss://%s:65535/a") == MESH_OK
        && parse_url("wss://[%s]:1/") == MESH_OK, "the outermost ports are");
+
+    for (i = 0, good = 1; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
+        good = good && mesh_lan_is_local(addresses[i].bytes, addresses[i].len)
+                       == addresses[i].local;
+    }
+
+    ok(good, "S-50: only addresses of a local network are local");
 
     memset(text, 'a', sizeof(text));
     memcpy(text, "wss://%s:1/", 11);
