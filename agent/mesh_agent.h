@@ -27,6 +27,7 @@ typedef struct mesh_agent_id_s       mesh_agent_id_t;
 typedef struct mesh_agent_channel_s  mesh_agent_channel_t;
 typedef struct mesh_agent_core_s     mesh_agent_core_t;
 typedef struct mesh_agent_update_s   mesh_agent_update_t;
+typedef struct mesh_agent_watch_s    mesh_agent_watch_t;
 typedef struct mesh_agent_js_s       mesh_agent_js_t;
 
 
@@ -38,6 +39,7 @@ typedef struct {
     mesh_agent_channel_t  *channel;
     mesh_agent_core_t     *core;
     mesh_agent_update_t   *update;
+    mesh_agent_watch_t    *watch;         /* NULL: none */
     unsigned               quitting:1;
     unsigned               restarting:1;  /* as another program, perhaps */
 } mesh_agent_t;

@@ -49,6 +49,9 @@ typedef struct {
 } mesh_agent_js_enter_t;
 
 
+unsigned  mesh_agent_js_calls;
+
+
 /* what DUK_USE_EXEC_TIMEOUT_CHECK calls */
 int mesh_agent_js_timeout(void *data);
 
@@ -764,6 +767,7 @@ static duk_int_t
 mesh_agent_js_enter(mesh_agent_js_t *js, duk_safe_call_function fn,
     mesh_agent_js_enter_t *enter, duk_idx_t nargs)
 {
+    int        outer;
     duk_int_t  rc;
 
     enter->js = js;
@@ -772,9 +776,21 @@ mesh_agent_js_enter(mesh_agent_js_t *js, duk_safe_call_function fn,
         js->deadline = uv_hrtime() + js->time_ns;
     }
 
+    outer = mesh_agent_js_calls % 2 == 0;
+
+    if (outer) {
+        __atomic_store_n(&mesh_agent_js_calls, mesh_agent_js_calls + 1,
+                         __ATOMIC_RELAXED);
+    }
+
     js->depth++;
     rc = duk_safe_call(js->duk, fn, enter, nargs, 1);
     js->depth--;
+
+    if (outer) {
+        __atomic_store_n(&mesh_agent_js_calls, mesh_agent_js_calls + 1,
+                         __ATOMIC_RELAXED);
+    }
 
     return rc;
 }

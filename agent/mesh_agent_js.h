@@ -37,6 +37,10 @@ struct mesh_agent_js_obj_s {
 };
 
 
+/* odd while a script runs; read by another thread */
+extern unsigned  mesh_agent_js_calls;
+
+
 /*
  * Life of a script.
  *
