@@ -307,6 +307,7 @@ ngx_mesh_lan_read(ngx_event_t *rev)
 
     for (i = 0; i < NGX_MESH_LAN_READS; i++) {
         len = sizeof(ngx_sockaddr_t);
+        ngx_memzero(&from, sizeof(ngx_sockaddr_t));
         n = recvfrom(c->fd, (void *) buf, sizeof(buf), 0, &from.sockaddr,
                      &len);
 
