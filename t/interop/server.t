@@ -153,17 +153,22 @@ sub terminal {
     my $pid = open2(my $out, my $in, 'script', '-qec', $command, '/dev/null');
     my $shown = '';
     my $more = sub {
-        my ($pattern) = @_;
-        my $end = time + 30;
+        my ($pattern, $seconds) = @_;
+        my $end = time + $seconds;
         while ($shown !~ $pattern && time < $end) {
             next if !IO::Select->new($out)->can_read(0.2);
             sysread $out, $shown, 4096, length $shown or last;
         }
+        return $shown =~ $pattern;
     };
     push @pids, $pid;
-    $more->(qr/Connected\..*[#\$]/s);
-    syswrite $in, "$line\n";
-    $more->($wanted);
+    $more->(qr/Connected\..*[#\$]/s, 30);
+
+    # that client drops what is typed while it is not ready
+    for (1 .. 10) {
+        syswrite $in, "$line\n";
+        last if $more->($wanted, 3);
+    }
     kill 'KILL', $pid;
 
     return $shown;
