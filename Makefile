@@ -252,8 +252,8 @@ $(B)/fuzz/%_replay: t/fuzz/%.c t/fuzz/replay.c $(PROTO_C) $(PROTO_H) \
 	@$(CC) $(SAN) $(WARN) -o $@ $< t/fuzz/replay.c $(PROTO_C) -lcrypto
 
 $(B)/fuzz/%: t/fuzz/%.c $(PROTO_C) $(PROTO_H) | packages-fuzz $(B)/fuzz
-	@clang -g -O1 -fsanitize=fuzzer,address,undefined $(WARN) -o $@ $< \
-	    $(PROTO_C) -lcrypto
+	@clang -g -O1 -fsanitize=fuzzer,address,undefined $(WARN) \
+	    -Wno-unknown-warning-option -o $@ $< $(PROTO_C) -lcrypto
 
 FUZZ_SECONDS ?= 60
 

@@ -14,7 +14,8 @@ AGENT_HOST   := $(wildcard agent/js/host/*.js)
 AGENT_LIBS   := -l:libuv_a.a -lssl -lcrypto -l:libz.a -l:libjpeg.a -lm -lpthread -ldl
 AGENT_INC    := -I$(DUKTAPE)/src -Iagent -Iproto
 AGENT_TEST_C := agent/mesh_agent_js.c $(wildcard agent/os/linux*.c) \
-                $(foreach f,agent buffer desktop fs hash os pipe process timer, \
+                $(foreach f,agent buffer desktop fs hash listen os pipe process \
+                            timer, \
                   agent/mesh_agent_js_$f.c) t/agent/agent_js_test.c
 
 # WebRTC is a part of its own, loaded when a session asks for it: what it stands

@@ -16,15 +16,18 @@
 #include "mesh_agent_id.h"
 #include "mesh_agent_install.h"
 #include "mesh_agent_rtc.h"
+#include "mesh_agent_js.h"
 #include "mesh_agent_state.h"
 #include "mesh_agent_store.h"
 #include "mesh_agent_update.h"
 #include "mesh_agent_version.h"
 #include "os/mesh_agent_desktop.h"
+#include "mesh_agent_watch.h"
 #include "os/mesh_agent_host.h"
 
 
 #define MESH_AGENT_GOODBYE  2000          /* ms, for the server's close */
+#define MESH_AGENT_GRACE    20            /* s, after a script's own time */
 
 
 typedef struct {
@@ -174,6 +177,11 @@ mesh_agent_run(int argc, char **argv)
         uv_close((uv_handle_t *) &timer, NULL);
         mesh_agent_core_free(a.core);
         mesh_agent_rtc_free(&a);
+
+        if (a.watch) {
+            mesh_agent_watch_free(a.watch);
+        }
+
         mesh_agent_channel_free(a.channel);
         mesh_agent_update_free(a.update);
         mesh_agent_state_remove(&a);
@@ -204,6 +212,7 @@ mesh_agent_run(int argc, char **argv)
 static int
 mesh_agent_start(mesh_agent_t *a)
 {
+    long   seconds;
     char  *path;
 
     path = mesh_agent_join(a->conf->data, "/agent.db");
@@ -223,6 +232,15 @@ mesh_agent_start(mesh_agent_t *a)
 
     a->update = mesh_agent_update_create(a);
     a->core = mesh_agent_core_create(a);
+
+    seconds = mesh_agent_conf_number(a->conf, "scriptTimeout", 1, 600,
+                                     MESH_AGENT_JS_SECONDS)
+              + mesh_agent_conf_number(a->conf, "scriptGrace", 1, 600,
+                                       MESH_AGENT_GRACE);
+    path = mesh_agent_join(a->conf->data, MESH_AGENT_CORE_HUNG);
+    a->watch = mesh_agent_watch_create(path, (unsigned) seconds);
+    free(path);
+
     a->channel = mesh_agent_channel_create(a);
 
     return MESH_OK;

@@ -27,6 +27,7 @@ typedef struct mesh_agent_id_s       mesh_agent_id_t;
 typedef struct mesh_agent_channel_s  mesh_agent_channel_t;
 typedef struct mesh_agent_core_s     mesh_agent_core_t;
 typedef struct mesh_agent_update_s   mesh_agent_update_t;
+typedef struct mesh_agent_watch_s    mesh_agent_watch_t;
 typedef struct mesh_agent_js_s       mesh_agent_js_t;
 typedef struct mesh_agent_rtc_s      mesh_agent_rtc_t;
 
@@ -41,6 +42,7 @@ typedef struct {
     mesh_agent_update_t   *update;
     mesh_agent_rtc_t      *rtc;           /* NULL: nobody has asked yet */
     uv_async_t            *stop;
+    mesh_agent_watch_t    *watch;         /* NULL: none */
     unsigned               quitting:1;
     unsigned               restarting:1;  /* as another program, perhaps */
 } mesh_agent_t;

@@ -19,6 +19,7 @@
 #include "mesh_agent_conf.h"
 #include "mesh_agent_core.h"
 #include "mesh_agent_id.h"
+#include "mesh_agent_lan.h"
 #include "mesh_agent_state.h"
 #include "mesh_agent_store.h"
 #include "mesh_agent_update.h"
@@ -34,20 +35,24 @@
 #define MESH_AGENT_CHANNEL_LAST     240000        /* ms, the longest */
 #define MESH_AGENT_CHANNEL_GOOD     60000         /* ms in: all is forgotten */
 #define MESH_AGENT_CHANNEL_HELD     120000        /* ms: try the next server */
+#define MESH_AGENT_CHANNEL_LOCAL    20000         /* the same, of many who may
+                                                     have answered */
 #define MESH_AGENT_CHANNEL_BEFORE   32            /* messages until it lets us in */
 #define MESH_AGENT_CHANNEL_MESSAGE  (16 * 1024 * 1024)
 #define MESH_AGENT_CHANNEL_FRAME    4096          /* as stock agents */
-#define MESH_AGENT_CHANNEL_DATE     "2026-Nov-29 00:00:00+0000"
 
 
 struct mesh_agent_channel_s {
     mesh_agent_t       *a;
     mesh_agent_ws_t    *ws;               /* NULL: waiting for the next try */
+    mesh_agent_lan_t   *lan;
+    char               *found;            /* the URL that lan has found */
     uv_timer_t          timer;            /* next try; or ping */
     size_t              index;            /* of the server in the policy */
     unsigned            failures;         /* since it was good */
     unsigned            before;           /* messages until it lets us in */
     uint64_t            since;            /* uv_now() of the last change */
+    uint64_t            reads;            /* of the WebSocket, at the ping */
 
     mesh_agent_url_t    url;
     char               *text;             /* of the URL, the port always in it */
@@ -80,6 +85,9 @@ typedef struct {
 
 
 static void mesh_agent_channel_try(uv_timer_t *timer);
+static int mesh_agent_channel_is_local(const mesh_agent_channel_t *ch);
+static void mesh_agent_channel_found(void *data);
+static void mesh_agent_channel_id(mesh_agent_channel_t *ch);
 static int mesh_agent_channel_server(mesh_agent_channel_t *ch);
 static int mesh_agent_channel_verify(void *data, const mesh_agent_peer_t *peer);
 static void mesh_agent_channel_open(void *data);
@@ -90,6 +98,7 @@ static void mesh_agent_channel_request(mesh_agent_channel_t *ch,
     const mesh_agent_cmd_t *cmd);
 static void mesh_agent_channel_proof(mesh_agent_channel_t *ch,
     const mesh_agent_cmd_t *cmd);
+static void mesh_agent_channel_reject(mesh_agent_channel_t *ch);
 static void mesh_agent_channel_trust(mesh_agent_channel_t *ch);
 static void mesh_agent_channel_about(mesh_agent_channel_t *ch);
 static void mesh_agent_channel_admit(mesh_agent_channel_t *ch,
@@ -152,6 +161,8 @@ mesh_agent_channel_create(mesh_agent_t *a)
     (void) RAND_bytes(&any, 1);
     ch->index = any % a->conf->nservers;
 
+    ch->lan = mesh_agent_lan_create(a->loop, mesh_agent_channel_found, ch);
+
     (void) uv_timer_init(a->loop, &ch->timer);
     ch->timer.data = ch;
     (void) uv_timer_start(&ch->timer, mesh_agent_channel_try, 0, 0);
@@ -165,6 +176,7 @@ mesh_agent_channel_quit(mesh_agent_channel_t *ch)
 {
     ch->quitting = 1;
     (void) uv_timer_stop(&ch->timer);
+    mesh_agent_lan_stop(ch->lan);
 
     if (ch->ws) {
         mesh_agent_ws_end(ch->ws, MESH_WS_CODE_AWAY);
@@ -182,6 +194,7 @@ mesh_agent_channel_free(mesh_agent_channel_t *ch)
         ch->ws = NULL;
     }
 
+    mesh_agent_lan_free(ch->lan);
     uv_close((uv_handle_t *) &ch->timer, mesh_agent_channel_stopped);
 }
 
@@ -192,6 +205,7 @@ mesh_agent_channel_stopped(uv_handle_t *handle)
     mesh_agent_channel_t *ch = handle->data;
 
     mesh_agent_url_free(&ch->url);
+    free(ch->found);
     free(ch->text);
     free(ch);
 }
@@ -204,6 +218,13 @@ mesh_agent_channel_try(uv_timer_t *timer)
 
     const char           *value;
     mesh_agent_ws_opts_t  opts;
+
+    mesh_agent_channel_id(ch);
+
+    if (mesh_agent_channel_is_local(ch) && ch->found == NULL) {
+        mesh_agent_lan_ask(ch->lan, ch->server_id);
+        return;
+    }
 
     if (mesh_agent_channel_server(ch) != MESH_OK) {
         mesh_agent_channel_lost(ch, "it is no URL", 0);
@@ -220,8 +241,8 @@ mesh_agent_channel_try(uv_timer_t *timer)
 
     memset(&opts, 0, sizeof(opts));
     opts.url = &ch->url;
-    opts.proxy = ch->direct ? NULL
-                            : mesh_agent_conf_get(ch->a->conf, "WebProxy");
+    opts.proxy = ch->direct || ch->found
+                 ? NULL : mesh_agent_conf_get(ch->a->conf, "WebProxy");
     opts.header = "User-Agent: MeshAgent " MESH_AGENT_VERSION_TEXT "\r\n";
     opts.events = &mesh_agent_channel_events;
     opts.data = ch;
@@ -240,16 +261,54 @@ mesh_agent_channel_try(uv_timer_t *timer)
 }
 
 
-/* the server of index: its URL and its id */
+static int
+mesh_agent_channel_is_local(const mesh_agent_channel_t *ch)
+{
+    return strcmp(ch->a->conf->servers[ch->index], MESH_AGENT_LOCAL) == 0;
+}
+
+
+static void
+mesh_agent_channel_found(void *data)
+{
+    mesh_agent_channel_t *ch = data;
+
+    ch->found = mesh_agent_lan_next(ch->lan);
+
+    if (ch->found) {
+        mesh_agent_channel_try(&ch->timer);
+        return;
+    }
+
+    ch->trusted = 0;
+    ch->admitted = 0;
+    free(ch->text);
+    ch->text = mesh_agent_strdup(MESH_AGENT_LOCAL);
+    mesh_agent_channel_lost(ch, "nobody on this network answers", 0);
+}
+
+
+static void
+mesh_agent_channel_id(mesh_agent_channel_t *ch)
+{
+    const char  *id;
+
+    id = ch->a->conf->server_ids[ch->index];
+    ch->server_id_len = (size_t) mesh_hex_decode(ch->server_id,
+                                                 MESH_AGENT_ID_LEN, id,
+                                                 strlen(id));
+}
+
+
+/* the URL of the server of index */
 static int
 mesh_agent_channel_server(mesh_agent_channel_t *ch)
 {
     int          v6;
     size_t       len;
-    const char  *url, *id;
+    const char  *url;
 
-    url = ch->a->conf->servers[ch->index];
-    id = ch->a->conf->server_ids[ch->index];
+    url = ch->found ? ch->found : ch->a->conf->servers[ch->index];
 
     mesh_agent_url_free(&ch->url);
     free(ch->text);
@@ -265,9 +324,6 @@ mesh_agent_channel_server(mesh_agent_channel_t *ch)
     (void) snprintf(ch->text, len, "wss://%s%s%s:%u%s", v6 ? "[" : "",
                     ch->url.host, v6 ? "]" : "", ch->url.port, ch->url.path);
 
-    ch->server_id_len = (size_t) mesh_hex_decode(ch->server_id,
-                                                 MESH_AGENT_ID_LEN, id,
-                                                 strlen(id));
     return MESH_OK;
 }
 
@@ -298,8 +354,8 @@ mesh_agent_channel_open(void *data)
 
     /* with the NUL that stock agents send */
     n = mesh_agent_write_text(msg, MESH_AGENT_COMMIT_DATE,
-                              MESH_AGENT_CHANNEL_DATE,
-                              sizeof(MESH_AGENT_CHANNEL_DATE));
+                              MESH_AGENT_VERSION_DATE,
+                              sizeof(MESH_AGENT_VERSION_DATE));
     mesh_agent_channel_binary(ch, msg, n);
 
     mesh_agent_os_name(os, sizeof(os));
@@ -421,6 +477,7 @@ mesh_agent_channel_request(mesh_agent_channel_t *ch,
     {
         mesh_agent_log(MESH_AGENT_LOG_WARN, "\"%s\" shows a certificate that is "
                        "not its own: somebody may listen on the way", ch->text);
+        mesh_agent_channel_reject(ch);
         return;
     }
 
@@ -465,10 +522,21 @@ mesh_agent_channel_proof(mesh_agent_channel_t *ch, const mesh_agent_cmd_t *cmd)
                        ch->text, rc == MESH_DECLINED
                                  ? "is not the server of the policy"
                                  : "signs what it should not");
+        mesh_agent_channel_reject(ch);
         return;
     }
 
     mesh_agent_channel_trust(ch);
+}
+
+
+/* who was found has no claim to our time; another one may be the server */
+static void
+mesh_agent_channel_reject(mesh_agent_channel_t *ch)
+{
+    if (ch->found) {
+        mesh_agent_ws_end(ch->ws, MESH_WS_CODE_POLICY);
+    }
 }
 
 
@@ -558,6 +626,7 @@ mesh_agent_channel_inside(mesh_agent_channel_t *ch)
     const char  *tag;
 
     ch->since = uv_now(ch->a->loop);
+    mesh_agent_lan_forget(ch->lan);
     mesh_agent_ws_message_max(ch->ws, MESH_AGENT_CHANNEL_MESSAGE);
 
     mesh_agent_log(MESH_AGENT_LOG_NOTICE, "connected to %s", ch->text);
@@ -661,6 +730,11 @@ mesh_agent_channel_idle(mesh_agent_channel_t *ch)
     idle = mesh_agent_conf_number(ch->a->conf, "controlChannelIdleTimeout", 5,
                                   3600, MESH_AGENT_CHANNEL_IDLE);
 
+    /* as long as it does not let us in, it may have nothing to do with us */
+    if (ch->found && !(ch->trusted && ch->admitted)) {
+        idle = MESH_AGENT_CHANNEL_LOCAL / 1000;
+    }
+
     (void) uv_timer_start(&ch->timer, mesh_agent_channel_ping,
                           (uint64_t) idle * 1000, 0);
 }
@@ -671,14 +745,12 @@ mesh_agent_channel_ping(uv_timer_t *timer)
 {
     mesh_agent_channel_t *ch = timer->data;
 
-    int  inside;
+    int       inside;
+    uint64_t  held;
 
     inside = ch->trusted && ch->admitted;
 
-    if (ch->pinged
-        && uv_now(ch->a->loop) - mesh_agent_ws_seen(ch->ws)
-           >= MESH_AGENT_CHANNEL_PONG)
-    {
+    if (ch->pinged && mesh_agent_ws_reads(ch->ws) == ch->reads) {
         mesh_agent_ws_close(ch->ws);
         mesh_agent_channel_lost(ch, "it does not answer", 0);
         return;
@@ -686,8 +758,10 @@ mesh_agent_channel_ping(uv_timer_t *timer)
 
     /* held, and there is another one to ask */
 
-    if (!inside && ch->a->conf->nservers > 1
-        && uv_now(ch->a->loop) - ch->since >= MESH_AGENT_CHANNEL_HELD)
+    held = ch->found ? MESH_AGENT_CHANNEL_LOCAL : MESH_AGENT_CHANNEL_HELD;
+
+    if (!inside && (ch->found || ch->a->conf->nservers > 1)
+        && uv_now(ch->a->loop) - ch->since >= held)
     {
         mesh_agent_ws_close(ch->ws);
         mesh_agent_channel_lost(ch, "it does not let us in", 0);
@@ -701,6 +775,7 @@ mesh_agent_channel_ping(uv_timer_t *timer)
     }
 
     ch->pinged = 1;
+    ch->reads = mesh_agent_ws_reads(ch->ws);
     (void) mesh_agent_ws_send(ch->ws, MESH_WS_PING, "", 0);
     (void) uv_timer_start(&ch->timer, mesh_agent_channel_ping,
                           MESH_AGENT_CHANNEL_PONG, 0);
@@ -737,6 +812,8 @@ mesh_agent_channel_lost(mesh_agent_channel_t *ch, const char *why,
 
     inside = ch->trusted && ch->admitted;
     ch->ws = NULL;
+    free(ch->found);
+    ch->found = inside ? NULL : mesh_agent_lan_next(ch->lan);
 
     if (ch->quitting) {
         uv_stop(ch->a->loop);
@@ -747,7 +824,7 @@ mesh_agent_channel_lost(mesh_agent_channel_t *ch, const char *why,
         ch->failures = 0;
     }
 
-    if (!inside) {
+    if (!inside && ch->found == NULL) {
 
         /* once without the proxy, then the next server */
 
@@ -760,7 +837,8 @@ mesh_agent_channel_lost(mesh_agent_channel_t *ch, const char *why,
         }
     }
 
-    delay = mesh_agent_channel_delay(ch, retry_after);
+    /* who else has answered is asked at once */
+    delay = ch->found ? 0 : mesh_agent_channel_delay(ch, retry_after);
 
     mesh_agent_log(MESH_AGENT_LOG_NOTICE, "%s %s: %s; next try in %u.%u s",
                    inside ? "lost" : "no connection to", ch->text, why,

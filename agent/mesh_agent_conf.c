@@ -352,10 +352,21 @@ mesh_agent_conf_lists(mesh_agent_conf_t *conf)
             return MESH_ERROR;
         }
 
+        if (strcmp(conf->servers[i], MESH_AGENT_LOCAL) == 0) {
+            if (len != MESH_AGENT_ID_HEX) {
+                mesh_agent_log(MESH_AGENT_LOG_ERR, "\"MeshServer=local\" in the "
+                               "policy needs a ServerID of 96 hexadecimal "
+                               "digits");
+                return MESH_ERROR;
+            }
+
+            continue;
+        }
+
         if (strncmp(conf->servers[i], "wss://", 6) != 0) {
             mesh_agent_log(MESH_AGENT_LOG_ERR, "\"%s\" in the policy is no "
                            "server that can be trusted: MeshServer must begin "
-                           "with wss://", conf->servers[i]);
+                           "with wss://, or be \"local\"", conf->servers[i]);
             return MESH_ERROR;
         }
     }

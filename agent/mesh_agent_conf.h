@@ -12,6 +12,9 @@
 #include "mesh_agent.h"
 
 
+/* MeshServer: the one of the local network that has the ServerID */
+#define MESH_AGENT_LOCAL  "local"
+
 /* an ordered list of pairs; keys are case-sensitive */
 typedef struct mesh_agent_pair_s {
     struct mesh_agent_pair_s  *next;

@@ -1,5 +1,6 @@
 /* Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0 */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,10 @@
 #define MESH_AGENT_CORE_PREFIX   4        /* bytes before the script */
 #define MESH_AGENT_CORE_KEY      "agent:core"
 #define MESH_AGENT_CORE_SUM      "agent:core-hash"
+#define MESH_AGENT_CORE_COUNT    "agent:core-starts"  /* hash, one byte */
+#define MESH_AGENT_CORE_STARTS   3        /* without a minute's life */
+#define MESH_AGENT_CORE_HANGS    255      /* in the place of the count */
+#define MESH_AGENT_CORE_LIFE     60000    /* ms */
 
 
 struct mesh_agent_core_s {
@@ -30,6 +35,8 @@ struct mesh_agent_core_s {
     uint8_t           hash[MESH_AGENT_ID_LEN];
     unsigned          stored:1;
     unsigned          connected:1;
+    unsigned          counted:1;          /* this start of the agent was */
+    unsigned          settled:1;
     unsigned          freed:1;
 };
 
@@ -38,6 +45,10 @@ static int mesh_agent_core_check(mesh_agent_core_t *core);
 static void mesh_agent_core_overdue(uv_timer_t *timer);
 static void mesh_agent_core_again(uv_timer_t *timer);
 static void mesh_agent_core_start(mesh_agent_core_t *core);
+static unsigned mesh_agent_core_starts(mesh_agent_core_t *core);
+static void mesh_agent_core_count(mesh_agent_core_t *core, unsigned starts);
+static void mesh_agent_core_uncount(mesh_agent_core_t *core);
+static void mesh_agent_core_refuse(mesh_agent_core_t *core, unsigned starts);
 static void mesh_agent_core_settle(uv_timer_t *timer);
 static void mesh_agent_core_stop(mesh_agent_core_t *core);
 static void mesh_agent_core_push(mesh_agent_core_t *core,
@@ -54,11 +65,22 @@ static void mesh_agent_core_closed(uv_handle_t *handle);
 mesh_agent_core_t *
 mesh_agent_core_create(mesh_agent_t *a)
 {
+    char               *path;
+    uv_fs_t             req;
     mesh_agent_core_t  *core;
 
     core = mesh_agent_alloc(sizeof(mesh_agent_core_t));
     core->a = a;
     core->stored = mesh_agent_core_check(core) == MESH_OK;
+
+    path = mesh_agent_join(a->conf->data, MESH_AGENT_CORE_HUNG);
+
+    if (uv_fs_unlink(NULL, &req, path, NULL) == 0 && core->stored) {
+        mesh_agent_core_count(core, MESH_AGENT_CORE_HANGS);
+    }
+
+    uv_fs_req_cleanup(&req);
+    free(path);
 
     (void) uv_timer_init(a->loop, &core->timer);
     core->timer.data = core;
@@ -75,6 +97,9 @@ mesh_agent_core_free(mesh_agent_core_t *core)
     unsigned  i;
 
     core->freed = 1;
+
+    /* an end that was asked for */
+    mesh_agent_core_uncount(core);
 
     if (core->js) {
         mesh_agent_js_free(core->js);
@@ -227,9 +252,22 @@ mesh_agent_core_start(mesh_agent_core_t *core)
     long            seconds;
     size_t          len;
     uint8_t        *copy;
+    unsigned        starts;
     const uint8_t  *p;
 
     (void) uv_timer_stop(&core->timer);
+
+    if (core->stored && !core->counted) {
+        starts = mesh_agent_core_starts(core);
+
+        if (starts >= MESH_AGENT_CORE_STARTS) {
+            mesh_agent_core_refuse(core, starts);
+            return;
+        }
+
+        core->counted = 1;
+        mesh_agent_core_count(core, starts + 1);
+    }
 
     p = core->stored ? mesh_agent_store_get(core->a->store,
                                             MESH_AGENT_CORE_KEY, &len)
@@ -264,8 +302,71 @@ mesh_agent_core_start(mesh_agent_core_t *core)
     }
 
     free(copy);
+    core->settled = 0;
     (void) uv_timer_start(&core->timer, mesh_agent_core_settle,
                           MESH_AGENT_CORE_SETTLE, 0);
+}
+
+
+/* of the agent with this script, that did not live long */
+static unsigned
+mesh_agent_core_starts(mesh_agent_core_t *core)
+{
+    size_t          len;
+    const uint8_t  *p;
+
+    p = mesh_agent_store_get(core->a->store, MESH_AGENT_CORE_COUNT, &len);
+
+    return p && len == MESH_AGENT_ID_LEN + 1
+           && memcmp(p, core->hash, MESH_AGENT_ID_LEN) == 0
+           ? p[MESH_AGENT_ID_LEN] : 0;
+}
+
+
+static void
+mesh_agent_core_count(mesh_agent_core_t *core, unsigned starts)
+{
+    uint8_t  value[MESH_AGENT_ID_LEN + 1];
+
+    memcpy(value, core->hash, MESH_AGENT_ID_LEN);
+    value[MESH_AGENT_ID_LEN] = (uint8_t) starts;
+    (void) mesh_agent_store_put(core->a->store, MESH_AGENT_CORE_COUNT, value,
+                                sizeof(value));
+}
+
+
+static void
+mesh_agent_core_uncount(mesh_agent_core_t *core)
+{
+    if (core->counted) {
+        core->counted = 0;
+        (void) mesh_agent_store_delete(core->a->store, MESH_AGENT_CORE_COUNT);
+    }
+}
+
+
+/* the server's hash stays the answer to its question: it would push again */
+static void
+mesh_agent_core_refuse(mesh_agent_core_t *core, unsigned starts)
+{
+    char         msg[512];
+    size_t       n;
+    const char  *why;
+
+    why = starts == MESH_AGENT_CORE_HANGS
+          ? "it hung" : "the agent did not live a minute with it, three times";
+
+    mesh_agent_log(MESH_AGENT_LOG_ERR, "the server's script is not started: "
+                   "%s; it waits for another one", why);
+
+    n = (size_t) snprintf(msg, sizeof(msg), "{\"action\":\"coreinfo\","
+                          "\"value\":\"not started: %s\"}", why);
+    (void) mesh_agent_channel_send(core->a->channel, (uint8_t *) msg, n, 1);
+
+    n = (size_t) snprintf(msg, sizeof(msg), "{\"action\":\"log\",\"msg\":"
+                          "\"The script of the server is not started: %s\"}",
+                          why);
+    (void) mesh_agent_channel_send(core->a->channel, (uint8_t *) msg, n, 1);
 }
 
 
@@ -274,6 +375,16 @@ static void
 mesh_agent_core_settle(uv_timer_t *timer)
 {
     mesh_agent_core_t *core = timer->data;
+
+    if (core->settled) {
+        mesh_agent_core_uncount(core);
+        core->counted = 1;
+        return;
+    }
+
+    core->settled = 1;
+    (void) uv_timer_start(timer, mesh_agent_core_settle,
+                          MESH_AGENT_CORE_LIFE - MESH_AGENT_CORE_SETTLE, 0);
 
     if (core->js) {
         mesh_agent_js_collect(core->js);
@@ -446,6 +557,8 @@ static void
 mesh_agent_core_forget(mesh_agent_core_t *core)
 {
     core->stored = 0;
+    core->counted = 0;
+    (void) mesh_agent_store_delete(core->a->store, MESH_AGENT_CORE_COUNT);
     (void) mesh_agent_store_delete(core->a->store, MESH_AGENT_CORE_SUM);
     (void) mesh_agent_store_delete(core->a->store, MESH_AGENT_CORE_KEY);
 }

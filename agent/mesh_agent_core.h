@@ -4,6 +4,9 @@
  * The core: the script that the server pushes, kept in the store, run when the
  * server says so (agent.md 4).  A new one does not end what the old one has
  * open: that is retired and lives until its sessions have ended.
+ *
+ * A script that hung, or whose agent did not live a minute three times, is not
+ * started any more, until the server pushes one.
  */
 
 #ifndef MESH_AGENT_CORE_H_INCLUDED
@@ -13,6 +16,9 @@
 #include "../proto/mesh_agent_cmd.h"
 #include "mesh_agent.h"
 
+
+/* in the data folder: a script hung, and the agent was ended for it */
+#define MESH_AGENT_CORE_HUNG  "/hung"
 
 mesh_agent_core_t *mesh_agent_core_create(mesh_agent_t *a);
 void mesh_agent_core_free(mesh_agent_core_t *core);

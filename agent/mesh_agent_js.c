@@ -49,6 +49,9 @@ typedef struct {
 } mesh_agent_js_enter_t;
 
 
+unsigned  mesh_agent_js_calls;
+
+
 /* what DUK_USE_EXEC_TIMEOUT_CHECK calls */
 int mesh_agent_js_timeout(void *data);
 
@@ -152,6 +155,7 @@ mesh_agent_js_init_call(duk_context *duk, void *data)
     mesh_agent_js_init_agent(duk);
     mesh_agent_js_init_desktop(duk);
     mesh_agent_js_init_net(duk);
+    mesh_agent_js_init_listen(duk);
 
     duk_push_c_function(duk, mesh_agent_js_scripts_get, 1);
     duk_put_prop_string(duk, -2, "script");
@@ -300,8 +304,17 @@ mesh_agent_js_run_call(duk_context *duk, void *data)
 void
 mesh_agent_js_retire(mesh_agent_js_t *js)
 {
+    mesh_agent_js_obj_t  *obj;
+
     js->retired = 1;
     js->tell = 1;
+
+    /* the next script may want the same port */
+    for (obj = js->objects; obj != NULL; obj = obj->next) {
+        if (obj->door) {
+            obj->close(obj);
+        }
+    }
 
     mesh_agent_js_free_later(js);
 }
@@ -755,6 +768,7 @@ static duk_int_t
 mesh_agent_js_enter(mesh_agent_js_t *js, duk_safe_call_function fn,
     mesh_agent_js_enter_t *enter, duk_idx_t nargs)
 {
+    int        outer;
     duk_int_t  rc;
 
     enter->js = js;
@@ -763,9 +777,21 @@ mesh_agent_js_enter(mesh_agent_js_t *js, duk_safe_call_function fn,
         js->deadline = uv_hrtime() + js->time_ns;
     }
 
+    outer = mesh_agent_js_calls % 2 == 0;
+
+    if (outer) {
+        __atomic_store_n(&mesh_agent_js_calls, mesh_agent_js_calls + 1,
+                         __ATOMIC_RELAXED);
+    }
+
     js->depth++;
     rc = duk_safe_call(js->duk, fn, enter, nargs, 1);
     js->depth--;
+
+    if (outer) {
+        __atomic_store_n(&mesh_agent_js_calls, mesh_agent_js_calls + 1,
+                         __ATOMIC_RELAXED);
+    }
 
     return rc;
 }

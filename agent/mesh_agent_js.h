@@ -33,7 +33,12 @@ struct mesh_agent_js_obj_s {
     void                    *object;      /* duk_get_heapptr() of it */
     mesh_agent_js_close_pt   close;
     unsigned                 session:1;   /* holds a retired script alive */
+    unsigned                 door:1;      /* closes when its script retires */
 };
+
+
+/* odd while a script runs; read by another thread */
+extern unsigned  mesh_agent_js_calls;
 
 
 /*
@@ -136,6 +141,7 @@ void mesh_agent_js_init_hash(duk_context *duk);
 void mesh_agent_js_init_agent(duk_context *duk);
 void mesh_agent_js_init_desktop(duk_context *duk);
 void mesh_agent_js_init_net(duk_context *duk);
+void mesh_agent_js_init_listen(duk_context *duk);
 
 
 /* the scripts of js/host, which the build puts into the program */

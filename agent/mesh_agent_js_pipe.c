@@ -1,8 +1,9 @@
 /* Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Pipes and terminals.  A pipe that nobody wants to read is not read: what
- * the other side writes then waits in the kernel, and so does its writer.
+ * Pipes, terminals, and connections that were accepted.  A pipe that nobody
+ * wants to read is not read: what the other side writes then waits in the
+ * kernel, and so does its writer.
  */
 
 #include <stdlib.h>
@@ -20,12 +21,16 @@
 
 typedef struct {
     mesh_agent_js_obj_t  obj;
-    uv_pipe_t            pipe;
+    union {
+        uv_pipe_t        pipe;
+        uv_tcp_t         tcp;
+    };
     size_t               queued;          /* bytes that libuv has */
     unsigned             reading:1;
     unsigned             eof:1;
     unsigned             full:1;          /* the script waits for ondrain() */
     unsigned             ending:1;        /* closes when all is written */
+    unsigned             socket:1;        /* may be written after its end */
 } mesh_agent_js_pipe_t;
 
 typedef struct {
@@ -34,6 +39,7 @@ typedef struct {
 } mesh_agent_js_pipe_write_t;
 
 
+static mesh_agent_js_pipe_t *mesh_agent_js_pipe_push(duk_context *duk);
 static duk_ret_t mesh_agent_js_pipe_write(duk_context *duk);
 static int mesh_agent_js_pipe_send(mesh_agent_js_pipe_t *p,
     const uint8_t *data, size_t len);
@@ -69,18 +75,67 @@ static const duk_function_list_entry  mesh_agent_js_pipe_methods[] = {
 void
 mesh_agent_js_push_pipe(duk_context *duk)
 {
-    mesh_agent_t          *a;
     mesh_agent_js_pipe_t  *p;
 
-    a = mesh_agent_js_agent(mesh_agent_js_of(duk));
+    p = mesh_agent_js_pipe_push(duk);
+    uv_pipe_init(mesh_agent_js_agent(p->obj.js)->loop, &p->pipe, 0);
+}
+
+
+int
+mesh_agent_js_push_accepted(duk_context *duk, uv_stream_t *server)
+{
+    int                    rc;
+    mesh_agent_js_pipe_t  *p;
+
+    p = mesh_agent_js_pipe_push(duk);
+    p->socket = 1;
+
+    if (server->type == UV_TCP) {
+        uv_tcp_init(server->loop, &p->tcp);
+    } else {
+        uv_pipe_init(server->loop, &p->pipe, 0);
+    }
+
+    rc = uv_accept(server, (uv_stream_t *) &p->pipe);
+
+    if (rc != 0) {
+        mesh_agent_js_pipe_close(&p->obj);
+        duk_pop(duk);
+    }
+
+    return rc;
+}
+
+
+int
+mesh_agent_js_pipe_peer(duk_context *duk, duk_idx_t idx,
+    struct sockaddr_storage *ss)
+{
+    int                    len;
+    mesh_agent_js_pipe_t  *p;
+
+    p = mesh_agent_js_obj(duk, idx, mesh_agent_js_pipe_close);
+    len = sizeof(struct sockaddr_storage);
+
+    return p == NULL || p->tcp.type != UV_TCP
+           ? UV_ENOTSOCK
+           : uv_tcp_getpeername(&p->tcp, (struct sockaddr *) ss, &len);
+}
+
+
+static mesh_agent_js_pipe_t *
+mesh_agent_js_pipe_push(duk_context *duk)
+{
+    mesh_agent_js_pipe_t  *p;
 
     mesh_agent_js_push_object(duk, "pipe", mesh_agent_js_pipe_methods);
 
     p = mesh_agent_alloc(sizeof(mesh_agent_js_pipe_t));
     mesh_agent_js_open(duk, -1, &p->obj, mesh_agent_js_pipe_close);
-
     p->pipe.data = p;
-    uv_pipe_init(a->loop, &p->pipe, 0);
+
+    return p;
 }
 
 
@@ -408,7 +463,9 @@ mesh_agent_js_pipe_eof(mesh_agent_js_pipe_t *p)
     (void) mesh_agent_js_call(&p->obj, "onend", 0);
 
     /* nothing will be read by anyone on the other side of it either */
-    mesh_agent_js_pipe_close(&p->obj);
+    if (!p->socket) {
+        mesh_agent_js_pipe_close(&p->obj);
+    }
 }
 
 

@@ -15,6 +15,7 @@
 #include "mesh_agent_conf.h"
 #include "mesh_agent_js.h"
 #include "mesh_agent_js_pipe.h"
+#include "mesh_agent_version.h"
 #include "os/mesh_agent_os.h"
 
 
@@ -572,7 +573,7 @@ mesh_agent_js_print(duk_context *duk)
 }
 
 
-/* facts() -> {pid, platform, arch, execPath, openssl, uv} */
+/* facts() -> {pid, platform, arch, execPath, openssl, uv, version, date} */
 static duk_ret_t
 mesh_agent_js_facts(duk_context *duk)
 {
@@ -594,6 +595,10 @@ mesh_agent_js_facts(duk_context *duk)
     duk_put_prop_string(duk, -2, "openssl");
     duk_push_string(duk, uv_version_string());
     duk_put_prop_string(duk, -2, "uv");
+    duk_push_string(duk, MESH_AGENT_VERSION_TEXT);
+    duk_put_prop_string(duk, -2, "version");
+    duk_push_string(duk, MESH_AGENT_VERSION_DATE);
+    duk_put_prop_string(duk, -2, "date");
 
     len = sizeof(path);
 

@@ -9,19 +9,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/ec.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/rand.h>
-#include <openssl/x509.h>
-#include <openssl/x509v3.h>
-
 #include "mesh_agent_conf.h"
 #include "mesh_agent_id.h"
 #include "mesh_agent_rtc.h"
 #include "mesh_agent_store.h"
 #include "os/mesh_agent_host.h"
 #include "os/mesh_agent_os.h"
+
+/* behind the system's headers, some of which have names of theirs */
+#include <openssl/ec.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 
 #define MESH_AGENT_RTC_KEY      "agent:rtc-key"       /* PKCS#8, DER */

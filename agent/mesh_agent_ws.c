@@ -37,7 +37,7 @@ struct mesh_agent_ws_s {
     size_t                         message_max;
     size_t                         frame_max;
 
-    uint64_t                       seen;
+    uint64_t                       reads;
     mesh_agent_ws_end_t            end;
     char                           why[192];
     unsigned                       open:1;
@@ -277,7 +277,7 @@ mesh_agent_ws_read(void *data, uint8_t *buf, size_t len)
 
     size_t  n;
 
-    ws->seen = uv_now(ws->loop);
+    ws->reads++;
     ws->reading = 1;
 
     if (!ws->open) {
@@ -673,9 +673,9 @@ mesh_agent_ws_free(mesh_agent_ws_t *ws)
 
 
 uint64_t
-mesh_agent_ws_seen(const mesh_agent_ws_t *ws)
+mesh_agent_ws_reads(const mesh_agent_ws_t *ws)
 {
-    return ws->seen;
+    return ws->reads;
 }
 
 

@@ -76,8 +76,8 @@ void mesh_agent_ws_end(mesh_agent_ws_t *ws, unsigned code);
 /* at once; closed() is not called */
 void mesh_agent_ws_close(mesh_agent_ws_t *ws);
 
-/* uv_now() of the last byte that came */
-uint64_t mesh_agent_ws_seen(const mesh_agent_ws_t *ws);
+/* how often something came */
+uint64_t mesh_agent_ws_reads(const mesh_agent_ws_t *ws);
 mesh_agent_stream_t *mesh_agent_ws_stream(mesh_agent_ws_t *ws);
 
 

@@ -15,7 +15,7 @@ build='build-essential pkg-config nginx nginx-dev libssl-dev libjson-c-dev
        zlib1g-dev libnice-dev libusrsctp-dev'
 functional='libio-socket-ssl-perl libnet-ssleay-perl libcryptx-perl
             libprotocol-websocket-perl libdbd-sqlite3-perl libdbd-pg-perl
-            postgresql openssl procps perl curl wget'
+            postgresql openssl procps perl curl wget iproute2'
 browser='chromium'
 interop='libnginx-mod-stream swtpm tpm2-openssl'
 cross='musl-tools gcc-aarch64-linux-gnu libc6-dev-arm64-cross

@@ -7,6 +7,7 @@
 
 #include "ngx_mesh.h"
 #include "ngx_mesh_endpoints.h"
+#include "agent/ngx_mesh_agent_lan.h"
 
 
 typedef ngx_int_t (*ngx_http_mesh_handler_pt)(ngx_http_request_t *r);
@@ -22,6 +23,7 @@ typedef struct {
     ngx_hash_t                endpoints;
     ngx_uint_t                enabled;
     ngx_uint_t                nservers;
+    ngx_http_mesh_srv_conf_t *lan;    /* of the server with mesh_lan, or NULL */
 } ngx_http_mesh_main_conf_t;
 
 
@@ -37,6 +39,8 @@ static char *ngx_http_mesh_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static char *ngx_http_mesh_on(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static char *ngx_http_mesh_url(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_mesh_lan(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_mesh_domain(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -101,6 +105,14 @@ static ngx_command_t  ngx_http_mesh_commands[] = {
       ngx_http_mesh_url,
       NGX_HTTP_SRV_CONF_OFFSET,
       offsetof(ngx_http_mesh_srv_conf_t, url),
+      NULL },
+
+    /* mesh_lan on | off;  agents of the local network find this server */
+    { ngx_string("mesh_lan"),
+      NGX_HTTP_SRV_CONF|NGX_CONF_FLAG,
+      ngx_http_mesh_lan,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      offsetof(ngx_http_mesh_srv_conf_t, lan),
       NULL },
 
     /* mesh_web_certificate auto | file path | url u | sha384 hex ...; */
@@ -454,6 +466,7 @@ ngx_http_mesh_create_srv_conf(ngx_conf_t *cf)
         return NULL;
     }
 
+    conf->lan = NGX_CONF_UNSET;
     conf->agents_update = NGX_CONF_UNSET;
     conf->own_agents_update = NGX_CONF_UNSET;
     conf->record.path = NGX_CONF_UNSET_PTR;
@@ -513,6 +526,7 @@ ngx_http_mesh_merge_srv_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_value(conf->own_agents_update, prev->own_agents_update, 0);
     ngx_http_mesh_merge_record(&conf->record, &prev->record);
     ngx_conf_merge_str_value(conf->url, prev->url, "");
+    ngx_conf_merge_value(conf->lan, prev->lan, 0);
     ngx_conf_merge_msec_value(conf->auth_timeout, prev->auth_timeout, 30000);
     ngx_conf_merge_msec_value(conf->refuse_hold, prev->refuse_hold, 300000);
     ngx_conf_merge_size_value(conf->message_agent, prev->message_agent,
@@ -521,6 +535,13 @@ ngx_http_mesh_merge_srv_conf(ngx_conf_t *cf, void *parent, void *child)
                               4 * 1024 * 1024);
     ngx_conf_merge_ptr_value(conf->session_log, prev->session_log, NULL);
     ngx_conf_merge_ptr_value(conf->webcert_conf, prev->webcert_conf, NULL);
+
+    if (conf->lan && conf->url.len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"mesh_lan\" needs \"mesh_url\": agents call its "
+                           "port and path");
+        return NGX_CONF_ERROR;
+    }
 
     for (i = 0; i < 3; i++) {
         ngx_conf_merge_uint_value(conf->limit_address[i],
@@ -650,6 +671,33 @@ ngx_http_mesh_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     while (url->data[url->len - 1] == '/') {
         url->len--;
     }
+
+    return NGX_CONF_OK;
+}
+
+
+/* one identity is one server */
+static char *
+ngx_http_mesh_lan(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_mesh_srv_conf_t *mscf = conf;
+
+    char                       *rv;
+    ngx_http_mesh_main_conf_t  *mmcf;
+
+    rv = ngx_conf_set_flag_slot(cf, cmd, conf);
+
+    if (rv != NGX_CONF_OK || mscf->lan == 0) {
+        return rv;
+    }
+
+    mmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_mesh_module);
+
+    if (mmcf->lan) {
+        return "is on in another server already";
+    }
+
+    mmcf->lan = mscf;
 
     return NGX_CONF_OK;
 }
@@ -1341,7 +1389,9 @@ ngx_http_mesh_init_module(ngx_cycle_t *cycle)
 static ngx_int_t
 ngx_http_mesh_init_process(ngx_cycle_t *cycle)
 {
-    ngx_uint_t  i;
+    ngx_uint_t                  i;
+    ngx_http_conf_ctx_t        *ctx;
+    ngx_http_mesh_main_conf_t  *mmcf;
 
     static ngx_int_t (*const inits[])(ngx_cycle_t *) = {
         ngx_mesh_ws_init,
@@ -1373,6 +1423,14 @@ ngx_http_mesh_init_process(ngx_cycle_t *cycle)
             ngx_log_error(NGX_LOG_CRIT, cycle->log, 0,
                           "mesh worker is not complete, it tries again");
         }
+    }
+
+    ctx = (ngx_http_conf_ctx_t *) ngx_get_conf(cycle->conf_ctx,
+                                               ngx_http_module);
+    mmcf = ctx->main_conf[ngx_http_mesh_module.ctx_index];
+
+    if (mmcf->lan) {
+        ngx_mesh_agent_lan_init(&mmcf->lan->url);
     }
 
     ngx_mesh_tick_add(ngx_mesh_bus_tick);

@@ -47,6 +47,10 @@ my @server = (
     ['mesh_relay_record_keep days;', qr/invalid parameter "days"/],
     ['mesh_frame_max many;', qr/mesh_frame_max/],
     ['mesh maybe;', qr/"on" or "off"/],
+    ['mesh_lan maybe;', qr/"on" or "off"/],
+    ['mesh_lan on;', qr/"mesh_lan" needs "mesh_url"/],
+    ['mesh_url https://a; mesh_lan on; } server { mesh_lan on;',
+     qr/on in another server/],
     ['mesh_nothing on;', qr/unknown directive "mesh_nothing"/],
 );
 

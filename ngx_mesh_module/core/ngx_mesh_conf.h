@@ -61,6 +61,7 @@ typedef struct {
     ngx_str_t            own_agents;  /* mesh_own_agents folder, or empty */
     ngx_flag_t           own_agents_update;
     ngx_str_t            url;         /* mesh_url, or empty: from Host */
+    ngx_flag_t           lan;         /* mesh_lan */
     ngx_msec_t           auth_timeout;
     ngx_msec_t           refuse_hold;
     size_t               message_agent;      /* bytes */

@@ -170,7 +170,8 @@ ngx_mesh_web_msh(ngx_http_request_t *r, ngx_mesh_group_t *group,
     size_t      i;
     u_char     *p, keyhash[NGX_MESH_ID_LEN];
     ngx_int_t   rc;
-    ngx_str_t   der, base, flags, tag;
+    ngx_str_t   der, base, flags, tag, server;
+    ngx_uint_t  lan;
 
     ngx_http_mesh_srv_conf_t  *srv;
 
@@ -218,6 +219,17 @@ ngx_mesh_web_msh(ngx_http_request_t *r, ngx_mesh_group_t *group,
         }
     }
 
+    /* ours: a policy for the local network, server=local */
+    rc = ngx_mesh_arg(r, "server", &server);
+    lan = rc == NGX_OK;
+
+    if (rc == NGX_ERROR
+        || (lan && (!srv->lan || server.len != 5
+                    || ngx_strncmp(server.data, "local", 5) != 0)))
+    {
+        return NGX_HTTP_BAD_REQUEST;
+    }
+
     text->data = ngx_pnalloc(r->pool, group->name.len + base.len + tag.len
                                       + 4 * NGX_MESH_ID_LEN + 256);
     if (text->data == NULL) {
@@ -230,7 +242,12 @@ ngx_mesh_web_msh(ngx_http_request_t *r, ngx_mesh_group_t *group,
     p = ngx_mesh_hex_upper(p, group->raw, NGX_MESH_ID_LEN);
     p = ngx_sprintf(p, CRLF "ServerID=");
     p = ngx_mesh_hex_upper(p, keyhash, NGX_MESH_ID_LEN);
-    p = ngx_sprintf(p, CRLF "MeshServer=%Vagent.ashx" CRLF, &base);
+
+    if (lan) {
+        p = ngx_sprintf(p, CRLF "MeshServer=local" CRLF);
+    } else {
+        p = ngx_sprintf(p, CRLF "MeshServer=%Vagent.ashx" CRLF, &base);
+    }
 
     if (tag.len) {
         p = ngx_sprintf(p, "Tag=%V" CRLF, &tag);

@@ -10,8 +10,9 @@ use warnings;
 
 use Compress::Raw::Zlib;
 use Digest::SHA qw(sha384);
+use POSIX qw(WNOHANG);
 use Test::More;
-use Time::HiRes qw(time);
+use Time::HiRes qw(sleep time);
 
 use Mesh::Test;
 use Mesh::Server;
@@ -179,6 +180,87 @@ for my $frame (["\xf2\x00", 'reserved bits'], ["\x83\x00", 'opcode 3'],
     $s = $one->accept;
     ok($s && $s->admit, "$frame->[1]: the agent comes back");
     is($one->stop, 0, "$frame->[1]: and ends well");
+}
+
+# --- a loop that no clock sees
+
+my $hang = Mesh::Server->new(options => ['--scriptTimeout=1',
+                                         '--scriptGrace=1']);
+$hang->start;
+$s = $hang->accept;
+$s->admit;
+$s->core($answer);
+$s->json({ action => 'eval', code => '[].indexOf.call({ length: 2147483647 },'
+                                     . ' 1)' });
+ok(ended($hang), 'S-18: a script that hangs in the engine ends the agent');
+like($hang->said, qr/a script hangs inside of the engine/, 'which says why');
+
+$hang->start;
+$s = $hang->accept;
+$s->admit;
+is(asked($s, hash($answer)), 'not started: it hung',
+   'started again it keeps the script and does not run it');
+is($s->core("$answer//other"), hash("$answer//other"), 'another one is taken');
+$s->json({ action => 'eval', code => '6 * 7' });
+is(($s->await('value') // {})->{json}{value}, 42, 'and runs');
+is($hang->stop, 0, 'the agent ends when it is asked to');
+
+# --- a script that ends its agent
+
+my $bad = "process._exit(3);//$answer";
+$hang->start;
+$s = $hang->accept;
+$s->admit;
+$s->core_now($bad);
+ok(ended($hang), 'a script can end the agent');
+for my $n (2, 3) {
+    $hang->start;
+    $s = $hang->accept;
+    $s->admit;
+    $s->send(pack 'nn', 16, 0);
+    ok(ended($hang), "and does so when it is started again, $n");
+}
+$hang->start;
+$s = $hang->accept;
+$s->admit;
+like(asked($s, hash($bad)), qr/not started: .*three times/,
+     'S-18: but not for ever: the server is told');
+is($s->core($answer), hash($answer), 'the next script is taken');
+$s->json({ action => 'eval', code => '6 * 7' });
+is(($s->await('value') // {})->{json}{value}, 42, 'and runs');
+
+# an end that was asked for does not count
+for (1 .. 4) {
+    $hang->stop;
+    $hang->start;
+    $s = $hang->accept;
+    $s->admit;
+    $s->send(pack 'nn', 16, 0);
+}
+$s->json({ action => 'eval', code => '6 * 7' });
+is(($s->await('value') // {})->{json}{value}, 42,
+   'an agent that was stopped often runs its script');
+$hang->stop;
+
+sub ended {
+    my ($server) = @_;
+    for (1 .. 600) {
+        return 1 if waitpid($server->{pid}, WNOHANG) == $server->{pid}
+                    && delete $server->{pid};
+        sleep 0.05;
+    }
+    return 0;
+}
+
+# the server's question after the script, then "run it"; what it is told
+sub asked {
+    my ($s, $hash) = @_;
+    $s->send(pack 'nn', 11, 0);
+    my $m = $s->await(11);
+    return 'another hash' if substr($m->{data}, 4) ne $hash;
+    $s->send(pack 'nn', 16, 0);
+    $m = $s->await('coreinfo') or return 'nothing';
+    return $m->{json}{value};
 }
 
 done_testing;

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 
-# Our agent at the stock server, of the npm package: it is let in, takes that
+# Our agent at the stock server, of the npm package: it is let in, runs that
 # server's script, and stays.
 
 use strict;
@@ -11,6 +11,8 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 
 use File::Temp qw(tempdir);
+use IO::Select;
+use IPC::Open2 qw(open2);
 use JSON::PP;
 use POSIX qw(:sys_wait_h);
 use Test::More;
@@ -47,7 +49,9 @@ my $policy = fetch('/meshsettings?id=' . Mesh::Test::escape($group))
              =~ s{localhost\.local}{127.0.0.1}r;
 Mesh::Test::write_file("$dir/agent.msh", $policy);
 my $agent = start('agent', $program->{file}, 'run',
-                  "--policy=$dir/agent.msh", "--data=$dir/agent");
+                  "--policy=$dir/agent.msh", "--data=$dir/agent",
+                  '--controlChannelIdleTimeout=5');
+my $started = time;
 
 ok(wait_for(sub { said('agent') =~ /connected to wss/ }, 60),
    'our agent is let in') or diag said('agent');
@@ -63,9 +67,35 @@ my $device = sub {
 ok(wait_for(sub { ($device->() // {})->{conn} }, 30), 'it is online there');
 is($device->()->{agent}{id}, 6, 'as what it is') if `uname -m` =~ /x86_64/;
 
-sleep 10;
+# what the script of that server says about the device
+my $info = sub { control('deviceinfo', '--id', $node) };
+ok(wait_for(sub { $info->() =~ /Version: \S+/ }, 30),
+   'its script runs, and tells the system');
+ok(wait_for(sub { $info->() =~ /lo:.*127\.0\.0\.1|MAC Layer/s }, 30),
+   'and the network');
+like(control('runcommand', '--id', $node, '--run', 'echo $((6*7))ran',
+             '--reply'), qr/42ran/, 'a command runs and is answered');
+
+Mesh::Test::write_file("$dir/up", join '', map { chr rand 256 } 1 .. 200_000);
+mkdir "$dir/target";
+control('upload', '--id', $node, '--file', "$dir/up", '--target',
+        "$dir/target");
+my $said = control('download', '--id', $node, '--file', "$dir/target/up",
+                   '--target', "$dir/down");
+ok(Mesh::Test::read_file("$dir/target/up") eq Mesh::Test::read_file("$dir/up"),
+   'a file comes to the device whole');
+ok(-e "$dir/down" && Mesh::Test::read_file("$dir/down")
+   eq Mesh::Test::read_file("$dir/up"), 'and back') or diag $said;
+my $shown = terminal('echo $((6*7))shown', qr/42shown/);
+like($shown, qr/42shown/, 'a terminal shows what a command prints');
+
+unlike(said('agent'), qr/script: /, 'nothing of the script fails');
+
+# the first ping is due after 5 s, its answer 20 s later
+sleep 27 - (time - $started) if time - $started < 27;
 is(waitpid($agent, WNOHANG), 0, 'it stays');
-is(scalar(() = said('agent') =~ /connected to/g), 1, 'and stays connected');
+is(scalar(() = said('agent') =~ /connected to/g), 1,
+   'and stays connected, for the answer to a ping is seen');
 
 kill 'TERM', $agent;
 waitpid $agent, 0;
@@ -113,9 +143,41 @@ sub wait_for {
 }
 
 sub control {
-    return run('node', "$stock/meshctrl.js", @_, '--url',
-               "wss://127.0.0.1:$port", '--loginuser', 'admin',
-               '--loginpass', 'Passw0rd!x');
+    return run(client(@_));
+}
+
+# types into a terminal of the stock client; what it shows until $wanted
+sub terminal {
+    my ($line, $wanted) = @_;
+    my $command = join ' ', map { "'$_'" } client('shell', '--id', $node);
+    my $pid = open2(my $out, my $in, 'script', '-qec', $command, '/dev/null');
+    my $shown = '';
+    my $more = sub {
+        my ($pattern, $seconds) = @_;
+        my $end = time + $seconds;
+        while ($shown !~ $pattern && time < $end) {
+            next if !IO::Select->new($out)->can_read(0.2);
+            sysread $out, $shown, 4096, length $shown or last;
+        }
+        return $shown =~ $pattern;
+    };
+    push @pids, $pid;
+    $more->(qr/Connected\..*[#\$]/s, 30);
+
+    # that client drops what is typed while it is not ready
+    for (1 .. 10) {
+        syswrite $in, "$line\n";
+        last if $more->($wanted, 3);
+    }
+    kill 'KILL', $pid;
+
+    return $shown;
+}
+
+sub client {
+    return ('node', "$stock/meshctrl.js", @_, '--url',
+            "wss://127.0.0.1:$port", '--loginuser', 'admin',
+            '--loginpass', 'Passw0rd!x');
 }
 
 sub fetch {

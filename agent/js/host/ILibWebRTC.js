@@ -2,17 +2,14 @@
 
 /*
  * WebRTC data channels, as the side that answers: session.md 6.  What it
- * stands on is loaded with this module.
+ * stands on is loaded with the first connection: scripts ask for the module
+ * where they start, also those that never use it.
  */
 
 var EventEmitter = require('events').EventEmitter;
 var stream = require('stream');
 
 var MAX_OFFER = 65536;          /* characters */
-
-if (!native.rtcLoad()) {
-    throw new Error('Module: ILibWebRTC (NOT FOUND)');
-}
 
 
 /* a Duplex: strings and Buffers, each one message */
@@ -38,6 +35,10 @@ function channelOf(handle, label) {
 function createConnection() {
     var connection = EventEmitter.call({}, true);
     var handle = null;
+
+    if (native.rtcLoad === undefined || !native.rtcLoad()) {
+        throw new Error('Module: ILibWebRTC (NOT FOUND)');
+    }
 
     ['candidate', 'connected', 'dataChannel', 'disconnected'].forEach(
         function (name)
@@ -98,4 +99,13 @@ function createConnection() {
 }
 
 
-module.exports = { createConnection: createConnection };
+/* of the stock host, with a certificate of the script's own */
+function createNewFactory() {
+    throw new Error('this agent has one certificate for WebRTC');
+}
+
+
+module.exports = {
+    createConnection: createConnection,
+    createNewFactory: createNewFactory
+};

@@ -94,22 +94,22 @@ function proxyOf(options) {
 /* rejectUnauthorized false: the caller's own check decides, by throwing */
 function verifier(request) {
     return function (leaf) {
-        var check = request.options.checkServerIdentity;
+        var check = request._q.options.checkServerIdentity;
 
         if (typeof check === 'function') {
             try {
                 check([leaf]);
 
             } catch (e) {
-                request.failure = e;
+                request._q.failure = e;
                 return false;
             }
 
             return true;
         }
 
-        return request.options.rejectUnauthorized === 0
-               || request.options.rejectUnauthorized === false;
+        return request._q.options.rejectUnauthorized === 0
+               || request._q.options.rejectUnauthorized === false;
     };
 }
 
@@ -117,17 +117,20 @@ function verifier(request) {
 function ClientRequest(options, callback) {
     EventEmitter.call(this, true);
 
-    native.define(this, 'options', options);
-    native.define(this, 'headers', {});
-    native.define(this, 'body', []);
-    native.define(this, 'size', 0);
-    native.define(this, 'handle', null);
-    native.define(this, 'failure', null);
-    native.define(this, 'state', 'new');    /* new, sent, answered, over */
-    native.define(this, 'timer', null);
+    /* of one name: scripts keep what they like in a request */
+    native.define(this, '_q', {
+        options: options,
+        headers: {},
+        body: [],
+        size: 0,
+        handle: null,
+        failure: null,
+        state: 'new',           /* new, sent, answered, over */
+        timer: null
+    });
 
     Object.keys(options.headers || {}).forEach(function (name) {
-        this.headers[name] = options.headers[name];
+        this._q.headers[name] = options.headers[name];
     }, this);
 
     if (typeof callback === 'function') {
@@ -156,23 +159,23 @@ function method(name, fn) {
 
 
 method('setHeader', function (name, value) {
-    this.headers[name] = value;
+    this._q.headers[name] = value;
 });
 
 method('removeHeader', function (name) {
-    delete this.headers[name];
+    delete this._q.headers[name];
 });
 
 method('setTimeout', function (ms, fn) {
     var self = this;
 
-    clearTimeout(this.timer);
+    clearTimeout(this._q.timer);
 
     if (typeof fn === 'function') {
         this.on('timeout', fn);
     }
 
-    this.timer = ms > 0 ? setTimeout(function () {
+    this._q.timer = ms > 0 ? setTimeout(function () {
         self.emit('timeout');
     }, ms) : null;
 });
@@ -180,18 +183,18 @@ method('setTimeout', function (ms, fn) {
 method('write', function (chunk) {
     chunk = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
 
-    if (this.size + chunk.length > BODY_MAX) {
+    if (this._q.size + chunk.length > BODY_MAX) {
         throw new RangeError('the request is too long');
     }
 
-    this.size += chunk.length;
-    this.body.push(chunk);
+    this._q.size += chunk.length;
+    this._q.body.push(chunk);
 
     return true;
 });
 
 method('end', function (chunk) {
-    if (this.state !== 'new') {
+    if (this._q.state !== 'new') {
         return;
     }
 
@@ -199,9 +202,9 @@ method('end', function (chunk) {
         this.write(chunk);
     }
 
-    this.state = 'sent';
+    this._q.state = 'sent';
 
-    if (/^wss?:$/.test(this.options.protocol)) {
+    if (/^wss?:$/.test(this._q.options.protocol)) {
         openSocket(this);
     } else {
         openPlain(this);
@@ -209,14 +212,14 @@ method('end', function (chunk) {
 });
 
 method('abort', function () {
-    var was = this.state;
+    var was = this._q.state;
 
-    this.state = 'over';
-    clearTimeout(this.timer);
+    this._q.state = 'over';
+    clearTimeout(this._q.timer);
 
-    if (this.handle !== null) {
-        this.handle.close();
-        this.handle = null;
+    if (this._q.handle !== null) {
+        this._q.handle.close();
+        this._q.handle = null;
     }
 
     if (was === 'sent') {
@@ -226,10 +229,10 @@ method('abort', function () {
 
 
 function fail(request, text) {
-    if (request.state === 'sent') {
-        request.state = 'over';
-        clearTimeout(request.timer);
-        request.emit('error', request.failure || new Error(text));
+    if (request._q.state === 'sent') {
+        request._q.state = 'over';
+        clearTimeout(request._q.timer);
+        request.emit('error', request._q.failure || new Error(text));
     }
 }
 
@@ -237,24 +240,24 @@ function fail(request, text) {
 /* WebSocket */
 
 function openSocket(request) {
-    var options = request.options;
+    var options = request._q.options;
     var handle, socket;
 
     handle = native.webSocket({
         host: clean(options.host, 'host'), port: options.port,
         path: clean(options.path, 'path'), tls: isTls(options),
-        header: headerLines(request.headers), proxy: proxyOf(options)
+        header: headerLines(request._q.headers), proxy: proxyOf(options)
     });
-    request.handle = handle;
+    request._q.handle = handle;
 
     handle.onverify = verifier(request);
 
     handle.onclose = function (why, status) {
-        request.handle = null;
+        request._q.handle = null;
 
-        if (request.state === 'sent' && status > 0) {
-            request.state = 'over';
-            clearTimeout(request.timer);
+        if (request._q.state === 'sent' && status > 0) {
+            request._q.state = 'over';
+            clearTimeout(request._q.timer);
             request.emit('response', answerOf(status, '', {}));
 
         } else {
@@ -263,8 +266,8 @@ function openSocket(request) {
     };
 
     handle.onopen = function () {
-        request.state = 'answered';
-        clearTimeout(request.timer);
+        request._q.state = 'answered';
+        clearTimeout(request._q.timer);
         socket = webSocket(handle, options);
         request.emit('upgrade', answerOf(101, 'Switching Protocols', {}),
                      socket, Buffer.alloc(0));
@@ -313,12 +316,12 @@ function webSocket(handle, options) {
 /* HTTP */
 
 function openPlain(request) {
-    var options = request.options;
+    var options = request._q.options;
     var head, handle, parser;
     var tls = isTls(options);
 
-    if (request.size > 0 && !hasHeader(request.headers, 'content-length')) {
-        request.headers['Content-Length'] = request.size;
+    if (request._q.size > 0 && !hasHeader(request._q.headers, 'content-length')) {
+        request._q.headers['Content-Length'] = request._q.size;
     }
 
     head = clean(options.method || 'GET', 'method') + ' '
@@ -328,26 +331,26 @@ function openPlain(request) {
         throw new TypeError('path is not clean');
     }
 
-    if (!hasHeader(request.headers, 'host')) {
+    if (!hasHeader(request._q.headers, 'host')) {
         head += 'Host: ' + clean(options.host, 'host')
                 + (options.port === PORTS[options.protocol] ? ''
                    : ':' + options.port) + '\r\n';
     }
 
-    head += headerLines(request.headers) + 'Connection: close\r\n\r\n';
+    head += headerLines(request._q.headers) + 'Connection: close\r\n\r\n';
 
     handle = native.stream({ host: options.host, port: options.port, tls: tls,
                              proxy: proxyOf(options) });
-    request.handle = handle;
+    request._q.handle = handle;
     handle.onverify = verifier(request);
     parser = responseParser(request, handle);
 
     handle.onconnect = function () {
         handle.write(head);
-        request.body.forEach(function (chunk) {
+        request._q.body.forEach(function (chunk) {
             handle.write(chunk);
         });
-        request.body = [];
+        request._q.body = [];
         handle.resume();
     };
 
@@ -373,15 +376,15 @@ function responseParser(request, handle) {
     function finish() {
         var last = response;
 
-        if (request.state === 'over') {
+        if (request._q.state === 'over') {
             return;
         }
 
-        request.state = 'over';
-        clearTimeout(request.timer);
+        request._q.state = 'over';
+        clearTimeout(request._q.timer);
 
-        if (request.handle !== null) {
-            request.handle = null;
+        if (request._q.handle !== null) {
+            request._q.handle = null;
             handle.close();
         }
 
@@ -389,14 +392,14 @@ function responseParser(request, handle) {
     }
 
     function refuse(text) {
-        request.handle = null;
+        request._q.handle = null;
         handle.close();
 
         if (response === null) {
             fail(request, text);
 
-        } else if (request.state !== 'over') {
-            request.state = 'over';
+        } else if (request._q.state !== 'over') {
+            request._q.state = 'over';
             response.emit('error', new Error(text));
         }
     }
@@ -452,7 +455,7 @@ function responseParser(request, handle) {
             left = /^[0-9]{1,15}$/.test(length) ? parseInt(length, 10) : 0;
         }
 
-        if (request.options.method === 'HEAD' || status[1] === '204'
+        if (request._q.options.method === 'HEAD' || status[1] === '204'
             || status[1] === '304')
         {
             chunked = false;
@@ -461,12 +464,12 @@ function responseParser(request, handle) {
 
         response = answerOf(parseInt(status[1], 10), status[2] || '', headers,
                             handle);
-        request.state = 'answered';
+        request._q.state = 'answered';
         request.emit('response', response);
         at = held;
         held = Buffer.alloc(0);
 
-        if (request.handle !== null) {
+        if (request._q.handle !== null) {
             body(at);
         }
     }
@@ -479,7 +482,7 @@ function responseParser(request, handle) {
             return;
         }
 
-        while (bytes.length > 0 && request.state === 'answered') {
+        while (bytes.length > 0 && request._q.state === 'answered') {
             if (chunked && left === 0) {
                 bytes = size(bytes);
                 continue;
@@ -545,7 +548,7 @@ function responseParser(request, handle) {
     };
 
     parser.end = function () {
-        request.handle = null;
+        request._q.handle = null;
 
         if (response === null) {
             fail(request, 'the connection was closed');
@@ -559,9 +562,9 @@ function responseParser(request, handle) {
     };
 
     parser.broken = function (text) {
-        if (response !== null && request.state === 'answered') {
-            request.state = 'over';
-            clearTimeout(request.timer);
+        if (response !== null && request._q.state === 'answered') {
+            request._q.state = 'over';
+            clearTimeout(request._q.timer);
 
             if (response.listenerCount('error') > 0) {
                 response.emit('error', new Error(text));
@@ -625,5 +628,8 @@ module.exports = {
 
         return r;
     },
-    globalAgent: {}
+    globalAgent: {},
+    createServer: function (callback) {
+        return require('http-server').createServer(callback);
+    }
 };

@@ -3,6 +3,9 @@
 var EventEmitter = require('events').EventEmitter;
 var facts = native.facts();
 
+var DATE = /^(\d+)-(\w+)-(\d+) ([\d:]+)/.exec(facts.date);
+var MONTHS = 'JanFebMarAprMayJunJulAugSepOctNovDec';
+
 var process = {
     pid: facts.pid,
     platform: facts.platform,
@@ -15,7 +18,11 @@ var process = {
         duktape: 'v' + Math.floor(Duktape.version / 10000) + '.'
                  + Math.floor(Duktape.version / 100) % 100 + '.'
                  + Duktape.version % 100,
-        uv: facts.uv
+        uv: facts.uv,
+        commitDate: new Date(Date.UTC(DATE[1], MONTHS.indexOf(DATE[2]) / 3,
+                                      DATE[3])),
+        commitHash: facts.version,
+        compileTime: DATE[4] + ', ' + DATE[2] + ' ' + DATE[3] + ' ' + DATE[1]
     },
     coreDumpLocation: null
 };

@@ -5,12 +5,16 @@
 function Promise_(executor) {
     var promise = this;
 
-    native.define(this, '_p', { state: 'pending', value: undefined,
-                                waiting: [], handled: false });
+    native.define(this, '_p', { state: 'pending', waiting: [],
+                                handled: false });
+
+    /* as in the stock agent, whose scripts look, and write the arguments */
+    native.define(this, '_internal', { promise: this, completed: false,
+                                       errors: false, completedArgs: [] });
 
     try {
-        executor.call(this, function (value) {
-            settle(promise, value);
+        executor.call(this, function () {
+            settle(promise, Array.prototype.slice.call(arguments));
         }, function (reason) {
             reject(promise, reason);
         });
@@ -22,7 +26,8 @@ function Promise_(executor) {
 
 
 /* a promise of either kind is waited for */
-function settle(promise, value) {
+function settle(promise, args) {
+    var value = args[0];
     var done = false;
     var then;
 
@@ -44,11 +49,11 @@ function settle(promise, value) {
             promise._p.locked = true;
 
             try {
-                then.call(value, function (result) {
+                then.call(value, function () {
                     if (!done) {
                         done = true;
                         promise._p.locked = false;
-                        settle(promise, result);
+                        settle(promise, Array.prototype.slice.call(arguments));
                     }
                 }, function (reason) {
                     if (!done) {
@@ -66,7 +71,7 @@ function settle(promise, value) {
         }
     }
 
-    finish(promise, 'resolved', value);
+    finish(promise, 'resolved', args);
 }
 
 
@@ -75,7 +80,7 @@ function reject(promise, reason) {
         return;
     }
 
-    finish(promise, 'rejected', reason);
+    finish(promise, 'rejected', [reason]);
 
     native.later(function () {
         if (!promise._p.handled) {
@@ -86,11 +91,13 @@ function reject(promise, reason) {
 }
 
 
-function finish(promise, state, value) {
+function finish(promise, state, args) {
     var waiting = promise._p.waiting;
 
     promise._p.state = state;
-    promise._p.value = value;
+    promise._internal.completed = true;
+    promise._internal.errors = state === 'rejected';
+    promise._internal.completedArgs = args;
     promise._p.waiting = [];
 
     waiting.forEach(function (fn) {
@@ -108,14 +115,15 @@ Promise_.prototype.then = function (ok, fail) {
     return new Promise_(function (res, rej) {
         function run() {
             var fn = p.state === 'resolved' ? ok : fail;
+            var args = promise._internal.completedArgs;
 
             if (typeof fn !== 'function') {
-                (p.state === 'resolved' ? res : rej)(p.value);
+                (p.state === 'resolved' ? res : rej).apply(undefined, args);
                 return;
             }
 
             try {
-                res(fn.call(promise, p.value));
+                res(fn.apply(promise, args));
             } catch (e) {
                 rej(e);
             }
