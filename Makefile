@@ -210,7 +210,7 @@ test-unit: packages-test signer unit
 test-fuzz: packages-test replay
 test-core: packages-test agent core t/node_modules/.stamp
 test-html: packages-test html/node_modules/.stamp
-test-agent: packages-test agent core $(B)/agent_js_test
+test-agent: packages-test agent core $(B)/agent_js_test $(B)/desktop_client
 test-sqlite test-postgres test-interop test-ui: test-build t/node_modules/.stamp
 
 $(addprefix test-,unit fuzz html core agent sqlite postgres interop ui):
@@ -220,7 +220,7 @@ $(addprefix test-,unit fuzz html core agent sqlite postgres interop ui):
 test-build:
 	@$(MAKE) -s --no-print-directory packages-test
 	@$(MAKE) -s --no-print-directory nginx signer admin agent core html unit \
-	    replay $(B)/agent_js_test t/node_modules/.stamp
+	    replay $(B)/agent_js_test $(B)/desktop_client t/node_modules/.stamp
 
 t/node_modules/.stamp: t/package-lock.json | packages-node
 	@echo "installing the packages of t/"

@@ -75,3 +75,9 @@ $(B)/asan/agent_js_test: $(AGENT_TEST_C) $(AGENT_H) $(PROTO_C) \
                          $(B)/agent/scripts.c $(B)/asan/agent/duktape.o
 	@echo "building $(notdir $@) with sanitizers"
 	@$(CC) $(SAN) $(WARN) $(AGENT_INC) -o $@ $(filter %.c %.o,$^) $(AGENT_LIBS)
+
+# a program on the screen that t/agent/desktop.t and the bench look at
+$(B)/desktop_client: t/agent/desktop_client.c | packages-build
+	@echo "building $(notdir $@)"
+	@$(CC) -O2 -g -std=gnu99 -D_GNU_SOURCE -Wall -Wextra -o $@ $< -lX11 \
+	    -lXfixes -lXrandr -ljpeg

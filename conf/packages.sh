@@ -12,10 +12,11 @@ set -eu
 
 build='build-essential pkg-config nginx nginx-dev libssl-dev libjson-c-dev
        libpq-dev libsqlite3-dev libpcre2-dev libseccomp-dev libuv1-dev
-       zlib1g-dev'
+       zlib1g-dev libjpeg62-turbo-dev libx11-dev libxext-dev libxdamage-dev
+       libxfixes-dev libxtst-dev libxrandr-dev'
 functional='libio-socket-ssl-perl libnet-ssleay-perl libcryptx-perl
             libprotocol-websocket-perl libdbd-sqlite3-perl libdbd-pg-perl
-            postgresql openssl procps perl'
+            postgresql openssl procps perl xvfb xclip'
 browser='chromium'
 interop='libnginx-mod-stream'
 fuzz='clang libclang-rt-14-dev'

@@ -644,7 +644,8 @@ mesh_agent_desk_output(mesh_agent_desk_show_t *show)
             return rc;
         }
 
-        if (mesh_agent_desk_tile(show) == MESH_DECLINED) {
+        /* behind the size that a refresh begins with comes nothing old */
+        if (show->refresh || mesh_agent_desk_tile(show) == MESH_DECLINED) {
             return MESH_OK;
         }
     }

@@ -80,6 +80,7 @@ function create(uid) {
         output: native.packets(true),
         input: native.packets(false),
         stream: null,
+        writers: 0,             /* that are piped in, unseen by the core */
         timer: null,
         flush: null,
         told: false,            /* it has said itself what was wrong */
@@ -157,6 +158,16 @@ function users(desk) {
         return desk.stream;
     });
 
+    desk.stream.on('pipe', function () {
+        desk.writers++;
+    });
+
+    desk.stream.on('unpipe', function () {
+        desk.writers--;
+        desk.input.reset();
+        tell(desk, RELEASE);
+    });
+
     desk.stream.on('newListener', function (name) {
         if (name === 'data') {
             tell(desk, HELLO);
@@ -196,9 +207,7 @@ function write(desk, chunk, flush) {
 
     desk.input.onpacket = function (packet) {
         /* one who does not look must not stop the others' picture */
-        if (packet[1] === PAUSE && packet[4] === 1
-            && desk.stream._r.pipes.length > 1)
-        {
+        if (packet[1] === PAUSE && packet[4] === 1 && desk.writers > 1) {
             return;
         }
 
