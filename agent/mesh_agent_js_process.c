@@ -380,11 +380,17 @@ mesh_agent_js_child_close(mesh_agent_js_obj_t *obj)
 static void
 mesh_agent_js_child_gone(mesh_agent_js_child_t *child)
 {
+    int  quitting;
+
+    quitting = 0;
+
     if (child->obj.js != NULL) {
+        quitting = mesh_agent_js_agent(child->obj.js)->quitting;
         mesh_agent_js_gone(&child->obj);
     }
 
-    if (child->reaped) {
+    /* of an agent that ends the system takes over the children */
+    if (child->reaped || quitting) {
         if (!uv_is_closing((uv_handle_t *) &child->signal)) {
             uv_close((uv_handle_t *) &child->signal,
                      mesh_agent_js_child_free);

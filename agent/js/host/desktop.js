@@ -242,7 +242,6 @@ function close(desk) {
 
     desk.child['in'].end();
     desk.child.out.close();
-    desk.child.err.close();
     desk.output.close();
     desk.input.close();
     desk.stream.push(null);
