@@ -94,10 +94,6 @@ function create(uid) {
         },
         write: function (chunk, flush) {
             return write(desk, chunk, flush);
-        },
-        final: function (flush) {
-            flush();
-            close(desk);
         }
     });
 
@@ -156,6 +152,18 @@ function users(desk) {
         desk.input.reset();
         tell(desk, RELEASE);
         return desk.stream;
+    });
+
+    /* at once: input that the program does not take is not waited for */
+    Object.defineProperty(desk.stream, 'end', {
+        get: function () {
+            return function () {
+                close(desk);
+            };
+        },
+        set: function (fn) {
+            desk.stream.on('end', fn);
+        }
     });
 
     desk.stream.on('pipe', function () {
@@ -240,13 +248,18 @@ function close(desk) {
         clearTimeout(desk.timer);
     }
 
+    /* a program that reads no more would keep what waits for it */
     desk.child['in'].end();
+    setTimeout(function () {
+        desk.child['in'].close();
+    }, GRACE);
+
     desk.child.out.close();
     desk.output.close();
     desk.input.close();
-    desk.stream.push(null);
 
     require('MeshAgent').emit('kvmConnected', 0);
+    desk.stream.push(null);
 }
 
 
