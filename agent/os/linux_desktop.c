@@ -448,7 +448,7 @@ static void
 mesh_agent_desk_packet(mesh_agent_desk_show_t *show,
     const mesh_kvm_packet_t *pkt)
 {
-    mesh_kvm_input_t    in;
+    mesh_kvm_event_t    in;
     mesh_agent_desk_t  *d = &show->d;
 
     if (mesh_kvm_read_input(&in, pkt) != MESH_OK) {

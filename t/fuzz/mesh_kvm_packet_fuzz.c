@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../proto/mesh_kvm.h"
+#include "../../proto/mesh_kvm_packet.h"
 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -18,7 +18,7 @@ static void
 packet(const mesh_kvm_packet_t *pkt, const uint8_t *data)
 {
     int               rc;
-    mesh_kvm_input_t  in;
+    mesh_kvm_event_t  in;
     uint8_t           head[MESH_KVM_TILE_HEAD];
 
     if (pkt->data < data || pkt->data + pkt->len != data + pkt->size) {

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "mesh_kvm.h"
+#include "mesh_kvm_packet.h"
 
 
 typedef struct {
@@ -14,9 +14,9 @@ typedef struct {
 
 static const mesh_kvm_row_t *mesh_kvm_row(const mesh_kvm_row_t *rows,
     uint16_t cmd);
-static void mesh_kvm_read_mouse(mesh_kvm_input_t *in,
+static void mesh_kvm_read_mouse(mesh_kvm_event_t *in,
     const mesh_kvm_packet_t *pkt);
-static void mesh_kvm_read_compression(mesh_kvm_input_t *in,
+static void mesh_kvm_read_compression(mesh_kvm_event_t *in,
     const mesh_kvm_packet_t *pkt);
 static uint16_t mesh_kvm_range(uint16_t n, uint16_t min, uint16_t max);
 
@@ -119,7 +119,7 @@ mesh_kvm_need(const uint8_t *buf, size_t len)
 
 
 int
-mesh_kvm_read_input(mesh_kvm_input_t *in, const mesh_kvm_packet_t *pkt)
+mesh_kvm_read_input(mesh_kvm_event_t *in, const mesh_kvm_packet_t *pkt)
 {
     const uint8_t         *p;
     const mesh_kvm_row_t  *row;
@@ -134,7 +134,7 @@ mesh_kvm_read_input(mesh_kvm_input_t *in, const mesh_kvm_packet_t *pkt)
         return MESH_ERROR;
     }
 
-    memset(in, 0, sizeof(mesh_kvm_input_t));
+    memset(in, 0, sizeof(mesh_kvm_event_t));
     in->cmd = pkt->cmd;
     p = pkt->data;
 
@@ -179,7 +179,7 @@ mesh_kvm_read_input(mesh_kvm_input_t *in, const mesh_kvm_packet_t *pkt)
 
 
 static void
-mesh_kvm_read_mouse(mesh_kvm_input_t *in, const mesh_kvm_packet_t *pkt)
+mesh_kvm_read_mouse(mesh_kvm_event_t *in, const mesh_kvm_packet_t *pkt)
 {
     const uint8_t  *p = pkt->data;
 
@@ -195,7 +195,7 @@ mesh_kvm_read_mouse(mesh_kvm_input_t *in, const mesh_kvm_packet_t *pkt)
 
 /* the two short forms end before the scaling, or before the interval */
 static void
-mesh_kvm_read_compression(mesh_kvm_input_t *in, const mesh_kvm_packet_t *pkt)
+mesh_kvm_read_compression(mesh_kvm_event_t *in, const mesh_kvm_packet_t *pkt)
 {
     const uint8_t  *p = pkt->data;
 

@@ -12,8 +12,8 @@
  * Source: protocol/session.md 5.
  */
 
-#ifndef MESH_KVM_H_INCLUDED
-#define MESH_KVM_H_INCLUDED
+#ifndef MESH_KVM_PACKET_H_INCLUDED
+#define MESH_KVM_PACKET_H_INCLUDED
 
 
 #include "mesh.h"
@@ -63,7 +63,7 @@
 #define MESH_KVM_HEAD           4
 #define MESH_KVM_TILE_HEAD      16      /* at most */
 #define MESH_KVM_JUMBO_FROM     65500   /* bytes of an image */
-#define MESH_KVM_MAX_INPUT      1024    /* of a viewer's packet */
+
 #define MESH_KVM_MAX_OUTPUT     (8 * 1024 * 1024)     /* of our own agent's */
 #define MESH_KVM_MAX_TEXT       1024
 #define MESH_KVM_MAX_DISPLAYS   32
@@ -107,7 +107,7 @@ typedef struct {
         uint16_t      display;  /* 12 */
         uint16_t      interval; /* 13; 0: leave it as it is */
     } u;
-} mesh_kvm_input_t;
+} mesh_kvm_event_t;
 
 typedef struct {
     uint16_t        id;
@@ -144,7 +144,7 @@ size_t mesh_kvm_need(const uint8_t *buf, size_t len);
  *   MESH_DECLINED  a number that means nothing to us; skip it
  *   MESH_ERROR     wrong in length for its number; skip it
  */
-int mesh_kvm_read_input(mesh_kvm_input_t *in, const mesh_kvm_packet_t *pkt);
+int mesh_kvm_read_input(mesh_kvm_event_t *in, const mesh_kvm_packet_t *pkt);
 
 /* may a program that captures say this?  MESH_OK or MESH_ERROR */
 int mesh_kvm_check_output(const mesh_kvm_packet_t *pkt);
@@ -173,4 +173,4 @@ size_t mesh_kvm_write_geometry(uint8_t *p, const mesh_kvm_display_t *d,
     size_t n);
 
 
-#endif /* MESH_KVM_H_INCLUDED */
+#endif /* MESH_KVM_PACKET_H_INCLUDED */

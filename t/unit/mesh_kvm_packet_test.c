@@ -1,6 +1,6 @@
 /* Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0 */
 
-#include "../../proto/mesh_kvm.h"
+#include "../../proto/mesh_kvm_packet.h"
 #include "tap.h"
 
 
@@ -54,7 +54,7 @@ cut(const uint8_t *buf, size_t len, const char *name)
 
 
 static int
-input(mesh_kvm_input_t *in, const void *buf, size_t len)
+input(mesh_kvm_event_t *in, const void *buf, size_t len)
 {
     mesh_kvm_packet_t  pkt;
 
@@ -126,7 +126,7 @@ test_input(void)
     int               good;
     unsigned          i, n;
     uint8_t           buf[MESH_KVM_MAX_INPUT];
-    mesh_kvm_input_t  in;
+    mesh_kvm_event_t  in;
 
     is(input(&in, "\0\1\0\6\0\101", 6), MESH_OK, "a key");
     ok(in.cmd == 1 && in.u.key.action == MESH_KVM_KEY_DOWN
