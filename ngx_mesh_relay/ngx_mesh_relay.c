@@ -142,6 +142,8 @@ static ngx_int_t ngx_mesh_relay_accepted(ngx_connection_t *c,
     const ngx_mesh_hello_t *hello);
 static void ngx_mesh_relay_joined(ngx_mesh_relay_t *half);
 static void ngx_mesh_relay_hurry(ngx_mesh_relay_t *half);
+static void ngx_mesh_relay_option(ngx_connection_t *c, int level, int name,
+    int value);
 static void ngx_mesh_relay_log(ngx_mesh_relay_t *half, ngx_uint_t end);
 static void ngx_mesh_relay_tell_agent(ngx_mesh_relay_t *half,
     ngx_uint_t opened);
@@ -928,32 +930,34 @@ ngx_mesh_relay_joined(ngx_mesh_relay_t *half)
 static void
 ngx_mesh_relay_hurry(ngx_mesh_relay_t *half)
 {
-    int               size;
     ngx_connection_t  *c;
 
     c = half->s->c;
 
     if (half->role == NGX_MESH_DEVICE) {
-        size = NGX_MESH_RELAY_RCVBUF;
+        ngx_mesh_relay_option(c, SOL_SOCKET, SO_RCVBUF,
+                              NGX_MESH_RELAY_RCVBUF);
 
-        if (setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(int))
-            == -1)
-        {
-            ngx_log_error(NGX_LOG_INFO, c->log, ngx_socket_errno,
-                          "mesh relay: setsockopt(SO_RCVBUF) failed");
+        if (half->pipe) {
+            ngx_mesh_relay_option(half->pipe->c, SOL_SOCKET, SO_SNDBUF,
+                                  NGX_MESH_RELAY_PICTURE);
         }
 
         return;
     }
 
     half->s->relay_mark = NGX_MESH_RELAY_PICTURE;
-    size = NGX_MESH_RELAY_PICTURE;
+    ngx_mesh_relay_option(c, IPPROTO_TCP, TCP_NOTSENT_LOWAT,
+                          NGX_MESH_RELAY_PICTURE);
+}
 
-    if (setsockopt(c->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &size, sizeof(int))
-        == -1)
-    {
+
+static void
+ngx_mesh_relay_option(ngx_connection_t *c, int level, int name, int value)
+{
+    if (setsockopt(c->fd, level, name, &value, sizeof(int)) == -1) {
         ngx_log_error(NGX_LOG_INFO, c->log, ngx_socket_errno,
-                      "mesh relay: setsockopt(TCP_NOTSENT_LOWAT) failed");
+                      "mesh relay: setsockopt(%d) failed", name);
     }
 }
 
@@ -1812,19 +1816,11 @@ ngx_mesh_relay_recheck(ngx_mesh_session_t *s, void *data)
         return;
     }
 
-    if (half->role != NGX_MESH_VIEWER || half->p != NGX_MESH_RELAY_DESKTOP
-        || half->level == level)
+    /* a filter that is there obeys the new level; one that is not is late */
+    if (half->role == NGX_MESH_VIEWER && half->p == NGX_MESH_RELAY_DESKTOP
+        && half->level < level)
     {
-        return;
-    }
-
-    /* who may do less now starts anew; who may do more as well, when he will */
-
-    if (half->level < level) {
         ngx_mesh_ws_close(s, MESH_WS_CODE_POLICY);
-
-    } else {
-        half->level = level;
     }
 }
 
