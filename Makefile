@@ -220,7 +220,8 @@ $(addprefix test-,unit fuzz html core agent sqlite postgres interop ui):
 test-build:
 	@$(MAKE) -s --no-print-directory packages-test
 	@$(MAKE) -s --no-print-directory nginx signer admin agent core html unit \
-	    replay $(B)/agent_js_test $(B)/desktop_client t/node_modules/.stamp
+	    replay $(B)/agent_js_test $(B)/desktop_client $(B)/mesh_screen \
+	    t/node_modules/.stamp
 
 t/node_modules/.stamp: t/package-lock.json | packages-node
 	@echo "installing the packages of t/"
@@ -236,6 +237,11 @@ $(B)/unit/%: t/unit/%.c $(wildcard t/unit/*.h) $(PROTO_C) $(PROTO_H) \
 	    -lcrypto
 
 replay: $(FUZZ:%=$(B)/fuzz/%_replay)
+
+# what tests of the desktop look at and type into
+$(B)/mesh_screen: t/screen/mesh_screen.c | $(B)
+	@echo "building $(notdir $@)"
+	@$(CC) $(CFLAGS) $(WARN) -o $@ $< -lX11
 
 $(B)/fuzz/%_replay: t/fuzz/%.c t/fuzz/replay.c $(PROTO_C) $(PROTO_H) \
                     | packages-build $(B)/fuzz

@@ -18,7 +18,7 @@ functional='libio-socket-ssl-perl libnet-ssleay-perl libcryptx-perl
             libprotocol-websocket-perl libdbd-sqlite3-perl libdbd-pg-perl
             postgresql openssl procps perl xvfb xclip'
 browser='chromium'
-interop='libnginx-mod-stream'
+interop='libnginx-mod-stream libx11-dev xvfb'
 fuzz='clang libclang-rt-14-dev'
 lint='clang clang-tidy cppcheck shellcheck'
 

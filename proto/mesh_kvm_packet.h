@@ -1,7 +1,7 @@
 /* Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Desktop packets, both ways:
+ * Desktop packets, both ways, as an agent makes and takes them:
  *
  *   u16 command | u16 size, of all of it | payload
  *
@@ -16,27 +16,17 @@
 #define MESH_KVM_PACKET_H_INCLUDED
 
 
-#include "mesh.h"
+#include "mesh_kvm.h"
 
 
 #define MESH_KVM_NOP            0
-#define MESH_KVM_KEY            1
-#define MESH_KVM_MOUSE          2
 #define MESH_KVM_TILE           3
-#define MESH_KVM_COMPRESSION    5
-#define MESH_KVM_REFRESH        6
 #define MESH_KVM_SIZE           7
-#define MESH_KVM_PAUSE          8
-#define MESH_KVM_CTRL_ALT_DEL   10
-#define MESH_KVM_DISPLAYS       11
-#define MESH_KVM_DISPLAY        12
-#define MESH_KVM_INTERVAL       13
 #define MESH_KVM_MESSAGE        17
 #define MESH_KVM_LEDS           18
 #define MESH_KVM_JUMBO          27
 #define MESH_KVM_ALERT          65
 #define MESH_KVM_GEOMETRY       82
-#define MESH_KVM_UNICODE        85
 #define MESH_KVM_CURSOR         88
 
 /* from the agent to the program that captures, never on a wire */
@@ -63,7 +53,6 @@
 #define MESH_KVM_HEAD           4
 #define MESH_KVM_TILE_HEAD      16      /* at most */
 #define MESH_KVM_JUMBO_FROM     65500   /* bytes of an image */
-
 #define MESH_KVM_MAX_OUTPUT     (8 * 1024 * 1024)     /* of our own agent's */
 #define MESH_KVM_MAX_TEXT       1024
 #define MESH_KVM_MAX_DISPLAYS   32

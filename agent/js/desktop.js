@@ -37,7 +37,7 @@ var KVM_INPUT = {
     87: { level: KVM_FULL, max: 5 }             /* lock of local input */
 };
 
-var MAX_CLIPBOARD = 65536;      /* bytes, either way */
+var MAX_CLIPBOARD = 65535;      /* bytes, either way */
 var CLIPBOARD_TIMEOUT = 15000;
 
 /* the streams that are open: { "<tsid or console>": {stream, tunnels, ..} } */

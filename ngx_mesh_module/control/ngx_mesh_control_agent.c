@@ -22,6 +22,8 @@
 #define NGX_MESH_CTL_M_TEXT     8     /* title, msg, timeout */
 #define NGX_MESH_CTL_M_URL      16
 #define NGX_MESH_CTL_M_END      32    /* xuserid, protocol */
+#define NGX_MESH_CTL_M_DESKTOP  64    /* who may give input to the desktop */
+#define NGX_MESH_CTL_M_DATA     128   /* data; and all kinds of input */
 
 typedef struct {
     const char  *type;
@@ -50,6 +52,9 @@ static const ngx_mesh_ctl_msg_t  ngx_mesh_ctl_msgs[] = {
     { "cpuinfo", NGX_MESH_D_REMOTECONTROL, 0, 0 },
     { "userSessions", NGX_MESH_D_REMOTECONTROL|NGX_MESH_D_REMOTEVIEWONLY, 0,
       0 },
+    { "getclip", NGX_MESH_D_REMOTECONTROL, 0, NGX_MESH_CTL_M_DESKTOP },
+    { "setclip", NGX_MESH_D_REMOTECONTROL, 0,
+      NGX_MESH_CTL_M_DESKTOP|NGX_MESH_CTL_M_DATA },
     { "endtunnel", NGX_MESH_D_REMOTECONTROL|NGX_MESH_D_REMOTEVIEWONLY, 0,
       NGX_MESH_CTL_M_END },
     { NULL, 0, 0, 0 }
@@ -133,6 +138,12 @@ ngx_mesh_ctl_do_msg(ngx_mesh_ctl_t *ctl)
     if (!ngx_mesh_right(device->rights, msg->any)
         || (msg->all && device->rights != NGX_MESH_FULL
             && (device->rights & msg->all) != msg->all)
+        || ((msg->members & NGX_MESH_CTL_M_DESKTOP)
+            && ngx_mesh_restricted(device->rights,
+                   NGX_MESH_D_NODESKTOP|NGX_MESH_D_REMOTEVIEWONLY))
+        || ((msg->members & NGX_MESH_CTL_M_DATA)
+            && ngx_mesh_restricted(device->rights,
+                                   NGX_MESH_D_DESKLIMITEDINPUT))
         || !device->online)
     {
         ngx_mesh_ctl_result(ctl, "Unable to route");
@@ -151,6 +162,17 @@ ngx_mesh_ctl_do_msg(ngx_mesh_ctl_t *ctl)
         }
 
         ngx_mesh_jw_str(w, "value", &value->s);
+    }
+
+    if (msg->members & NGX_MESH_CTL_M_DATA) {
+        value = ngx_mesh_ctl_value(ctl, "data");
+
+        if (!value->set) {
+            ngx_mesh_ctl_result(ctl, "Invalid data");
+            return;
+        }
+
+        ngx_mesh_jw_str(w, "data", &value->s);
     }
 
     if (msg->members & NGX_MESH_CTL_M_PID) {

@@ -3,6 +3,7 @@ import { Control, type Message } from '../wire/control.ts';
 import { Http, type SessionInfo } from '../wire/http.ts';
 import { Account } from './account.ts';
 import { Actions } from './actions.ts';
+import { Desktops } from './desktop.ts';
 import { Devices } from './devices.ts';
 import { Groups } from './groups.ts';
 import { lastDay, type Hour } from './power.ts';
@@ -23,6 +24,7 @@ export class Mesh extends Store {
     readonly devices: Devices;
     readonly server: Server;
     readonly sessions: Sessions;
+    readonly desktops: Desktops;
     readonly actions: Actions;
     readonly toasts = new Toasts();
     readonly days: Days;
@@ -46,6 +48,7 @@ export class Mesh extends Store {
         this.devices = new Devices(this.control, (id) => this.groups.name(id));
         this.server = new Server(this.control);
         this.sessions = new Sessions(this.control, base);
+        this.desktops = new Desktops(this.control, base);
         this.actions = new Actions(this.control);
         this.days = new Days(this);
         this.groups.onGone = (id) => this.devices.dropGroup(id);
@@ -84,6 +87,7 @@ export class Mesh extends Store {
 
     async logout(): Promise<void> {
         this.sessions.closeAll();
+        this.desktops.closeAll();
         await this.http.logout();
         // a new page: nothing of the old person is left in memory
         location.hash = '#/login';

@@ -41,6 +41,20 @@ export function mayTerminal(rights: number): boolean {
     return rights === FULL || (has(rights, R.CONTROL) && !(rights & R.NO_TERMINAL));
 }
 
+export type DesktopInput = 'full' | 'limited' | 'none';
+
+export function mayDesktop(rights: number): boolean {
+    return rights === FULL || ((rights & (R.CONTROL | R.VIEW_ONLY)) !== 0 && !(rights & R.NO_DESKTOP));
+}
+
+/** Limited: letters and the mouse, no shortcut and no special key. */
+export function desktopInput(rights: number): DesktopInput {
+    if (rights === FULL) {
+        return 'full';
+    }
+    return !has(rights, R.CONTROL) || rights & R.VIEW_ONLY ? 'none' : rights & R.LIMITED_INPUT ? 'limited' : 'full';
+}
+
 export function maySeeServer(site: number): boolean {
     return site === FULL || (site & (S.BACKUP | S.RESTORE | S.UPDATE)) !== 0;
 }

@@ -8,7 +8,7 @@ export const ICONS = [
     'network', 'pencil', 'play', 'plus', 'power', 'refresh-cw', 'scroll-text', 'search', 'server', 'settings',
     'square-terminal', 'sun', 'tag', 'trash-2', 'triangle-alert', 'upload', 'user-plus', 'users', 'x', 'zap', 'maximize', 'sun-moon',
     'laptop', 'smartphone', 'router', 'microchip', 'container', 'hard-drive', 'columns-3', 'ellipsis-vertical', 
-    'square-arrow-out-up-right',
+    'square-arrow-out-up-right', 'keyboard', 'clipboard', 'scaling', 'camera',
 ] as const;
 
 export type IconName = (typeof ICONS)[number];

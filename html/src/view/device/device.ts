@@ -1,7 +1,7 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 import { html, nothing, type TemplateResult } from 'lit';
 import type { Device } from '../../state/devices.ts';
-import { has, mayTerminal, R } from '../../state/rights.ts';
+import { has, mayDesktop, mayTerminal, R } from '../../state/rights.ts';
 import { href } from '../../state/route.ts';
 import { t } from '../../i18n/index.ts';
 import { duration, exact } from '../../i18n/format.ts';
@@ -25,6 +25,10 @@ interface Tab {
 
 const TABS: Tab[] = [
     { id: 'overview', title: 'Overview', may: () => true, load: () => Promise.resolve(), view: (id) => html`<mesh-overview .deviceId=${id}></mesh-overview>` },
+    {
+        id: 'desktop', title: 'Desktop', may: mayDesktop, fill: true, load: () => import('../desktop/desktop.ts'),
+        view: (id) => html`<mesh-desktop .deviceId=${id}></mesh-desktop>`,
+    },
     {
         id: 'terminal', title: 'Terminal', may: mayTerminal, fill: true, load: () => import('../terminal/terminal.ts'),
         view: (id) => html`<mesh-terminal .deviceId=${id}></mesh-terminal>`,
@@ -54,7 +58,7 @@ class MeshDevice extends Part {
     #minute: ReturnType<typeof setInterval> | undefined;
 
     protected override begin(): void {
-        this.watch(this.mesh.devices, this.mesh.groups, this.mesh.account, this.mesh.sessions);
+        this.watch(this.mesh.devices, this.mesh.groups, this.mesh.account, this.mesh.sessions, this.mesh.desktops);
         this.listen(this.mesh.control, 'state', this.again);
         this.#minute = setInterval(this.again, 20_000);
     }
@@ -99,7 +103,8 @@ class MeshDevice extends Part {
     }
 
     #dot(tab: string): TemplateResult | typeof nothing {
-        const n = tab === 'terminal' ? this.mesh.sessions.of(this.deviceId).filter((session) => session.running).length : 0;
+        const n = tab === 'terminal' ? this.mesh.sessions.of(this.deviceId).filter((session) => session.running).length
+            : tab === 'desktop' && this.mesh.desktops.of(this.deviceId)?.running ? 1 : 0;
         return n ? html`<b class="dot" role="img" aria-label=${t('A session runs here')} title=${t('A session runs here')}></b>` : nothing;
     }
 
@@ -125,6 +130,7 @@ class MeshDevice extends Part {
             </div>
             <div class="acts-main">
                 ${full && mayTerminal(rights) ? this.#go('terminal', t('Terminal'), 'square-terminal', whyNot(ids, 'terminal'), true) : nothing}
+                ${full && mayDesktop(rights) ? this.#go('desktop', t('Desktop'), 'monitor', whyNot(ids, 'desktop')) : nothing}
                 ${full && has(rights, R.COMMAND) ? this.#go('run', t('Run'), 'play', whyNot(ids, 'run')) : nothing}
                 ${has(rights, R.POWER) || has(rights, R.WAKE) ? html`<wa-dropdown placement="bottom-end" @wa-select=${powerSelected(ids)}>
                     <button class="b" type="button" slot="trigger">${icon('power')}<span>${t('Power')}</span>${icon('chevron-down')}</button>${powerItems(ids)}</wa-dropdown>` : nothing}
@@ -133,7 +139,7 @@ class MeshDevice extends Part {
         </div>`;
     }
 
-    #go(tab: string, label: string, i: 'square-terminal' | 'play', reason: string | undefined, primary = false): TemplateResult {
+    #go(tab: string, label: string, i: 'square-terminal' | 'monitor' | 'play', reason: string | undefined, primary = false): TemplateResult {
         return btn(label, { i, kind: primary ? 'primary' : '', reason, click: () => { location.hash = href('device', this.deviceId, tab); } });
     }
 

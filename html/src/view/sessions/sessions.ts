@@ -1,6 +1,7 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 import { html, nothing, type TemplateResult } from 'lit';
 import type { Device } from '../../state/devices.ts';
+import type { DesktopSession } from '../../state/desktop.ts';
 import type { TerminalSession } from '../../state/sessions.ts';
 import { href } from '../../state/route.ts';
 import { shortId } from '../../wire/bytes.ts';
@@ -19,7 +20,7 @@ class MeshSessions extends Part {
     #timer: ReturnType<typeof setInterval> | undefined;
 
     protected override begin(): void {
-        this.watch(this.mesh.sessions, this.mesh.devices);
+        this.watch(this.mesh.sessions, this.mesh.desktops, this.mesh.devices);
         this.#timer = setInterval(this.again, 2000);
     }
 
@@ -28,15 +29,16 @@ class MeshSessions extends Part {
     }
 
     protected override render(): TemplateResult {
-        const mine = this.mesh.sessions.list;
+        const mine = [...this.mesh.desktops.list, ...this.mesh.sessions.list];
+        const running = this.mesh.sessions.running + this.mesh.desktops.running;
         const all = this.#all();
 
         return html`<div class="sessions">
-            <div class="page-head"><h1>${t('Sessions')}</h1><span class="quiet">${mine.length ? count(this.mesh.sessions.running, '1 runs in this page', '{n} run in this page') : ''}</span></div>
+            <div class="page-head"><h1>${t('Sessions')}</h1><span class="quiet">${mine.length ? count(running, '1 runs in this page', '{n} run in this page') : ''}</span></div>
             <section><h2>${t('In this page')}</h2>
                 ${mine.length ? html`<div class="wide" tabindex="0" role="region" aria-label=${t('In this page')}><table><thead><tr>${['Device', 'What', 'State', 'For', 'Received', 'Sent', ''].map((h) => html`<th scope="col">${
                     h ? t(h) : html`<span class="off-screen">${t('Actions')}</span>`}</th>`)}</tr></thead><tbody>${mine.map((s) => this.#own(s))}</tbody></table></div>`
-                    : html`<p class="quiet">${t('None. A terminal is opened from a device; it stays open here while you look elsewhere.')} <a href="#/devices">${t('Devices')}</a></p>`}
+                    : html`<p class="quiet">${t('None. A terminal or a desktop is opened from a device; it stays open here while you look elsewhere.')} <a href="#/devices">${t('Devices')}</a></p>`}
             </section>
             <section><h2>${t('On all devices')}</h2>
                 ${all.length ? html`<div class="wide" tabindex="0" role="region" aria-label=${t('On all devices')}><table><thead><tr>${['Device', 'What', 'Who', 'Open'].map((h) => html`<th scope="col">${t(h)}</th>`)}</tr></thead><tbody>${
@@ -47,14 +49,15 @@ class MeshSessions extends Part {
         </div>`;
     }
 
-    #own(session: TerminalSession): TemplateResult {
+    #own(session: TerminalSession | DesktopSession): TemplateResult {
         const device = this.mesh.devices.get(session.deviceId);
+        const desktop = 'keyboard' in session;
         return html`<tr>
-            <td><a href=${href('device', session.deviceId, 'terminal')}>${icon('square-terminal')}<bdi>${device?.label ?? session.deviceId.slice(0, 12)}</bdi></a></td>
-            <td>${t('Terminal')}</td><td title=${session.says || nothing}>${t(STATES[session.state])}</td>
+            <td><a href=${href('device', session.deviceId, desktop ? 'desktop' : 'terminal')}>${icon(desktop ? 'monitor' : 'square-terminal')}<bdi>${device?.label ?? session.deviceId.slice(0, 12)}</bdi></a></td>
+            <td>${desktop ? t('Desktop') : t('Terminal')}</td><td title=${session.says || nothing}>${t(STATES[session.state])}</td>
             <td>${session.began && session.running ? duration(Date.now() - session.began) : '–'}</td><td>${size(session.received)}</td><td>${size(session.sent)}</td>
             <td>${session.running ? btn(t('Disconnect'), { kind: 'small', click: () => session.disconnect() })
-                : btn(t('Close'), { kind: 'small', click: () => this.mesh.sessions.close(session) })}</td></tr>`;
+                : btn(t('Close'), { kind: 'small', click: () => (desktop ? this.mesh.desktops.close(session) : this.mesh.sessions.close(session)) })}</td></tr>`;
     }
 
     #all(): { device: Device; kind: string; user: string; n: number }[] {
