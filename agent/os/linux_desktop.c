@@ -156,7 +156,9 @@ mesh_agent_os_desktop(int argc, char **argv)
 
     mode = mesh_agent_desk_modes;
 
-    while (mode->name != NULL && (argc < 1 || strcmp(argv[0], mode->name))) {
+    while (mode->name != NULL
+           && (argc < 1 || strcmp(argv[0], mode->name) != 0))
+    {
         mode++;
     }
 
