@@ -513,6 +513,7 @@ mesh_agent_desk_packet(mesh_agent_desk_show_t *show,
 
     case MESH_KVM_DISPLAYS:
         show->tell |= MESH_AGENT_DESK_T_GEOMETRY|MESH_AGENT_DESK_T_DISPLAYS;
+        show->resize = 1;
         break;
 
     case MESH_KVM_DISPLAY:

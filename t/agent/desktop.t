@@ -200,6 +200,35 @@ is_deeply([@$tile{qw(x y w h)}], [96, 96, 32, 32],
 input($t, 5, 'CCnn', 1, 90, 1024, 20);
 is_deeply([size($t->until(7))], [640, 480], 'and whole again');
 
+# --- displays
+
+draw('monitor 0 0 320 480');
+draw('monitor 320 0 320 480');
+barrier($t);
+input($t, 11);
+is_deeply([unpack 'n10', $t->until(82)->{body}],
+          [1, 0, 0, 320, 480, 2, 320, 0, 320, 480], 'two displays, side by side');
+is_deeply([unpack 'n4', $t->until(11)->{body}], [4, 65535, 1, 2],
+          'stand in the list');
+input($t, 12, 'n', 2);
+ok($t->until_size(320, 480), 'the second one is shown alone');
+ok($t->until_covered(320, 480), 'and whole');
+input($t, 2, 'CCnn', 0, 0, 10, 10);
+is(event(qr/^motion/), 'motion 330 10', 'the pointer goes to it');
+draw('fill 0 0 32 32 00ffff');
+draw('fill 352 64 32 32 00ffff');
+$tile = $t->tile;
+is_deeply([@$tile{qw(x y)}], [32, 64], 'what changes beside it is not sent');
+barrier($t);
+input($t, 12, 'n', 99);
+is(unpack('n', $t->until(12)->{body}), 2, 'one that is not there changes nothing');
+input($t, 12, 'n', 65535);
+ok($t->until_size(640, 480), 'and all again');
+
+my $list = `$bin desktop monitors --display=$display`;
+is(scalar(() = $list =~ /"width":320,"height":480/g), 2,
+   'monitor-info lists them');
+
 # --- what is no input
 
 my $before = child($server->{pid});
@@ -318,6 +347,18 @@ like(wait_out(sub { `$bin desktop screen --uid=65534` }, qr/Wayland/),
      qr/runs on Wayland/, 'nor can a Wayland session be shown yet');
 kill 'KILL', $wayland;
 waitpid $wayland, 0;
+
+my $session = fork // die;
+if ($session == 0) {
+    $) = '65534 65534';
+    $> = $< = 65534;
+    %ENV = (DISPLAY => $display);
+    exec '/bin/sleep', '60';
+}
+like(wait_out(sub { `$bin desktop monitors --uid=65534 2>&1` }, qr/"id":1/),
+     qr/"id":1/, 'the session of a user is found by his programs');
+kill 'KILL', $session;
+waitpid $session, 0;
 
 $server->start(display => $display);
 $s = $server->accept;

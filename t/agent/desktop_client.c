@@ -11,6 +11,7 @@
  *   video SECONDS FPS      all of it anew, FPS times a second
  *   cursor NAME            the pointer's shape; "none" is invisible
  *   size W H               of the screen
+ *   monitor X Y W H        one more of those that the screen has
  *   compare FILE X Y       a JPEG against the screen at X, Y
  *
  * Each is answered by "done", or "done MAX W H" with the largest difference of
@@ -194,6 +195,26 @@ size(int nw, int nh)
 
 
 static void
+monitor(int x, int y, int mw, int mh)
+{
+    char             name[32];
+    XRRMonitorInfo  *m;
+
+    snprintf(name, sizeof(name), "monitor-%d-%d", x, y);
+    m = XRRAllocateMonitor(dpy, 0);
+    m->name = XInternAtom(dpy, name, False);
+    m->x = x;
+    m->y = y;
+    m->width = mw;
+    m->height = mh;
+    m->mwidth = m->mheight = 100;
+    XRRSetMonitor(dpy, root, m);
+    XRRFreeMonitors(m);
+    XSync(dpy, False);
+}
+
+
+static void
 compare(const char *file, int x0, int y0)
 {
     int                            x, y, i, max, diff, have[3];
@@ -277,6 +298,9 @@ command(char *line)
         if (!size(a, b)) {
             printf("no such size\n");
         }
+
+    } else if (sscanf(line, "monitor %d %d %d %d", &a, &b, &c, &d) == 4) {
+        monitor(a, b, c, d);
 
     } else if (sscanf(line, "compare %255s %d %d", name, &a, &b) == 3) {
         compare(name, a, b);

@@ -43,7 +43,8 @@ cut(const uint8_t *buf, size_t len, const char *name)
     for (n = 0; n < len; n++) {
         need = mesh_kvm_need(buf, n);
         good &= parse(&pkt, buf, n, MAX) == MESH_AGAIN
-                && memcmp(&pkt, &before, sizeof(pkt)) == 0
+                && pkt.cmd == before.cmd && pkt.len == before.len
+                && pkt.data == before.data && pkt.size == before.size
                 && need > n && need <= len;
     }
 
@@ -57,6 +58,8 @@ static int
 input(mesh_kvm_event_t *in, const void *buf, size_t len)
 {
     mesh_kvm_packet_t  pkt;
+
+    memset(in, 0, sizeof(mesh_kvm_event_t));
 
     if (mesh_kvm_parse(&pkt, buf, len, MESH_KVM_MAX_INPUT) != MESH_OK) {
         return -100;
