@@ -12,10 +12,10 @@ const STEPS: readonly { quality: number; scaling: number; interval: number }[] =
     { quality: 1, scaling: 1, interval: 50 },
     { quality: 0.8, scaling: 1, interval: 80 },
     { quality: 0.6, scaling: 1, interval: 120 },
-    { quality: 0.45, scaling: 1, interval: 250 },
-    { quality: 0.3, scaling: 0.75, interval: 400 },
-    { quality: 0.2, scaling: 0.5, interval: 800 },
-    { quality: 0.1, scaling: 0.5, interval: 1500 },
+    { quality: 0.45, scaling: 1, interval: 200 },
+    { quality: 0.3, scaling: 0.75, interval: 350 },
+    { quality: 0.2, scaling: 0.5, interval: 600 },
+    { quality: 0.1, scaling: 0.5, interval: 1000 },
 ];
 
 /** At the start nothing is known of the line. */
