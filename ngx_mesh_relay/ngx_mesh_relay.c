@@ -30,7 +30,9 @@
  * all buffers together.
  */
 #define NGX_MESH_RELAY_PICTURE  16384     /* bytes that wait for a viewer */
-#define NGX_MESH_RELAY_RCVBUF   65536     /* bytes of a device, unread */
+#define NGX_MESH_RELAY_RCVBUF   262144    /* bytes of a device, unread; and */
+#define NGX_MESH_RELAY_SLOW     16384     /* of one whose viewer was slow: */
+#define NGX_MESH_RELAY_STOPPED  250       /* ms it stood still at once */
 
 
 typedef enum {
@@ -96,6 +98,7 @@ struct ngx_mesh_relay_s {
     size_t                   turn_bytes;    /* in this second, mesh_relay_rate */
     time_t                   turn;
     time_t                   joined_at;
+    ngx_msec_t               stopped_at;     /* a picture waits; 0: none */
     ngx_str_t                address;       /* limits and log; in data[] */
 
     unsigned                 between:1;     /* output is between two frames */
@@ -103,6 +106,7 @@ struct ngx_mesh_relay_s {
     unsigned                 counted:1;     /* in mesh_limit */
     unsigned                 owns_key:1;    /* in the table of pairs */
     unsigned                 slowed:1;      /* mesh_relay_rate */
+    unsigned                 narrow:1;      /* NGX_MESH_RELAY_SLOW */
 
     u_char                   data[64];
 };
@@ -142,6 +146,7 @@ static ngx_int_t ngx_mesh_relay_accepted(ngx_connection_t *c,
     const ngx_mesh_hello_t *hello);
 static void ngx_mesh_relay_joined(ngx_mesh_relay_t *half);
 static void ngx_mesh_relay_hurry(ngx_mesh_relay_t *half);
+static void ngx_mesh_relay_resume(ngx_mesh_relay_t *half);
 static void ngx_mesh_relay_option(ngx_connection_t *c, int level, int name,
     int value);
 static void ngx_mesh_relay_log(ngx_mesh_relay_t *half, ngx_uint_t end);
@@ -952,6 +957,25 @@ ngx_mesh_relay_hurry(ngx_mesh_relay_t *half)
 }
 
 
+/* the other side has taken what it was given: read on */
+static void
+ngx_mesh_relay_resume(ngx_mesh_relay_t *half)
+{
+    if (half->stopped_at
+        && half->role == NGX_MESH_DEVICE && !half->narrow
+        && half->p == NGX_MESH_RELAY_DESKTOP
+        && ngx_current_msec - half->stopped_at >= NGX_MESH_RELAY_STOPPED)
+    {
+        half->narrow = 1;
+        ngx_mesh_relay_option(half->s->c, SOL_SOCKET, SO_RCVBUF,
+                              NGX_MESH_RELAY_SLOW);
+    }
+
+    half->stopped_at = 0;
+    ngx_mesh_ws_resume(half->s);
+}
+
+
 static void
 ngx_mesh_relay_option(ngx_connection_t *c, int level, int name, int value)
 {
@@ -1349,6 +1373,10 @@ ngx_mesh_relay_flush(ngx_mesh_session_t *s)
 
     rc = ngx_mesh_relay_forward(half, out, n);
 
+    if (rc == NGX_AGAIN) {
+        half->stopped_at = ngx_current_msec;
+    }
+
     if (rc == NGX_OK && s->conf->relay_rate) {
         rc = ngx_mesh_relay_rate(half, n);
     }
@@ -1581,7 +1609,7 @@ ngx_mesh_relay_pipe_write(ngx_event_t *ev)
     }
 
     if (rc == NGX_OK && !pipe->half->slowed) {
-        ngx_mesh_ws_resume(pipe->half->s);
+        ngx_mesh_relay_resume(pipe->half);
     }
 }
 
@@ -1704,7 +1732,7 @@ ngx_mesh_relay_drained(ngx_mesh_session_t *s)
     }
 
     if (half->peer && !half->peer->slowed) {
-        ngx_mesh_ws_resume(half->peer->s);
+        ngx_mesh_relay_resume(half->peer);
     }
 }
 

@@ -128,7 +128,9 @@ export class Mesh {
         const file = own ? 'mesh-agent' : 'meshagent';
         mkdirSync(dir);
         writeFileSync(join(dir, file), (await this.get(binary)).body);
-        writeFileSync(join(dir, `${file}.msh`), (await this.get(settings)).body);
+        // by another way than the server's own address, as a line of the test
+        const policy = (await this.get(settings)).body.toString();
+        writeFileSync(join(dir, `${file}.msh`), env.MESH_LINE ? policy.replace(/^(MeshServer=wss:\/\/)[^/]+/m, `$1${env.MESH_LINE}`) : policy);
         chmodSync(join(dir, file), 0o755);
         return start(`./${file}`, own ? ['run', `--data=${dir}`] : [], { cwd: dir, env: { ...process.env, ...env } });
     }
@@ -143,6 +145,32 @@ export class Mesh {
             await stop(child, child === this.server ? 'SIGINT' : 'SIGKILL');
         }
         rmSync(this.dir, { recursive: true, force: true });
+    }
+}
+
+/** A line to the server that can be made slow: t/lib/slow.pl. */
+export class Line {
+    static async start(base) {
+        const line = new Line();
+        const url = new URL(base);
+        line.child = spawn('perl', [join(root, 't/lib/slow.pl'), url.port], { stdio: ['pipe', 'pipe', 'inherit'] });
+        url.port = await new Promise((resolve, reject) => {
+            line.child.stdout.once('data', (data) => resolve(String(data).trim()));
+            line.child.once('exit', () => reject(new Error('slow.pl ended')));
+        });
+        line.base = url.href;
+        return line;
+    }
+
+    /** Bytes a second; 0: no limit. */
+    rate(n) {
+        this.child.stdin.write(`rate ${n}\n`);
+    }
+
+    async stop() {
+        const ended = new Promise((resolve) => this.child.once('exit', resolve));
+        this.child.stdin.end();
+        await ended;
     }
 }
 
