@@ -383,9 +383,16 @@ mesh_agent_desk_timeout(const mesh_agent_desk_show_t *show)
         return 0;
     }
 
-    if (show->at < show->end || !show->started || show->paused
-        || (!show->changed && !show->refresh && show->d.has_damage))
-    {
+    if (show->at < show->end || !show->started || show->paused) {
+        return MESH_AGENT_DESK_TICK;
+    }
+
+    /* a picture that took longer than its time goes on */
+    if (show->d.screen.ndirty > 0 && !show->refresh) {
+        return 0;
+    }
+
+    if (!show->changed && !show->refresh && show->d.has_damage) {
         return MESH_AGENT_DESK_TICK;
     }
 
