@@ -211,7 +211,7 @@ test-unit: packages-test signer unit
 test-fuzz: packages-test replay
 test-core: packages-test agent core t/node_modules/.stamp
 test-html: packages-test html/node_modules/.stamp
-test-agent: packages-test agent core $(B)/agent_js_test
+test-agent: packages-test agent core $(B)/agent_js_test $(B)/desktop_client
 test-sqlite test-postgres test-interop test-ui: test-build t/node_modules/.stamp
 
 $(addprefix test-,unit fuzz html core agent sqlite postgres interop ui):
@@ -229,7 +229,8 @@ test-static test-cross: packages-test agent core
 test-build:
 	@$(MAKE) -s --no-print-directory packages-test
 	@$(MAKE) -s --no-print-directory nginx signer admin deb-agent core html unit \
-	    replay $(B)/agent_js_test t/node_modules/.stamp
+	    replay $(B)/agent_js_test $(B)/desktop_client $(B)/mesh_screen \
+	    t/node_modules/.stamp
 
 t/node_modules/.stamp: t/package-lock.json | packages-node
 	@echo "installing the packages of t/"
@@ -245,6 +246,11 @@ $(B)/unit/%: t/unit/%.c $(wildcard t/unit/*.h) $(PROTO_C) $(PROTO_H) \
 	    -lcrypto
 
 replay: $(FUZZ:%=$(B)/fuzz/%_replay)
+
+# what tests of the desktop look at and type into
+$(B)/mesh_screen: t/screen/mesh_screen.c | $(B)
+	@echo "building $(notdir $@)"
+	@$(CC) $(CFLAGS) $(WARN) -o $@ $< -lX11
 
 $(B)/fuzz/%_replay: t/fuzz/%.c t/fuzz/replay.c $(PROTO_C) $(PROTO_H) \
                     | packages-build $(B)/fuzz

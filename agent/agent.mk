@@ -233,3 +233,10 @@ $(B)/mesh-agent_$(AGENT_V)_%.deb: $(B)/mesh-agent $(B)/mesh-agent-% \
                                   $(wildcard conf/deb-agent/*)
 	@echo "building $(notdir $@)"
 	@sh conf/deb-agent/build.sh $< $@ $(B)/mesh-agent-$* $*
+
+
+# a program on the screen that t/agent/desktop.t and the bench look at
+$(B)/desktop_client: t/agent/desktop_client.c | packages-build
+	@echo "building $(notdir $@)"
+	@$(CC) -O2 -g -std=gnu99 -D_GNU_SOURCE -Wall -Wextra -o $@ $< -lX11 \
+	    -lXfixes -lXrandr -ljpeg

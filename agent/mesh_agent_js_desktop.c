@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../proto/mesh_kvm.h"
+#include "../proto/mesh_kvm_packet.h"
 #include "mesh_agent_js.h"
 #include "os/mesh_agent_desktop.h"
 
@@ -227,7 +227,7 @@ static int
 mesh_agent_js_packets_good(const mesh_agent_js_packets_t *r,
     const mesh_kvm_packet_t *pkt)
 {
-    mesh_kvm_input_t  in;
+    mesh_kvm_event_t  in;
 
     if (r->output) {
         return mesh_kvm_check_output(pkt);

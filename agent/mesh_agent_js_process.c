@@ -382,11 +382,17 @@ mesh_agent_js_child_close(mesh_agent_js_obj_t *obj)
 static void
 mesh_agent_js_child_gone(mesh_agent_js_child_t *child)
 {
+    int  quitting;
+
+    quitting = 0;
+
     if (child->obj.js != NULL) {
+        quitting = mesh_agent_js_agent(child->obj.js)->quitting;
         mesh_agent_js_gone(&child->obj);
     }
 
-    if (child->reaped) {
+    /* of an agent that ends the system takes over the children */
+    if (child->reaped || quitting) {
         if (!uv_is_closing(&child->exit.handle.any)) {
             uv_close(&child->exit.handle.any, mesh_agent_js_child_free);
         }

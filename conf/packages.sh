@@ -12,12 +12,13 @@ set -eu
 
 build='build-essential pkg-config nginx nginx-dev libssl-dev libjson-c-dev
        libpq-dev libsqlite3-dev libpcre2-dev libseccomp-dev libuv1-dev
-       zlib1g-dev libnice-dev libusrsctp-dev'
+       zlib1g-dev libnice-dev libusrsctp-dev libjpeg62-turbo-dev libx11-dev
+       libxext-dev libxdamage-dev libxfixes-dev libxtst-dev libxrandr-dev'
 functional='libio-socket-ssl-perl libnet-ssleay-perl libcryptx-perl
             libprotocol-websocket-perl libdbd-sqlite3-perl libdbd-pg-perl
-            postgresql openssl procps perl curl wget iproute2'
+            postgresql openssl procps perl curl wget iproute2 xvfb xclip'
 browser='chromium'
-interop='libnginx-mod-stream swtpm tpm2-openssl'
+interop='libnginx-mod-stream swtpm tpm2-openssl libx11-dev xvfb'
 cross='musl-tools gcc-aarch64-linux-gnu libc6-dev-arm64-cross
        gcc-arm-linux-gnueabihf libc6-dev-armhf-cross qemu-user cmake'
 fuzz='clang libclang-rt-14-dev'

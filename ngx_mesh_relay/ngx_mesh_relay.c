@@ -8,17 +8,32 @@
  * them to its peer: a session of this worker, or a pipe to another worker.
  * Bytes for a peer that is not there yet, or a pipe that is full, are kept in
  * one bounded buffer, and reading stops until it is empty.
+ *
+ * A viewer of a desktop that may not give all input is filtered: its packets
+ * are read one by one, and those that it may send go on in new frames.
  */
 
 #include "../ngx_mesh_module/ngx_mesh.h"
 #include "../ngx_mesh_module/core/ngx_mesh_auth.h"
 #include "../ngx_mesh_module/ws/ngx_mesh_deliver.h"
+#include "../proto/mesh_kvm.h"
 #include "ngx_mesh_relay_record.h"
 
 
 #define NGX_MESH_RELAY_ID_MAX   64
 #define NGX_MESH_RELAY_READ     65536     /* bytes read from a pipe at once */
 #define NGX_MESH_RELAY_TURNS    16        /* reads before others have a turn */
+#define NGX_MESH_RELAY_DESKTOP  2         /* p of a desktop */
+#define NGX_MESH_RELAY_TEXT     8192      /* bytes of a filtered text */
+
+/*
+ * On a slow line a picture must not be old: 2 s of 256 kbit/s are 64 KB, in
+ * all buffers together.
+ */
+#define NGX_MESH_RELAY_PICTURE  16384     /* bytes that wait for a viewer */
+#define NGX_MESH_RELAY_RCVBUF   262144    /* bytes of a device, unread; and */
+#define NGX_MESH_RELAY_SLOW     16384     /* of one whose viewer was slow: */
+#define NGX_MESH_RELAY_STOPPED  250       /* ms it stood still at once */
 
 
 /* direction of what a half sends, for the recorder */
@@ -53,6 +68,14 @@ typedef struct {
     unsigned                 stopped:1;   /* the client's queue is full */
 } ngx_mesh_relay_pipe_t;
 
+/* of a viewer that may not give all input */
+typedef struct {
+    mesh_kvm_input_t         input;
+    size_t                   len;
+    unsigned                 over:1;      /* the open text is too long */
+    u_char                   text[NGX_MESH_RELAY_TEXT];
+} ngx_mesh_relay_filter_t;
+
 struct ngx_mesh_relay_s {
     ngx_mesh_session_t      *s;
     ngx_mesh_relay_state_e   state;
@@ -71,6 +94,8 @@ struct ngx_mesh_relay_s {
     ngx_mesh_relay_pipe_t   *pipe;    /* in another one */
     ngx_mesh_addr_t          agent;   /* control session of the device */
     ngx_mesh_record_t       *record;  /* the viewer's half has it, or NULL */
+    mesh_kvm_level_e         level;   /* input of a desktop's viewer */
+    ngx_mesh_relay_filter_t *filter;  /* owned; NULL: nothing is filtered */
 
     u_char                  *out;     /* packed frames of this read turn */
     u_char                  *out_last;
@@ -82,6 +107,7 @@ struct ngx_mesh_relay_s {
     size_t                   turn_bytes;    /* in this second, mesh_relay_rate */
     time_t                   turn;
     time_t                   joined_at;
+    ngx_msec_t               stopped_at;     /* a picture waits; 0: none */
     ngx_str_t                address;       /* limits and log; in data[] */
     const ngx_mesh_relay_end_t  *end;       /* why it ends, NULL: runs */
     int64_t                  ended_by;      /* account, 0: nobody */
@@ -92,6 +118,7 @@ struct ngx_mesh_relay_s {
     unsigned                 counted:1;     /* in mesh_limit */
     unsigned                 owns_key:1;    /* in the table of pairs */
     unsigned                 slowed:1;      /* mesh_relay_rate */
+    unsigned                 narrow:1;      /* NGX_MESH_RELAY_SLOW */
 
     u_char                   data[64];
 };
@@ -152,6 +179,10 @@ static ngx_int_t ngx_mesh_relay_connect(ngx_mesh_relay_t *half,
 static ngx_int_t ngx_mesh_relay_accepted(ngx_connection_t *c,
     const ngx_mesh_hello_t *hello);
 static void ngx_mesh_relay_joined(ngx_mesh_relay_t *half);
+static void ngx_mesh_relay_hurry(ngx_mesh_relay_t *half);
+static void ngx_mesh_relay_resume(ngx_mesh_relay_t *half);
+static void ngx_mesh_relay_option(ngx_connection_t *c, int level, int name,
+    int value);
 static void ngx_mesh_relay_record(ngx_mesh_relay_t *half);
 static ngx_uint_t ngx_mesh_relay_recorded(ngx_mesh_relay_t *half,
     ngx_http_mesh_srv_conf_t *srv, ngx_mesh_account_t *account,
@@ -175,6 +206,12 @@ static void ngx_mesh_relay_tell_agent(ngx_mesh_relay_t *half,
 
 static ngx_int_t ngx_mesh_relay_frame(ngx_mesh_session_t *s,
     mesh_ws_event_t *ev);
+static ngx_int_t ngx_mesh_relay_filter(ngx_mesh_relay_t *half);
+static ngx_int_t ngx_mesh_relay_filter_frame(ngx_mesh_relay_t *half,
+    mesh_ws_event_t *ev);
+static ngx_uint_t ngx_mesh_relay_filter_text(u_char *text, size_t len);
+static void ngx_mesh_relay_filter_out(ngx_mesh_relay_t *half,
+    ngx_uint_t opcode, const u_char *data, size_t len);
 static ngx_int_t ngx_mesh_relay_flush(ngx_mesh_session_t *s);
 static ngx_int_t ngx_mesh_relay_forward(ngx_mesh_relay_t *half, u_char *data,
     size_t len);
@@ -230,10 +267,9 @@ static const ngx_mesh_relay_kind_t  ngx_mesh_relay_kinds[] = {
     { 6, NGX_MESH_D_REMOTECONTROL, NGX_MESH_D_NOTERMINAL, "terminal", 14, 10 },
     { 8, NGX_MESH_D_REMOTECONTROL, NGX_MESH_D_NOTERMINAL, "terminal", 14, 10 },
     { 9, NGX_MESH_D_REMOTECONTROL, NGX_MESH_D_NOTERMINAL, "terminal", 14, 10 },
-    /* input is not filtered here: who may not give any has no desktop */
-    { 2, NGX_MESH_D_REMOTECONTROL,
-      NGX_MESH_D_NODESKTOP|NGX_MESH_D_REMOTEVIEWONLY
-      |NGX_MESH_D_DESKLIMITEDINPUT, "desktop", 15, 11 },
+    { NGX_MESH_RELAY_DESKTOP,
+      NGX_MESH_D_REMOTECONTROL|NGX_MESH_D_REMOTEVIEWONLY,
+      NGX_MESH_D_NODESKTOP, "desktop", 15, 11 },
     { 5, NGX_MESH_D_REMOTECONTROL, NGX_MESH_D_NOFILES, "files", 16, 12 },
     { 10, NGX_MESH_D_REMOTECONTROL, NGX_MESH_D_NOFILES, "files", 16, 12 },
     /* what is not named carries what the device's core allows */
@@ -242,6 +278,13 @@ static const ngx_mesh_relay_kind_t  ngx_mesh_relay_kinds[] = {
 
 
 static u_char  ngx_mesh_relay_scratch[16 + NGX_MESH_RELAY_READ];
+
+/*
+ * What is left of one read: the smallest packet, of 4 bytes, gets a head of 2;
+ * a text or a packet may have begun in an earlier read.
+ */
+static u_char  ngx_mesh_relay_passed[NGX_MESH_RELAY_READ / 2 * 3
+                                     + NGX_MESH_RELAY_TEXT + 256];
 
 
 static const ngx_mesh_relay_kind_t *
@@ -561,6 +604,18 @@ ngx_mesh_relay_allowed(ngx_mesh_relay_t *half)
         return NGX_DECLINED;
     }
 
+    if (!ngx_mesh_right(rights, NGX_MESH_D_REMOTECONTROL)
+        || ngx_mesh_restricted(rights, NGX_MESH_D_REMOTEVIEWONLY))
+    {
+        half->level = MESH_KVM_VIEW;
+
+    } else if (ngx_mesh_restricted(rights, NGX_MESH_D_DESKLIMITEDINPUT)) {
+        half->level = MESH_KVM_LIMITED;
+
+    } else {
+        half->level = MESH_KVM_FULL;
+    }
+
     return NGX_OK;
 }
 
@@ -643,6 +698,10 @@ ngx_mesh_relay_free(ngx_mesh_relay_t *half)
         ngx_free(half->early.data);
     }
 
+    if (half->filter) {
+        ngx_free(half->filter);
+    }
+
     ngx_free(half);
 }
 
@@ -666,6 +725,14 @@ ngx_mesh_relay_open(ngx_mesh_session_t *s)
 
     if (rc == NGX_OK) {
         return ngx_mesh_relay_pair(half, &first);
+    }
+
+    /* what it sends while it waits is kept, and passed on later */
+    if (rc == NGX_AGAIN && ngx_mesh_relay_filter(half) != NGX_OK) {
+        ngx_mesh_pair_delete(half->key, s->serial);
+        ngx_mesh_meet_cancel(half->key, s->serial);
+        half->owns_key = 0;
+        return NGX_ERROR;
     }
 
     if (rc != NGX_AGAIN) {
@@ -867,7 +934,22 @@ ngx_mesh_relay_joined(ngx_mesh_relay_t *half)
     s = half->s;
     half->joined_at = ngx_time();
 
+    /* the other half may have named what this session is */
+    if (half->role == NGX_MESH_VIEWER
+        && (ngx_mesh_relay_allowed(half) != NGX_OK
+            || ngx_mesh_relay_filter(half) != NGX_OK))
+    {
+        ngx_mesh_count(NGX_MESH_C_RELAY_REFUSED);
+        ngx_mesh_relay_end(half, &ngx_mesh_relay_end_rights,
+                           MESH_WS_CODE_POLICY);
+        return;
+    }
+
     ngx_mesh_relay_timer(half);
+
+    if (half->p == NGX_MESH_RELAY_DESKTOP) {
+        ngx_mesh_relay_hurry(half);
+    }
 
     /* before a byte of either side has gone on */
     if (half->role == NGX_MESH_VIEWER) {
@@ -1173,6 +1255,61 @@ ngx_mesh_relay_name(u_char *p, u_char *last, int64_t account_id)
 }
 
 
+/* little waits on the way of a picture; what cannot be set is as it was */
+static void
+ngx_mesh_relay_hurry(ngx_mesh_relay_t *half)
+{
+    ngx_connection_t  *c;
+
+    c = half->s->c;
+
+    if (half->role == NGX_MESH_DEVICE) {
+        ngx_mesh_relay_option(c, SOL_SOCKET, SO_RCVBUF,
+                              NGX_MESH_RELAY_RCVBUF);
+
+        if (half->pipe) {
+            ngx_mesh_relay_option(half->pipe->c, SOL_SOCKET, SO_SNDBUF,
+                                  NGX_MESH_RELAY_PICTURE);
+        }
+
+        return;
+    }
+
+    half->s->relay_mark = NGX_MESH_RELAY_PICTURE;
+    ngx_mesh_relay_option(c, IPPROTO_TCP, TCP_NOTSENT_LOWAT,
+                          NGX_MESH_RELAY_PICTURE);
+}
+
+
+/* the other side has taken what it was given: read on */
+static void
+ngx_mesh_relay_resume(ngx_mesh_relay_t *half)
+{
+    if (half->stopped_at
+        && half->role == NGX_MESH_DEVICE && !half->narrow
+        && half->p == NGX_MESH_RELAY_DESKTOP
+        && ngx_current_msec - half->stopped_at >= NGX_MESH_RELAY_STOPPED)
+    {
+        half->narrow = 1;
+        ngx_mesh_relay_option(half->s->c, SOL_SOCKET, SO_RCVBUF,
+                              NGX_MESH_RELAY_SLOW);
+    }
+
+    half->stopped_at = 0;
+    ngx_mesh_ws_resume(half->s);
+}
+
+
+static void
+ngx_mesh_relay_option(ngx_connection_t *c, int level, int name, int value)
+{
+    if (setsockopt(c->fd, level, name, &value, sizeof(int)) == -1) {
+        ngx_log_error(NGX_LOG_INFO, c->log, ngx_socket_errno,
+                      "mesh relay: setsockopt(%d) failed", name);
+    }
+}
+
+
 /* the viewer's half writes it, where the person and the device are known */
 static void
 ngx_mesh_relay_log(ngx_mesh_relay_t *half, ngx_uint_t end)
@@ -1285,6 +1422,11 @@ ngx_mesh_relay_frame(ngx_mesh_session_t *s, mesh_ws_event_t *ev)
     ngx_mesh_record_t  *record;
 
     half = s->data;
+
+    if (half->filter) {
+        return ngx_mesh_relay_filter_frame(half, ev);
+    }
+
     record = ngx_mesh_relay_recorder(half);
 
     if (record && ev->what != MESH_WS_DATA) {
@@ -1348,6 +1490,192 @@ ngx_mesh_relay_frame(ngx_mesh_session_t *s, mesh_ws_event_t *ev)
 }
 
 
+/*
+ * Filters a viewer that needs it, from now on.  NGX_DECLINED: something that
+ * was not looked at is on its way already.
+ */
+static ngx_int_t
+ngx_mesh_relay_filter(ngx_mesh_relay_t *half)
+{
+    if (half->role != NGX_MESH_VIEWER || half->filter
+        || half->p != NGX_MESH_RELAY_DESKTOP || half->level == MESH_KVM_FULL)
+    {
+        return NGX_OK;
+    }
+
+    if (half->early.len || !half->between) {
+        return NGX_DECLINED;
+    }
+
+    half->filter = ngx_calloc(sizeof(ngx_mesh_relay_filter_t),
+                              half->s->c->log);
+
+    return half->filter ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_mesh_relay_filter_frame(ngx_mesh_relay_t *half, mesh_ws_event_t *ev)
+{
+    size_t                    size;
+    ngx_int_t                 rc;
+    const uint8_t            *pos, *last, *packet;
+    ngx_mesh_relay_filter_t  *f;
+
+    f = half->filter;
+
+    switch (ev->what) {
+
+    case MESH_WS_HEAD:
+
+        if (ev->first) {
+            f->len = 0;
+            f->over = 0;
+        }
+
+        break;
+
+    case MESH_WS_DATA:
+
+        (void) mesh_ws_unmask(ev->data, ev->data, ev->size, ev->mask,
+                              ev->phase);
+
+        if (ev->opcode == MESH_WS_TEXT) {
+
+            if (f->over || ev->size > sizeof(f->text) - f->len) {
+                f->over = 1;
+                break;
+            }
+
+            ngx_memcpy(f->text + f->len, ev->data, ev->size);
+            f->len += ev->size;
+            break;
+        }
+
+        pos = ev->data;
+        last = ev->data + ev->size;
+
+        for ( ;; ) {
+            rc = mesh_kvm_input(&f->input, half->level, &pos, last, &packet,
+                                &size);
+
+            if (rc != MESH_OK) {
+                break;
+            }
+
+            ngx_mesh_relay_filter_out(half, MESH_WS_BINARY, packet, size);
+        }
+
+        if (rc == MESH_ERROR) {
+            ngx_log_error(NGX_LOG_INFO, half->s->c->log, 0,
+                          "mesh relay: input of a viewer is no packet");
+            half->out = NULL;
+            ngx_mesh_ws_close(half->s, MESH_WS_CODE_POLICY);
+        }
+
+        break;
+
+    case MESH_WS_END:
+
+        if (ev->opcode == MESH_WS_TEXT && !f->over
+            && ngx_mesh_relay_filter_text(f->text, f->len))
+        {
+            ngx_mesh_relay_filter_out(half, MESH_WS_TEXT, f->text, f->len);
+        }
+
+        break;
+
+    default:    /* MESH_WS_FRAME_END: messages are new ones */
+        break;
+    }
+
+    return NGX_OK;
+}
+
+
+/* 1: the number of a protocol, or a control message that gives no input */
+static ngx_uint_t
+ngx_mesh_relay_filter_text(u_char *text, size_t len)
+{
+    ngx_str_t         type;
+    ngx_uint_t        i, good;
+    ngx_mesh_json_t  *j;
+
+    /* neither lock nor autolock; no offer, which would lead past this filter */
+    static const char  *types[] = { "options", "ping", "pong", "rtt", "close",
+                                    NULL };
+
+    if (len == 0) {
+        return 0;
+    }
+
+    if (text[0] != '{') {
+        return len <= 5 && ngx_atoi(text, len) != NGX_ERROR;
+    }
+
+    j = ngx_mesh_json_parse(text, len);
+
+    if (j == NULL) {
+        return 0;
+    }
+
+    good = 0;
+
+    if (ngx_mesh_json_str(j, "type", &type) == NGX_OK) {
+
+        for (i = 0; types[i]; i++) {
+            if (type.len == ngx_strlen(types[i])
+                && ngx_memcmp(type.data, types[i], type.len) == 0)
+            {
+                good = 1;
+                break;
+            }
+        }
+    }
+
+    if (ngx_mesh_json_get(j, "autolock")) {
+        good = 0;
+    }
+
+    ngx_mesh_json_free(j);
+
+    return good;
+}
+
+
+static void
+ngx_mesh_relay_filter_out(ngx_mesh_relay_t *half, ngx_uint_t opcode,
+    const u_char *data, size_t len)
+{
+    u_char           *frame;
+    mesh_ws_parse_t   parse;
+
+    if (half->out == NULL) {
+        half->out = ngx_mesh_relay_passed;
+        half->out_last = ngx_mesh_relay_passed;
+    }
+
+    if (len + MESH_WS_MAX_HEAD
+        > (size_t) (ngx_mesh_relay_passed + sizeof(ngx_mesh_relay_passed)
+                    - half->out_last))
+    {
+        ngx_log_error(NGX_LOG_ALERT, half->s->c->log, 0,
+                      "mesh relay: more is left of a read than came");
+        return;
+    }
+
+    frame = half->out_last;
+    half->out_last += mesh_ws_head(half->out_last, opcode, 1, len);
+    half->out_last = ngx_cpymem(half->out_last, data, len);
+
+    if (half->record) {
+        ngx_memzero(&parse, sizeof(mesh_ws_parse_t));
+        ngx_mesh_relay_record_frames(half->record, NGX_MESH_RECORD_USER,
+                                     &parse, frame, half->out_last - frame);
+    }
+}
+
+
 static ngx_int_t
 ngx_mesh_relay_flush(ngx_mesh_session_t *s)
 {
@@ -1384,6 +1712,10 @@ ngx_mesh_relay_flush(ngx_mesh_session_t *s)
     }
 
     rc = ngx_mesh_relay_forward(half, out, n);
+
+    if (rc == NGX_AGAIN) {
+        half->stopped_at = ngx_current_msec;
+    }
 
     if (rc == NGX_OK && s->conf->relay_rate) {
         rc = ngx_mesh_relay_rate(half, n);
@@ -1631,7 +1963,7 @@ ngx_mesh_relay_pipe_write(ngx_event_t *ev)
     }
 
     if (rc == NGX_OK && !pipe->half->slowed) {
-        ngx_mesh_ws_resume(pipe->half->s);
+        ngx_mesh_relay_resume(pipe->half);
     }
 }
 
@@ -1754,7 +2086,7 @@ ngx_mesh_relay_drained(ngx_mesh_session_t *s)
     }
 
     if (half->peer && !half->peer->slowed) {
-        ngx_mesh_ws_resume(half->peer->s);
+        ngx_mesh_relay_resume(half->peer);
     }
 }
 
@@ -1870,8 +2202,18 @@ ngx_mesh_relay_changed(ngx_uint_t kind, int64_t id)
 static void
 ngx_mesh_relay_recheck(ngx_mesh_session_t *s, void *data)
 {
-    if (ngx_mesh_relay_allowed(s->data) != NGX_OK) {
-        ngx_mesh_relay_end(s->data, &ngx_mesh_relay_end_rights,
+    ngx_mesh_relay_t  *half;
+    mesh_kvm_level_e   level;
+
+    half = s->data;
+    level = half->level;
+
+    /* a filter that is there obeys the new level; one that is not is late */
+    if (ngx_mesh_relay_allowed(half) != NGX_OK
+        || (half->role == NGX_MESH_VIEWER
+            && half->p == NGX_MESH_RELAY_DESKTOP && half->level < level))
+    {
+        ngx_mesh_relay_end(half, &ngx_mesh_relay_end_rights,
                            MESH_WS_CODE_POLICY);
     }
 }

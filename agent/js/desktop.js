@@ -306,7 +306,10 @@ function desktopUsers(desktop) {
 }
 
 
-/* The screen rests while all who watch it do. */
+/*
+ * The screen rests while all who watch it do.  The stock host notes the packet
+ * and goes on: there only a stream that is not read stops it.
+ */
 function desktopPause(desktop) {
     var paused = desktop.tunnels.length > 0
                  && desktop.tunnels.every(function (tunnel) {
@@ -316,6 +319,14 @@ function desktopPause(desktop) {
     if (paused !== desktop.paused) {
         desktop.paused = paused;
         desktopWrite(desktop, kvmPacket(KVM_PAUSE, [paused ? 1 : 0]));
+
+        if (!desktop.ended) {
+            if (paused) {
+                desktop.stream.pause();
+            } else {
+                desktop.stream.resume();
+            }
+        }
     }
 }
 

@@ -156,7 +156,9 @@ mesh_agent_os_desktop(int argc, char **argv)
 
     mode = mesh_agent_desk_modes;
 
-    while (mode->name != NULL && (argc < 1 || strcmp(argv[0], mode->name))) {
+    while (mode->name != NULL
+           && (argc < 1 || strcmp(argv[0], mode->name) != 0))
+    {
         mode++;
     }
 
@@ -381,9 +383,16 @@ mesh_agent_desk_timeout(const mesh_agent_desk_show_t *show)
         return 0;
     }
 
-    if (show->at < show->end || !show->started || show->paused
-        || (!show->changed && !show->refresh && show->d.has_damage))
-    {
+    if (show->at < show->end || !show->started || show->paused) {
+        return MESH_AGENT_DESK_TICK;
+    }
+
+    /* a picture that took longer than its time goes on */
+    if (show->d.screen.ndirty > 0 && !show->refresh) {
+        return 0;
+    }
+
+    if (!show->changed && !show->refresh && show->d.has_damage) {
         return MESH_AGENT_DESK_TICK;
     }
 
@@ -448,7 +457,7 @@ static void
 mesh_agent_desk_packet(mesh_agent_desk_show_t *show,
     const mesh_kvm_packet_t *pkt)
 {
-    mesh_kvm_input_t    in;
+    mesh_kvm_event_t    in;
     mesh_agent_desk_t  *d = &show->d;
 
     if (mesh_kvm_read_input(&in, pkt) != MESH_OK) {
@@ -511,6 +520,7 @@ mesh_agent_desk_packet(mesh_agent_desk_show_t *show,
 
     case MESH_KVM_DISPLAYS:
         show->tell |= MESH_AGENT_DESK_T_GEOMETRY|MESH_AGENT_DESK_T_DISPLAYS;
+        show->resize = 1;
         break;
 
     case MESH_KVM_DISPLAY:
@@ -644,7 +654,8 @@ mesh_agent_desk_output(mesh_agent_desk_show_t *show)
             return rc;
         }
 
-        if (mesh_agent_desk_tile(show) == MESH_DECLINED) {
+        /* behind the size that a refresh begins with comes nothing old */
+        if (show->refresh || mesh_agent_desk_tile(show) == MESH_DECLINED) {
             return MESH_OK;
         }
     }

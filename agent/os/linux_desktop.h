@@ -30,7 +30,7 @@
 #include <X11/extensions/Xfixes.h>
 #include <X11/extensions/Xrandr.h>
 
-#include "../../proto/mesh_kvm.h"
+#include "../../proto/mesh_kvm_packet.h"
 
 
 #define MESH_AGENT_DESK_CELL     32       /* pixels */
@@ -221,7 +221,7 @@ size_t mesh_agent_desk_jpeg(const mesh_agent_desk_screen_t *s,
 /* linux_desktop_input.c */
 void mesh_agent_desk_key(mesh_agent_desk_t *d, int down, uint8_t vk);
 void mesh_agent_desk_char(mesh_agent_desk_t *d, uint16_t code);
-void mesh_agent_desk_mouse(mesh_agent_desk_t *d, const mesh_kvm_input_t *in);
+void mesh_agent_desk_mouse(mesh_agent_desk_t *d, const mesh_kvm_event_t *in);
 void mesh_agent_desk_ctrl_alt_del(mesh_agent_desk_t *d);
 /* nothing stays pressed */
 void mesh_agent_desk_release(mesh_agent_desk_t *d);

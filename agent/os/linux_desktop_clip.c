@@ -21,7 +21,7 @@
 
 
 #define MESH_AGENT_DESK_CLIP_WAIT   3000       /* ms, for the owner */
-#define MESH_AGENT_DESK_CLIP_PART   65536      /* bytes of one message */
+#define MESH_AGENT_DESK_CLIP_PART   16384      /* bytes of one message */
 #define MESH_AGENT_DESK_CLIP_READS  8          /* INCR at the same time */
 
 

@@ -152,10 +152,11 @@ mesh_agent_desk_read(int dir, const char *pid, const char *name, char *buf,
         return -1;
     }
 
-    n = fstat(fd, &st) == -1 ? -1 : read(fd, buf, size - 1);
+    n = read(fd, buf, size - 1);
     (void) close(fd);
 
-    if (n <= 0) {
+    /* the files may be root's where the folder is the user's */
+    if (n <= 0 || fstatat(dir, pid, &st, 0) == -1) {
         return -1;
     }
 

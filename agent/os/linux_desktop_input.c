@@ -566,7 +566,7 @@ mesh_agent_desk_return_keys(mesh_agent_desk_t *d, uint64_t ms)
 
 
 void
-mesh_agent_desk_mouse(mesh_agent_desk_t *d, const mesh_kvm_input_t *in)
+mesh_agent_desk_mouse(mesh_agent_desk_t *d, const mesh_kvm_event_t *in)
 {
     int                         x, y;
     unsigned                    b;

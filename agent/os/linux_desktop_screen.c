@@ -326,7 +326,7 @@ static void
 mesh_agent_desk_look(mesh_agent_desk_screen_t *s, const XRectangle *r,
     int *top, int *bottom)
 {
-    int  x0, y0, x1, y1, y;
+    int  x0, y0, x1, y1, y, n;
 
     x0 = r->x - s->area.x;
     y0 = r->y - s->area.y;
@@ -354,13 +354,14 @@ mesh_agent_desk_look(mesh_agent_desk_screen_t *s, const XRectangle *r,
         y1 = y1 > s->h ? s->h : y1;
     }
 
+    x0 /= MESH_AGENT_DESK_CELL;
+    n = (x1 - 1) / MESH_AGENT_DESK_CELL - x0 + 1;
+
     for (y = y0 / MESH_AGENT_DESK_CELL; y <= (y1 - 1) / MESH_AGENT_DESK_CELL;
          y++)
     {
-        memset(s->look + (size_t) y * (size_t) s->cols
-               + x0 / MESH_AGENT_DESK_CELL, 1,
-               (size_t) ((x1 - 1) / MESH_AGENT_DESK_CELL
-                         - x0 / MESH_AGENT_DESK_CELL + 1));
+        memset(s->look + (size_t) y * (size_t) s->cols + (size_t) x0, 1,
+               (size_t) n);
     }
 }
 

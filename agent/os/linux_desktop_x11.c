@@ -124,7 +124,7 @@ mesh_agent_desk_load(mesh_agent_desk_t *d)
     for (sym = mesh_agent_x11_symbols; sym->name != NULL; sym++) {
 
         for (lib = mesh_agent_x11_libraries;
-             strcmp(lib->name, sym->library) != 0;
+             lib->name != NULL && strcmp(lib->name, sym->library) != 0;
              lib++)
         {
             /* void */

@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <link.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,6 +24,8 @@ static char *mesh_agent_os_place(const char *exe);
 static int mesh_agent_os_make(const char *path);
 static int mesh_agent_os_line(const char *path, const char *key, char *buf,
     size_t size);
+static int mesh_agent_os_trim_program(struct dl_phdr_info *info, size_t size,
+    void *data);
 static int mesh_agent_os_battery(void);
 
 
@@ -248,12 +252,48 @@ mesh_agent_os_again(const char *exe, int argc, char **argv)
 }
 
 
+/* and the pages of the program that only its start has needed */
 void
 mesh_agent_os_trim(void)
 {
 #ifdef __GLIBC__    /* other libraries do it by themselves, or cannot */
     (void) malloc_trim(0);
 #endif
+    (void) dl_iterate_phdr(mesh_agent_os_trim_program, NULL);
+}
+
+
+/* of the program itself, which comes first */
+static int
+mesh_agent_os_trim_program(struct dl_phdr_info *info, size_t size, void *data)
+{
+    int                i;
+    size_t             page;
+    uintptr_t          start, end;
+    const ElfW(Phdr)  *ph;
+
+    (void) size;
+    (void) data;
+
+    page = (size_t) sysconf(_SC_PAGESIZE);
+
+    for (i = 0; i < info->dlpi_phnum; i++) {
+        ph = &info->dlpi_phdr[i];
+
+        /* what can be written is not in the file */
+        if (ph->p_type != PT_LOAD || ph->p_flags & PF_W) {
+            continue;
+        }
+
+        start = (info->dlpi_addr + ph->p_vaddr + page - 1) & ~(page - 1);
+        end = (info->dlpi_addr + ph->p_vaddr + ph->p_memsz) & ~(page - 1);
+
+        if (start < end) {
+            (void) madvise((void *) start, end - start, MADV_DONTNEED);
+        }
+    }
+
+    return 1;
 }
 
 

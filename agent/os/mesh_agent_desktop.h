@@ -4,7 +4,7 @@
  * The screen of the device.  It is captured by a program of its own, which is
  * this one started with the word "desktop": it runs as the user whose screen
  * it is, loads what belongs to the screen itself, and speaks packets of
- * proto/mesh_kvm.h on its standard input and output.
+ * proto/mesh_kvm_packet.h on its standard input and output.
  */
 
 #ifndef MESH_AGENT_DESKTOP_H_INCLUDED

@@ -32,6 +32,7 @@ struct ngx_mesh_out_s {
 };
 
 
+static size_t ngx_mesh_ws_relay_mark(ngx_mesh_session_t *s);
 static void ngx_mesh_ws_read(ngx_mesh_session_t *s);
 static ssize_t ngx_mesh_ws_fill(ngx_mesh_session_t *s, ngx_uint_t *end);
 static ngx_int_t ngx_mesh_ws_event(ngx_mesh_session_t *s,
@@ -300,6 +301,13 @@ ngx_mesh_ws_uncork(ngx_mesh_session_t *s, ngx_uint_t corked)
     }
 
     return NGX_OK;
+}
+
+
+static size_t
+ngx_mesh_ws_relay_mark(ngx_mesh_session_t *s)
+{
+    return s->relay_mark ? s->relay_mark : s->conf->relay_buffer;
 }
 
 
@@ -955,7 +963,7 @@ ngx_mesh_ws_send_raw(ngx_mesh_session_t *s, const u_char *data, size_t len)
         }
     }
 
-    if (s->queued > s->conf->relay_buffer) {
+    if (s->queued > ngx_mesh_ws_relay_mark(s)) {
         s->over_high = 1;
         return NGX_AGAIN;
     }
@@ -1127,7 +1135,7 @@ ngx_mesh_ws_write_handler(ngx_event_t *wev)
         return;
     }
 
-    low = (s->class->cut_through ? s->conf->relay_buffer
+    low = (s->class->cut_through ? ngx_mesh_ws_relay_mark(s)
                                  : s->conf->buffer_high) / 4;
 
     if (s->over_high && s->queued <= low) {

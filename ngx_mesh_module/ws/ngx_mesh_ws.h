@@ -99,6 +99,7 @@ struct ngx_mesh_session_s {
     time_t                     seen;      /* bytes read or taken */
 
     size_t                     message_max;
+    size_t                     relay_mark;    /* 0: mesh_relay_buffer */
     ngx_rbtree_node_t          node;      /* by serial, in this worker */
     ngx_queue_t                wheel;
     ngx_queue_t                all;       /* every session of the worker */

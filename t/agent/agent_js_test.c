@@ -9,11 +9,13 @@
  * Each gets a heap of its own, and 30 seconds.
  */
 
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "mesh_agent_conf.h"
 #include "mesh_agent_id.h"
 #include "mesh_agent_js.h"
@@ -55,12 +57,18 @@ static char *load(const char *path, size_t *len);
 static void report(int ok, const char *name);
 static void expired(uv_timer_t *timer);
 static void close_handler(uv_handle_t *handle, void *data);
+static int hostile(int argc, char **argv);
 
 
 int
 main(int argc, char **argv)
 {
     int  i;
+
+    /* the agent starts itself to see the screen */
+    if (argc > 1 && strcmp(argv[1], "desktop") == 0) {
+        return hostile(argc, argv);
+    }
 
     signal(SIGPIPE, SIG_IGN);
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -94,6 +102,7 @@ run(const char *path)
     uv_loop_init(&t.loop);
     t.agent.loop = &t.loop;
     t.agent.conf = &conf;
+    t.agent.quitting = 0;
     t.connected = 1;
     t.done = 0;
     t.gone = 0;
@@ -126,6 +135,7 @@ run(const char *path)
         t.subject = NULL;
     }
 
+    t.agent.quitting = 1;
     mesh_agent_js_free(t.js);
     uv_close((uv_handle_t *) &t.limit, NULL);
     uv_run(&t.loop, UV_RUN_DEFAULT);
@@ -207,6 +217,67 @@ close_handler(uv_handle_t *handle, void *data)
     if (!uv_is_closing(handle)) {
         uv_close(handle, NULL);
     }
+}
+
+
+/*
+ * A program that captures as it should not: t/agent/desktop.js says by the
+ * number of the user how.
+ */
+static int
+hostile(int argc, char **argv)
+{
+    int                i, uid;
+    size_t             n;
+    uint8_t           *p;
+    struct pollfd      fd = { STDIN_FILENO, 0, 0 };
+    static uint8_t     buf[80000];
+    static const struct {
+        const char    *bytes;
+        size_t         len;
+    } said[] = {
+        { "", 0 },
+        { "\0\0\0\0", 4 },                                     /* 1 */
+        { "\0\7\0\10\7", 5 },                                 /* 2 */
+        { "\0\1\0\6\0\101", 6 },                             /* 3 */
+        { "\0\33\0\10\377\377\377\377\0\3\0\0", 12 },  /* 4 */
+        { "\0\7\0\10\7\200\4\70", 8 },                     /* 5 */
+        { "\0\101\0\7why", 7 },                                /* 6 */
+        { "", 0 },                                                 /* 7 */
+    };
+
+    uid = argc > 3 && strncmp(argv[3], "--uid=", 6) == 0 ? atoi(argv[3] + 6)
+                                                         : 0;
+    if (uid < 1 || uid > 7) {
+        return 2;
+    }
+
+    for (n = 0; n < said[uid].len; n++) {
+        (void) !write(STDOUT_FILENO, said[uid].bytes + n, 1);
+        usleep(1000);
+    }
+
+    if (uid == 5) {
+        p = buf;
+        memcpy(p, "\0\33\0\10\0\1\21\170\0\3\0\0\0\100\0\40", 16);
+
+        for (i = 16; i < 70016; i++) {
+            p[i] = (uint8_t) i;
+        }
+
+        for (n = 0; n < 70016; n += 4999) {
+            (void) !write(STDOUT_FILENO, p + n,
+                          70016 - n < 4999 ? 70016 - n : 4999);
+            usleep(1000);
+        }
+    }
+
+    if (uid == 1 || uid == 3 || uid == 4 || uid == 5 || uid == 7) {
+        /* until its input is closed, of which it reads nothing */
+        (void) poll(&fd, 1, 10000);
+    }
+
+    return 1;
 }
 
 

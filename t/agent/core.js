@@ -46,7 +46,7 @@ test.ok(test.start(fs.readFileSync('build/core.js')), 'the core loads');
 (function () {
     var list = got(parsed(), 'coreinfo');
 
-    test.ok(list.length === 1 && list[0].caps === 14
+    test.ok(list.length === 1 && list[0].caps === 15
             && typeof list[0].osdesc === 'string' && list[0].osdesc !== ''
             && /c0c0c0c0/.test(list[0].value),
             'the core says coreinfo when it is connected');

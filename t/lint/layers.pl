@@ -68,7 +68,8 @@ my @rooms = (
      [qr/^\s*#\s*if.*\b(?:__linux__|_WIN32|__APPLE__|__FreeBSD__)\b/m,
       'knows a platform']],
 
-    ['agent/os', ['proto', 'agent', 'agent/os'], [$std, $crypto, $posix],
+    ['agent/os', ['proto', 'agent', 'agent/os'],
+     [$std, $crypto, $posix, qr{^X11/}],
      [qr/\bngx_/, 'knows nginx']],
 
     # of the agent it knows what the two have agreed on

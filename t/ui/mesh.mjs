@@ -122,15 +122,17 @@ export class Mesh {
     }
 
     /** The agent and its settings from two addresses, in a folder of its own. */
-    async agent(binary, settings, name = 'agent') {
+    async agent(binary, settings, name = 'agent', env = {}) {
         const dir = join(this.dir, name);
         const own = binary.includes('product=own');
         const file = own ? 'mesh-agent' : 'meshagent';
         mkdirSync(dir);
         writeFileSync(join(dir, file), (await this.get(binary)).body);
-        writeFileSync(join(dir, `${file}.msh`), (await this.get(settings)).body);
+        // by another way than the server's own address, as a line of the test
+        const policy = (await this.get(settings)).body.toString();
+        writeFileSync(join(dir, `${file}.msh`), env.MESH_LINE ? policy.replace(/^(MeshServer=wss:\/\/)[^/]+/m, `$1${env.MESH_LINE}`) : policy);
         chmodSync(join(dir, file), 0o755);
-        return start(`./${file}`, own ? ['run', `--data=${dir}`] : [], { cwd: dir });
+        return start(`./${file}`, own ? ['run', `--data=${dir}`] : [], { cwd: dir, env: { ...process.env, ...env } });
     }
 
     stopAgent(child) {
@@ -143,6 +145,88 @@ export class Mesh {
             await stop(child, child === this.server ? 'SIGINT' : 'SIGKILL');
         }
         rmSync(this.dir, { recursive: true, force: true });
+    }
+}
+
+/** A line to the server that can be made slow: t/lib/slow.pl. */
+export class Line {
+    static async start(base) {
+        const line = new Line();
+        const url = new URL(base);
+        line.child = spawn('perl', [join(root, 't/lib/slow.pl'), url.port], { stdio: ['pipe', 'pipe', 'inherit'] });
+        url.port = await new Promise((resolve, reject) => {
+            line.child.stdout.once('data', (data) => resolve(String(data).trim()));
+            line.child.once('exit', () => reject(new Error('slow.pl ended')));
+        });
+        line.base = url.href;
+        return line;
+    }
+
+    /** Bytes a second; 0: no limit. */
+    rate(n) {
+        this.child.stdin.write(`rate ${n}\n`);
+    }
+
+    async stop() {
+        const ended = new Promise((resolve) => this.child.once('exit', resolve));
+        this.child.stdin.end();
+        await ended;
+    }
+}
+
+/** A virtual screen, painted and read by build/mesh_screen. */
+export class Screen {
+    static async start(width, height) {
+        const screen = new Screen();
+        const server = spawn('Xvfb', ['-displayfd', '3', '-screen', '0', `${width}x${height}x24`, '-nolisten', 'tcp', '-noreset'],
+            { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
+        const said = await new Promise((resolve, reject) => {
+            server.stdio[3].once('data', (data) => resolve(String(data)));
+            server.once('exit', () => reject(new Error('Xvfb ended')));
+            server.once('error', reject);
+        });
+        screen.server = server;
+        screen.display = `:${said.trim()}`;
+        screen.lines = [];
+        screen.client = spawn(join(process.env.MESH_BUILD || join(root, 'build'), 'mesh_screen'),
+            { env: { ...process.env, DISPLAY: screen.display }, stdio: ['pipe', 'pipe', 'inherit'] });
+        let rest = '';
+        screen.client.stdout.on('data', (data) => {
+            const lines = (rest + data).split('\n');
+            rest = lines.pop();
+            screen.lines.push(...lines);
+        });
+        await until('the screen is painted', () => screen.lines.some((line) => line.startsWith('painted')));
+        return screen;
+    }
+
+    /** Lines of what happened, without the painting. */
+    get events() {
+        return this.lines.filter((line) => !line.startsWith('painted'));
+    }
+
+    say(line) {
+        this.client.stdin.write(`${line}\n`);
+    }
+
+    async pattern(n) {
+        this.say(`pattern ${n}`);
+        await until('the pattern', () => this.lines.some((line) => line.startsWith(`painted ${n} `)));
+    }
+
+    /** When that pattern was painted, by the clock of this machine. */
+    paintedAt(n) {
+        return Number(this.lines.findLast((line) => line.startsWith(`painted ${n} `))?.split(' ')[2]);
+    }
+
+    async stop() {
+        for (const child of [this.client, this.server]) {
+            if (child.exitCode === null && child.signalCode === null) {
+                const ended = new Promise((resolve) => child.once('exit', resolve));
+                child.kill('SIGKILL');
+                await ended;
+            }
+        }
     }
 }
 

@@ -80,6 +80,7 @@ function create(uid) {
         output: native.packets(true),
         input: native.packets(false),
         stream: null,
+        writers: 0,             /* that are piped in, unseen by the core */
         timer: null,
         flush: null,
         told: false,            /* it has said itself what was wrong */
@@ -93,10 +94,6 @@ function create(uid) {
         },
         write: function (chunk, flush) {
             return write(desk, chunk, flush);
-        },
-        final: function (flush) {
-            flush();
-            close(desk);
         }
     });
 
@@ -157,6 +154,28 @@ function users(desk) {
         return desk.stream;
     });
 
+    /* at once: input that the program does not take is not waited for */
+    Object.defineProperty(desk.stream, 'end', {
+        get: function () {
+            return function () {
+                close(desk);
+            };
+        },
+        set: function (fn) {
+            desk.stream.on('end', fn);
+        }
+    });
+
+    desk.stream.on('pipe', function () {
+        desk.writers++;
+    });
+
+    desk.stream.on('unpipe', function () {
+        desk.writers--;
+        desk.input.reset();
+        tell(desk, RELEASE);
+    });
+
     desk.stream.on('newListener', function (name) {
         if (name === 'data') {
             tell(desk, HELLO);
@@ -196,9 +215,7 @@ function write(desk, chunk, flush) {
 
     desk.input.onpacket = function (packet) {
         /* one who does not look must not stop the others' picture */
-        if (packet[1] === PAUSE && packet[4] === 1
-            && desk.stream._r.pipes.length > 1)
-        {
+        if (packet[1] === PAUSE && packet[4] === 1 && desk.writers > 1) {
             return;
         }
 
@@ -231,14 +248,18 @@ function close(desk) {
         clearTimeout(desk.timer);
     }
 
+    /* a program that reads no more would keep what waits for it */
     desk.child['in'].end();
+    setTimeout(function () {
+        desk.child['in'].close();
+    }, GRACE);
+
     desk.child.out.close();
-    desk.child.err.close();
     desk.output.close();
     desk.input.close();
-    desk.stream.push(null);
 
     require('MeshAgent').emit('kvmConnected', 0);
+    desk.stream.push(null);
 }
 
 

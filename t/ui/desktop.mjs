@@ -1,0 +1,303 @@
+// Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
+
+// The desktop of a device in the page: the stock agent before a virtual screen
+// that this test paints and reads.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { browse, findings, Line, Mesh, picture, Screen, until } from './mesh.mjs';
+
+const NAME = 'ines';
+const PASSWORD = 'korrekt-Pferd-42';
+const CELL = 64;
+
+let mesh, near, screen, context, page, faults, state, id;
+
+const hash = (where) => page.evaluate((h) => {
+    location.hash = h;
+}, where);
+const desktop = () => `#/device/${encodeURIComponent(id)}/desktop`;
+
+/** The colour of a cell; t/screen/mesh_screen.c paints by the same sum. */
+function cellColour(x, y, n) {
+    return [(x * 53 + n * 29) & 255, (y * 71 + n * 13) & 255, ((x + y) * 37 + n * 7) & 255];
+}
+
+/** By how much the canvas differs from pattern n: the worst channel of any pixel. */
+function difference(n) {
+    return page.evaluate(([number, cell]) => {
+        const canvas = document.querySelector('canvas.picture');
+        const { width, height } = canvas ?? {};
+        if (!width) {
+            return { width: 0, height: 0, worst: 255 };
+        }
+        const { data } = canvas.getContext('2d').getImageData(0, 0, width, height);
+        let worst = 0;
+        for (let y = 0; y < height; y++) {
+            for (let x = 0; x < width; x++) {
+                const [cx, cy] = [Math.floor(x / cell), Math.floor(y / cell)];
+                const want = [(cx * 53 + number * 29) & 255, (cy * 71 + number * 13) & 255, ((cx + cy) * 37 + number * 7) & 255];
+                const at = (y * width + x) * 4;
+                for (let c = 0; c < 3; c++) {
+                    worst = Math.max(worst, Math.abs(data[at + c] - want[c]));
+                }
+            }
+        }
+        return { width, height, worst };
+    }, [n, CELL]);
+}
+
+before(async () => {
+    screen = await Screen.start(1280, 720);
+    mesh = await Mesh.start();
+    // the agent's own, fast, with the small segments that a network has
+    near = await Line.start(mesh.base);
+    ({ context, page, faults } = await browse(mesh));
+    await page.goto(mesh.setup);
+    await page.getByLabel('User name').fill(NAME);
+    await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
+    await page.getByRole('button', { name: 'Continue' }).click();
+    const command = await page.locator('.command code').innerText();
+    const [binary, settings] = [...command.matchAll(/https:[^"'\s;]+/g)].map((m) => m[0]);
+    await mesh.agent(binary.replace('product=own', 'product=stock'), settings, 'agent',
+        { DISPLAY: screen.display, MESH_LINE: new URL(near.base).host });
+    await page.locator('.dev.is-online').waitFor({ timeout: 60_000 });
+    id = await page.locator('.dev').getAttribute('data-key');
+    state = await context.storageState();
+});
+
+after(async () => {
+    await mesh?.stop();
+    await near?.stop();
+    await screen?.stop();
+});
+
+test('the desktop opens from the device and shows the screen', async (t) => {
+    await screen.pattern(1);
+    await hash(`#/device/${encodeURIComponent(id)}`);
+    await page.getByRole('button', { name: 'Desktop' }).click();
+    const clicked = Date.now();
+    await until('a picture', async () => (await difference(1)).width === 1280);
+    t.diagnostic(`seconds until a picture: ${(Date.now() - clicked) / 1000}`);
+});
+
+test('at the highest quality each pixel is within 4 of what is on the screen', async () => {
+    await page.getByRole('button', { name: /^Quality/ }).click();
+    await page.locator('wa-dropdown-item[value=q100]').click();
+    await page.getByRole('button', { name: /^Quality/ }).click();
+    await page.locator('wa-dropdown-item[value=auto]').click();
+    await until('the pattern', async () => (await difference(1)).worst <= 4);
+    const { width, height } = await difference(1);
+    assert.deepEqual([width, height], [1280, 720]);
+});
+
+test('what changes on the screen changes in the page', async () => {
+    for (const n of [2, 3, 4]) {
+        await screen.pattern(n);
+        await until(`pattern ${n}`, async () => (await difference(n)).worst <= 4);
+    }
+});
+
+/** The text that the screen's keys made, by their keysyms. */
+function typed() {
+    return screen.events.map((line) => /^key down ([0-9a-f]+)$/.exec(line)?.[1]).filter(Boolean).map((hex) => parseInt(hex, 16))
+        .map((sym) => (sym < 0x100 || sym === 0x20ac ? sym : sym >= 0x1000000 ? sym - 0x1000000 : 0)).filter(Boolean)
+        .map((code) => String.fromCodePoint(code)).join('');
+}
+
+const happened = (...lines) => until(lines.join(', '), () => lines.every((line) => screen.events.some((event) => event === line)));
+
+/** Where a pixel of the screen is in the page. */
+async function at(x, y, on = page) {
+    const box = await on.locator('canvas.picture').boundingBox();
+    const size = await on.evaluate(() => {
+        const { width, height } = document.querySelector('canvas.picture');
+        return { width, height };
+    });
+    return [box.x + (x + 0.5) * box.width / size.width, box.y + (y + 0.5) * box.height / size.height];
+}
+
+test('text is typed as it is meant, with Shift and beyond ASCII', async () => {
+    const text = 'Grüße, O\'Neil: 50% @home {1+1=2} ~';
+    screen.lines.length = 0;
+    await page.locator('.desk-keys').focus();
+    await page.keyboard.type(text);
+    await until('the text', () => typed().length >= text.length);
+    assert.equal(typed(), text);
+    screen.lines.length = 0;
+    await page.keyboard.insertText('日本 €');
+    await until('the characters', () => typed().length >= 4);
+    assert.equal(typed(), '日本 €');
+});
+
+test('keys that write nothing, and shortcuts, arrive as keys', async () => {
+    screen.lines.length = 0;
+    await page.keyboard.press('ArrowRight');
+    await page.keyboard.press('Control+a');
+    await page.keyboard.press('Shift+Tab');
+    // Right, Control_L, a, Shift_L
+    await happened('key down ff53', 'key up ff53', 'key down ffe3', 'key down 61', 'key up ffe3', 'key down ffe1', 'key up ffe1');
+});
+
+test('keys that the browser would keep are in a menu', async () => {
+    screen.lines.length = 0;
+    await page.getByRole('button', { name: 'Keys', exact: true }).click();
+    await page.locator('wa-dropdown-item', { hasText: 'Alt + Tab' }).click();
+    await happened('key down ffe9', 'key down ff09', 'key up ff09', 'key up ffe9');
+});
+
+test('what is held is let go when the keyboard goes elsewhere', async () => {
+    screen.lines.length = 0;
+    await page.locator('.desk-keys').focus();
+    await page.keyboard.down('Control');
+    await happened('key down ffe3');
+    await page.evaluate(() => document.activeElement.blur());
+    await happened('key up ffe3');
+    await page.keyboard.up('Control');
+});
+
+test('Ctrl, Alt and Shift together lead out of the screen to its bar', async () => {
+    await page.locator('.desk-keys').focus();
+    await page.keyboard.press('Control+Alt+Shift');
+    await until('the bar', () => page.evaluate(() => document.activeElement?.closest('.sbar') !== null));
+});
+
+test('the mouse points, clicks with each button and turns its wheel', async () => {
+    screen.lines.length = 0;
+    await page.mouse.move(...await at(300, 200));
+    await page.mouse.down();
+    await page.mouse.move(...await at(310, 220));
+    await page.mouse.up();
+    await happened('button down 1 300 200', 'button up 1 310 220');
+    await page.mouse.click(...await at(1000, 600), { button: 'right' });
+    await page.mouse.click(...await at(0, 0), { button: 'middle' });
+    await happened('button down 3 1000 600', 'button up 3 1000 600', 'button down 2 0 0');
+    await page.mouse.wheel(0, -100);
+    await page.mouse.wheel(0, 100);
+    // 4 is away from the person, 5 toward him
+    await happened('button down 4 0 0', 'button down 5 0 0');
+});
+
+test('1:1 shows pixel for pixel, and points as well', async () => {
+    await page.getByRole('button', { name: '1:1' }).click();
+    const box = await page.locator('canvas.picture').boundingBox();
+    assert.deepEqual([box.width, box.height], [1280, 720]);
+    screen.lines.length = 0;
+    await page.mouse.click(...await at(700, 300));
+    await happened('button down 1 700 300');
+    await page.getByRole('button', { name: 'Fit' }).click();
+});
+
+test('view only sends nothing until it is taken back', async () => {
+    screen.lines.length = 0;
+    const button = page.getByRole('button', { name: 'View only' });
+    await button.click();
+    await page.mouse.click(...await at(400, 400));
+    await page.locator('.desk-keys').focus();
+    await page.keyboard.press('x');
+    await button.click();
+    await page.mouse.click(...await at(410, 410));
+    await happened('button up 1 410 410');
+    assert.deepEqual(screen.events, ['button down 1 410 410', 'button up 1 410 410']);
+});
+
+test('a device whose clipboard cannot be reached says so', async () => {
+    await page.getByRole('button', { name: 'Clipboard', exact: true }).click();
+    await page.locator('wa-dropdown-item[value=from]').click();
+    await page.locator('.toast', { hasText: 'clipboard of the device cannot be reached' }).waitFor();
+    await page.locator('.toast button').click();
+});
+
+test('a text can be typed there for somebody', async () => {
+    screen.lines.length = 0;
+    await page.getByRole('button', { name: 'Clipboard', exact: true }).click();
+    await page.locator('wa-dropdown-item[value=type]').click();
+    await page.locator('#clip').fill('one\nTWO');
+    await page.locator('wa-button', { hasText: 'Type it' }).click();
+    await until('the text', () => typed().length >= 6);
+    assert.equal(typed(), 'oneTWO');
+    await happened('key down ff0d');
+});
+
+test('the picture is saved as it is', async () => {
+    const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Save the picture' }).click()]);
+    assert.match(download.suggestedFilename(), /\.png$/);
+});
+
+test('it lives on while one looks elsewhere, and is among the sessions', async () => {
+    await hash('#/sessions');
+    await page.getByRole('cell', { name: 'Desktop' }).first().waitFor();
+    await screen.pattern(5);
+    await hash(desktop());
+    await until('the newest pattern', async () => (await difference(5)).worst <= 4);
+});
+
+test('it is ended and connected again in place', async () => {
+    await page.getByRole('button', { name: 'Disconnect' }).click();
+    await page.locator('.term-says', { hasText: 'Disconnected' }).waitFor();
+    await screen.pattern(6);
+    await page.getByRole('button', { name: 'Connect again' }).click();
+    await until('the newest pattern', async () => (await difference(6)).worst <= 4);
+});
+
+test('on a line of 256 kbit/s the picture is at most two seconds old', async (t) => {
+    // the slowest of several viewers sets the pace, and the fastest the quality
+    await page.getByRole('button', { name: 'Disconnect' }).click();
+    const line = await Line.start(mesh.base);
+    const slow = await browse({ base: line.base }, { state });
+
+    await slow.page.goto(line.base);
+    await slow.page.locator('.dev.is-online').waitFor();
+    line.rate(32_000);
+    await screen.pattern(1000);
+    await slow.page.evaluate((where) => {
+        location.hash = where;
+    }, desktop());
+    await until('a picture', () => slow.page.evaluate(() => (document.querySelector('canvas.picture')?.width ?? 0) > 0));
+    screen.say('count 250');
+
+    /** The oldest pattern of which there is a cell in the page. */
+    const shown = () => slow.page.evaluate(([newest]) => {
+        const canvas = document.querySelector('canvas.picture');
+        const context = canvas.getContext('2d');
+        const oldest = [];
+        for (const [x, y] of [[0, 0], [10, 2], [5, 5], [18, 9], [2, 10]]) {
+            const scale = canvas.width / 1280;
+            const [r, g, b] = context.getImageData((x * 64 + 32) * scale, (y * 64 + 32) * scale, 1, 1).data;
+            let best = [Infinity, 0];
+            for (let n = Math.max(0, newest - 60); n <= newest; n++) {
+                const off = Math.abs(((x * 53 + n * 29) & 255) - r) + Math.abs(((y * 71 + n * 13) & 255) - g)
+                    + Math.abs((((x + y) * 37 + n * 7) & 255) - b);
+                best = off < best[0] ? [off, n] : best;
+            }
+            oldest.push(best[1]);
+        }
+        return Math.min(...oldest);
+    }, [Number(screen.lines.findLast((l) => l.startsWith('painted'))?.split(' ')[1] ?? 0)]);
+    const ages = [];
+    /** How long ago the picture that is shown ceased to be the newest, ms. */
+    const look = async () => {
+        const n = await shown();
+        return n < 1000 ? Infinity : Math.max(0, Date.now() - (screen.paintedAt(n + 1) || Date.now()));
+    };
+
+    // until it has found what the line carries, and that has gone which was too much
+    await until('fewer bytes', async () => slow.page.evaluate(() => /Quality [12]?\d,/.test(
+        document.querySelector('.stat[title^=Quality]')?.title ?? '')));
+    await until('a fresh picture', async () => await look() < 1000, 40_000);
+    while (ages.length < 40) {
+        ages.push(await look());
+        await new Promise((resolve) => setTimeout(resolve, 150));
+    }
+    screen.say('stop');
+    t.diagnostic(`ages in ms, sorted: ${[...ages].sort((a, b) => a - b).join(' ')}`);
+    t.diagnostic(await slow.page.locator('.stat[title^=Quality]').getAttribute('title'));
+    assert.ok(Math.max(...ages) <= 2000, `the oldest was ${Math.max(...ages)} ms old`);
+    assert.deepEqual(slow.faults, []);
+    await slow.browser.close();
+    await line.stop();
+});
+
+test('S-12: nothing of this broke the content policy, called another host, or threw', () => {
+    assert.deepEqual(faults, []);
+});
