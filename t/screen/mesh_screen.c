@@ -6,7 +6,8 @@
  * its standard input:
  *
  *   pattern N        cell (x, y) gets the colour of cell_colour(x, y, N)
- *   count MS         such a pattern anew each MS milliseconds, N counting up
+ *   count MS         each MS milliseconds the next pattern, in the upper left
+ *                    quarter only, as a film would be
  *   stop             ends that
  *
  * Each thing that happens is a line of its standard output: "painted N MS",
@@ -59,12 +60,12 @@ cell_colour(unsigned long x, unsigned long y, unsigned long n)
 
 
 static void
-paint(void)
+paint(int right, int bottom)
 {
     int  x, y;
 
-    for (y = 0; y * CELL < height; y++) {
-        for (x = 0; x * CELL < width; x++) {
+    for (y = 0; y * CELL < bottom; y++) {
+        for (x = 0; x * CELL < right; x++) {
             XSetForeground(display, gc,
                            cell_colour((unsigned long) x, (unsigned long) y,
                                        number));
@@ -118,7 +119,7 @@ events(void)
 
         case Expose:
             if (event.xexpose.count == 0) {
-                paint();
+                paint(width, height);
             }
             break;
 
@@ -157,7 +158,7 @@ command(int *every)
     }
 
     if (sscanf(line, "pattern %lu", &number) == 1) {
-        paint();
+        paint(width, height);
 
     } else if (sscanf(line, "count %d", every) != 1
                && strcmp(line, "stop\n") == 0)
@@ -215,7 +216,7 @@ main(void)
 
         if (n == 0) {
             number++;
-            paint();
+            paint(width / 2, height / 2);
         }
 
         if (n > 0 && fds[1].revents && command(&every) != 0) {

@@ -11,9 +11,10 @@ export interface DesktopOptions {
     now?: () => number;
 }
 
-/** The next probe leaves so long after the last one has come back. */
+/** The next probe leaves so long after the last one has come back, at once where that was late. */
 const PROBE = 400;
-const TICK = 200;
+const LATE = 250;
+const TICK = 100;
 
 /**
  * The viewer's end of a desktop tunnel.
@@ -172,7 +173,7 @@ export class DesktopRelay extends EventTarget {
         const now = this.#now();
 
         if (this.#probe === null) {
-            if (now - this.#probed >= PROBE) {
+            if (now - this.#probed >= PROBE || (this.delay ?? 0) > LATE) {
                 this.#probe = now;
                 this.control('rtt', { time: now });
             }
@@ -199,6 +200,9 @@ export class DesktopRelay extends EventTarget {
         if (this.#paused) {
             this.#paused = false;
             this.send(encodePause(false));
+        }
+        if (age > LATE) {
+            this.#look();
         }
         this.dispatchEvent(new Event('delay'));
     }

@@ -14,15 +14,15 @@ const STEPS: readonly { quality: number; scaling: number; interval: number }[] =
     { quality: 0.6, scaling: 1, interval: 120 },
     { quality: 0.45, scaling: 1, interval: 200 },
     { quality: 0.3, scaling: 0.75, interval: 350 },
-    { quality: 0.2, scaling: 0.5, interval: 500 },
-    { quality: 0.1, scaling: 0.5, interval: 800 },
+    { quality: 0.2, scaling: 0.5, interval: 600 },
+    { quality: 0.1, scaling: 0.5, interval: 1000 },
 ];
 
 /** At the start nothing is known of the line. */
 const FIRST = 2;
 
-const OLD = 700;            /* ms over the line's own delay: ask for less */
-const VERY_OLD = 1000;      /* by two steps, and pause until it has come */
+const OLD = 450;            /* ms over the line's own delay: ask for less */
+const VERY_OLD = 1000;      /* by two steps, and hold until it has come */
 const FRESH = 150;
 const CALM = 1500;          /* ms of fresh pictures before more is asked for */
 const CALM_MAX = 60_000;

@@ -34,7 +34,7 @@ class Socket {
 
     /** The probe that is under way comes back. */
     echo(): void {
-        const probe = this.sent.findLast((data) => typeof data === 'string' && data.includes('"rtt"')) as string;
+        const probe = this.sent.filter((data) => typeof data === 'string' && data.includes('"rtt"')).at(-1);
         this.say(probe);
     }
 }
