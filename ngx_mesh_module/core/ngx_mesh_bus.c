@@ -75,7 +75,7 @@ static ngx_connection_t          *ngx_mesh_listener;
 static u_char                     ngx_mesh_bus_path[128];
 static ngx_mesh_link_t           *ngx_mesh_links[NGX_MESH_SLOTS];
 static ngx_mesh_bus_handler_pt    ngx_mesh_bus_handlers[NGX_MESH_BUS_TYPES];
-static ngx_mesh_pipe_handler_pt   ngx_mesh_pipe_handlers[NGX_MESH_PIPE_AMT + 1];
+static ngx_mesh_pipe_handler_pt   ngx_mesh_pipe_handlers[NGX_MESH_PIPE_LAST + 1];
 
 
 void
@@ -419,7 +419,7 @@ ngx_mesh_bus_hello(ngx_mesh_peer_t *peer)
     if (hello.magic != NGX_MESH_BUS_MAGIC
         || hello.epoch != ngx_mesh_slot->epoch
         || hello.slot >= NGX_MESH_SLOTS
-        || hello.type < NGX_MESH_PIPE_BUS || hello.type > NGX_MESH_PIPE_AMT)
+        || hello.type < NGX_MESH_PIPE_BUS || hello.type > NGX_MESH_PIPE_LAST)
     {
         ngx_mesh_bus_peer_close(peer);
         return NGX_ERROR;

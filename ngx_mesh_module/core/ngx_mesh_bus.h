@@ -60,6 +60,8 @@ void ngx_mesh_bus_broadcast(ngx_mesh_bus_type_e type, const u_char *data,
 #define NGX_MESH_PIPE_BUS    1
 #define NGX_MESH_PIPE_RELAY  2
 #define NGX_MESH_PIPE_AMT    3
+#define NGX_MESH_PIPE_FETCH  4         /* to a devicefile.ashx */
+#define NGX_MESH_PIPE_LAST   NGX_MESH_PIPE_FETCH
 
 typedef struct {
     uint32_t   magic;
