@@ -709,6 +709,7 @@ class MeshFiles extends Part {
                 this.#range(next);
             } else {
                 this.#anchor = name;
+                this.#leaveOne();
             }
             this.#cursor = name;
             this.#reveal();
@@ -772,6 +773,13 @@ class MeshFiles extends Part {
         this.requestUpdate();
     };
 
+    /** A single one that is selected goes with the cursor: F2 and Delete mean what is under it. */
+    #leaveOne(): void {
+        if (this.#selected.size === 1) {
+            this.#selected.clear();
+        }
+    }
+
     /** A letter goes to the next name that begins with it. */
     #jump(e: KeyboardEvent, shown: readonly Entry[], at: number): void {
         if (e.key.length === 1 && e.key !== '/') {
@@ -779,6 +787,7 @@ class MeshFiles extends Part {
             const next = [...shown.slice(at + 1), ...shown.slice(0, at + 1)].find((one) => one.name.toLowerCase().startsWith(letter));
             if (next) {
                 e.preventDefault();
+                this.#leaveOne();
                 this.#cursor = this.#anchor = next.name;
                 this.#reveal();
                 this.requestUpdate();
@@ -831,6 +840,12 @@ class MeshFiles extends Part {
 
     protected override updated(): void {
         const grid = this.#grid;
+        const session = this.#session;
+        const { parts } = parseRoute(location.hash);
+        if (session?.entries && session.path && parts.length === 3 && parts[1] === this.deviceId && parts[2] === 'files') {
+            // so that the way back leads here again
+            history.replaceState(null, '', href('device', this.deviceId, 'files', session.path));
+        }
         if (grid !== this.#seen) {
             this.#sizes?.disconnect();
             this.#seen = grid;
@@ -843,7 +858,6 @@ class MeshFiles extends Part {
             const name = this.#wanted;
             this.#wanted = '';
             this.#cursor = this.#anchor = name;
-            this.#selected = new Set([name]);
             this.#reveal();
             this.#grid?.focus();
             this.requestUpdate();
