@@ -186,7 +186,7 @@ class MeshFiles extends Part {
             ${btn(t('Upload'), { i: 'upload', reason: no, click: () => void this.#upload(false) })}
             ${btn(t('Download'), { i: 'download', kind: 'f-down', reason: no ?? (chosen.length ? undefined : t('Choose what to fetch first')), click: () => void this.#download(chosen) })}
             ${btn(t('New folder'), { i: 'folder-plus', kind: 'f-new', reason: no, click: () => void this.#mkdir() })}
-            ${btn('', { i: 'search', name: t('Search in this folder'), reason: no, pressed: this.#finding, click: () => this.#toggleFind() })}
+            ${btn('', { i: 'search', kind: 'f-find', name: t('Search in this folder'), reason: no, pressed: this.#finding, click: () => this.#toggleFind() })}
             ${this.#more(session, no)}
         </div>`;
     }
@@ -195,6 +195,7 @@ class MeshFiles extends Part {
         const items: [string, string, string | undefined, () => unknown][] = [
             ['folder', t('Upload a folder…'), no, () => this.#upload(true)],
             ['new', t('New folder…'), no, () => this.#mkdir()],
+            ['find', t('Search…'), no, () => this.#toggleFind()],
             ['paste', held?.deviceId === this.deviceId ? t('Put {what} here', { what: count(held.names.length, '1 item', '{n} items') }) : t('Put here'),
                 no ?? (held?.deviceId === this.deviceId ? undefined : t('Cut or copy something first')), () => this.#paste()],
             ['hidden', session.hidden ? t('Hide hidden files') : t('Show hidden files'), undefined, () => session.arrange({ hidden: !session.hidden })],
