@@ -16,8 +16,8 @@ build='build-essential pkg-config nginx nginx-dev libssl-dev libjson-c-dev
 functional='libio-socket-ssl-perl libnet-ssleay-perl libcryptx-perl
             libprotocol-websocket-perl libdbd-sqlite3-perl libdbd-pg-perl
             postgresql openssl procps perl'
-browser='chromium'
-interop='libnginx-mod-stream'
+browser='chromium zip unzip'
+interop='libnginx-mod-stream zip unzip'
 fuzz='clang libclang-rt-14-dev'
 lint='clang clang-tidy cppcheck shellcheck'
 

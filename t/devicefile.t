@@ -145,7 +145,8 @@ $device->text('{"op":"ok","size":1000000}');
 $device->binary('x' x 1000);
 read_until($s, qr/\r\n\r\nx{1000}$/);
 $mesh->admin(\"another password here\n", 'user', 'passwd', 'mei');
-is(length(answer($s)->{body}), 1000, 'S-07: another password cuts what runs under the old one');
+is(length(answer($s)->{body}), 1000,
+   'S-07: another password cuts what runs under the old one');
 isnt($device->closed(5), undef, 'S-07: on both sides');
 
 # --- no false success
@@ -271,7 +272,7 @@ done_testing;
 
 
 sub decode_utf8 { my ($t) = @_; utf8::decode($t); return $t }
-sub id { return Mesh::Agent::wire_id($agent->{id}) =~ s/([\@\$])/sprintf '%%%02X', ord $1/ger }
+sub id { return escape(Mesh::Agent::wire_id($agent->{id})) }
 sub header { return $_[0]{head} =~ /^\Q$_[1]\E: (.*?)\r?$/mi ? $1 : undef }
 
 # a request that is under way

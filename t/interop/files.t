@@ -160,7 +160,8 @@ is(action('dialogmessage')->{msg}, 'unziperror', 'what is none is said');
 
 # --- changes, and how they went
 
-for (['mkdir', { path => "$dir/said" }, 1], ['mkdir', { path => "$dir/said" }, 0],
+for (['mkdir', { path => "$dir/said" }, 1],
+     ['mkdir', { path => "$dir/said" }, 0],
      ['rename', { path => $dir, oldname => 'said', newname => 'plain' }, 0],
      ['rename', { path => $dir, oldname => 'said', newname => 'told' }, 1],
      ['copy', { scpath => $dir, dspath => "$dir/told", names => ['-tree'],
