@@ -268,6 +268,7 @@ like($files[-1]{msg}, qr/^admin ended a files session/,
 is((grep { /devicefile.*(?:sum|long)/ } $mesh->error_log), 0,
    'S-14: no path is in the log of errors');
 
+$mesh->stop;
 done_testing;
 
 

@@ -51,6 +51,7 @@ typedef struct {
 
     u_char               text[NGX_MESH_FETCH_TEXT];
     u_char              *buffer;
+    ngx_buf_t            buf;         /* what of it is on its way */
 } ngx_mesh_fetch_t;
 
 
@@ -954,10 +955,9 @@ ngx_mesh_fetch_send(ngx_mesh_fetch_t *f, size_t size)
         return NGX_OK;
     }
 
-    b = ngx_calloc_buf(f->r->pool);
-    if (b == NULL) {
-        return NGX_ERROR;
-    }
+    /* one for all of the file: it is free again when all was taken */
+    b = &f->buf;
+    ngx_memzero(b, sizeof(ngx_buf_t));
 
     f->left -= (off_t) size;
     f->sent += size;
