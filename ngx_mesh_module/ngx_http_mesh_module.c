@@ -327,6 +327,7 @@ static ngx_http_mesh_endpoint_t  ngx_http_mesh_endpoints[] = {
       0, 0 },
     { ngx_string("recordings.ashx"), ngx_http_mesh_web_recording_handler,
       0, 0 },
+    { ngx_string("devicefile.ashx"), ngx_http_mesh_web_fetch_handler, 0, 0 },
     { ngx_null_string, NULL, 0, 0 }
 };
 
@@ -1404,6 +1405,7 @@ ngx_http_mesh_init_process(ngx_cycle_t *cycle)
         ngx_mesh_control_init,
         ngx_mesh_agent_init,
         ngx_mesh_relay_init,
+        ngx_mesh_web_fetch_init,
         ngx_mesh_db_init
     };
 

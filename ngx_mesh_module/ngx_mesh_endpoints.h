@@ -24,12 +24,14 @@ ngx_int_t ngx_http_mesh_web_settings_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_mesh_web_agents_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_mesh_web_root_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_mesh_web_recording_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_mesh_web_fetch_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_mesh_status_handler(ngx_http_request_t *r);
 
 ngx_int_t ngx_mesh_agent_init(ngx_cycle_t *cycle);
 ngx_int_t ngx_mesh_control_init(ngx_cycle_t *cycle);
 ngx_int_t ngx_mesh_relay_init(ngx_cycle_t *cycle);
 void ngx_mesh_relay_exit(void);
+ngx_int_t ngx_mesh_web_fetch_init(ngx_cycle_t *cycle);
 
 
 #endif /* _NGX_MESH_ENDPOINTS_H_INCLUDED_ */

@@ -272,6 +272,8 @@ static const ngx_mesh_relay_kind_t  ngx_mesh_relay_kinds[] = {
       NGX_MESH_D_NODESKTOP, "desktop", 15, 11 },
     { 5, NGX_MESH_D_REMOTECONTROL, NGX_MESH_D_NOFILES, "files", 16, 12 },
     { 10, NGX_MESH_D_REMOTECONTROL, NGX_MESH_D_NOFILES, "files", 16, 12 },
+    { NGX_MESH_P_FETCH, NGX_MESH_D_REMOTECONTROL, NGX_MESH_D_NOFILES, "files",
+      16, 12 },
     /* what is not named carries what the device's core allows */
     { 0, NGX_MESH_D_REMOTECONTROL, 0, "relay", 13, 9 }
 };
@@ -805,7 +807,8 @@ ngx_mesh_relay_pair(ngx_mesh_relay_t *half, ngx_mesh_meet_t *first)
         }
     }
 
-    if (first->owner.slot != ngx_mesh_slot_n) {
+    /* a request is no session: it is met by a pipe in its own worker too */
+    if (first->owner.slot != ngx_mesh_slot_n || half->p == NGX_MESH_P_FETCH) {
         return ngx_mesh_relay_connect(half, first);
     }
 
@@ -855,8 +858,10 @@ ngx_mesh_relay_connect(ngx_mesh_relay_t *half, ngx_mesh_meet_t *first)
 {
     ngx_connection_t  *c;
 
-    c = ngx_mesh_pipe_connect(&first->owner, NGX_MESH_PIPE_RELAY, half->p,
-                              half->node, NGX_MESH_ID_LEN);
+    c = ngx_mesh_pipe_connect(&first->owner,
+                              half->p == NGX_MESH_P_FETCH
+                              ? NGX_MESH_PIPE_FETCH : NGX_MESH_PIPE_RELAY,
+                              half->p, half->node, NGX_MESH_ID_LEN);
 
     if (c == NULL) {
         ngx_mesh_ws_close(half->s, MESH_WS_CODE_AWAY);

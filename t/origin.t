@@ -17,7 +17,8 @@ my @paths = qw(/agent.ashx /control.ashx /meshrelay.ashx?id=abc /echo.ashx);
 # S-01: the paths in the code are the paths in this test
 my $source = Mesh::Test::read_file(
     "$Mesh::Test::ROOT/ngx_mesh_module/ngx_http_mesh_module.c");
-my %web = map { $_ => 1 } qw(session login logout setup health recordings);
+my %web = map { $_ => 1 } qw(session login logout setup health recordings
+                              devicefile);
 my @code = grep { !$web{ s/\.ashx//r } } $source =~ /"(\w+\.ashx)"/g;
 is(join(' ', sort @code), join(' ', sort map { m{^/(\w+\.ashx)} } @paths),
    'S-01: each WebSocket path in the code is tested here');

@@ -29,7 +29,8 @@ typedef struct {
 
 static ngx_mesh_auth_ctx_t *ngx_mesh_auth_ctx(ngx_http_request_t *r,
     ngx_mesh_auth_pt done, void *data);
-static ngx_int_t ngx_mesh_auth_ticket(ngx_mesh_auth_ctx_t *ctx);
+static ngx_int_t ngx_mesh_auth_ticket(ngx_mesh_auth_ctx_t *ctx,
+    const char *name);
 static void ngx_mesh_auth_next(ngx_mesh_auth_ctx_t *ctx);
 static ngx_int_t ngx_mesh_auth_header(ngx_mesh_auth_ctx_t *ctx,
     ngx_table_elt_t *h);
@@ -83,7 +84,7 @@ ngx_mesh_auth(ngx_http_request_t *r, ngx_mesh_auth_pt done, void *data)
     ctx->cookie = (ngx_mesh_header(r, "origin") != NULL);
     ctx->header = 1;
 
-    rc = ngx_mesh_auth_ticket(ctx);
+    rc = ngx_mesh_auth_ticket(ctx, "auth");
 
     if (rc == NGX_DECLINED) {
         ngx_mesh_auth_next(ctx);
@@ -107,6 +108,26 @@ ngx_mesh_auth_session(ngx_http_request_t *r, ngx_mesh_auth_pt done,
     ctx->cookie = 1;
 
     ngx_mesh_auth_next(ctx);
+
+    return NGX_DONE;
+}
+
+
+ngx_int_t
+ngx_mesh_auth_link(ngx_http_request_t *r, ngx_mesh_auth_pt done, void *data)
+{
+    ngx_mesh_auth_ctx_t  *ctx;
+
+    ctx = ngx_mesh_auth_ctx(r, done, data);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->cookie = 1;
+
+    if (ngx_mesh_auth_ticket(ctx, "c") == NGX_DECLINED) {
+        ngx_mesh_auth_next(ctx);
+    }
 
     return NGX_DONE;
 }
@@ -139,13 +160,13 @@ ngx_mesh_auth_ctx(ngx_http_request_t *r, ngx_mesh_auth_pt done, void *data)
 
 
 static ngx_int_t
-ngx_mesh_auth_ticket(ngx_mesh_auth_ctx_t *ctx)
+ngx_mesh_auth_ticket(ngx_mesh_auth_ctx_t *ctx, const char *name)
 {
     ngx_str_t             text;
     ngx_mesh_ticket_t     ticket;
     ngx_mesh_account_t   *account;
 
-    if (ngx_mesh_arg(ctx->r, "auth", &text) != NGX_OK
+    if (ngx_mesh_arg(ctx->r, name, &text) != NGX_OK
         || ngx_mesh_ticket_read(&ticket, NGX_MESH_TICKET_AUTH, &text,
                                 ctx->r->pool)
            != NGX_OK

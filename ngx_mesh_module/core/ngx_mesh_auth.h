@@ -49,6 +49,10 @@ ngx_int_t ngx_mesh_auth(ngx_http_request_t *r, ngx_mesh_auth_pt done,
 ngx_int_t ngx_mesh_auth_session(ngx_http_request_t *r, ngx_mesh_auth_pt done,
     void *data);
 
+/* As ngx_mesh_auth_session(), but a ticket in the argument c is asked first. */
+ngx_int_t ngx_mesh_auth_link(ngx_http_request_t *r, ngx_mesh_auth_pt done,
+    void *data);
+
 /* 101 and the JSON close, or 503: what to finalize the request with */
 ngx_int_t ngx_mesh_auth_refuse(ngx_http_request_t *r, const char *cause,
     const char *msg);

@@ -67,7 +67,7 @@ static ngx_connection_t          *ngx_mesh_listener;
 static u_char                     ngx_mesh_bus_path[128];
 static ngx_mesh_link_t           *ngx_mesh_links[NGX_MESH_SLOTS];
 static ngx_mesh_bus_handler_pt    ngx_mesh_bus_handlers[NGX_MESH_BUS_TYPES];
-static ngx_mesh_pipe_handler_pt   ngx_mesh_pipe_handlers[NGX_MESH_PIPE_AMT + 1];
+static ngx_mesh_pipe_handler_pt   ngx_mesh_pipe_handlers[MESH_BUS_PIPES];
 
 
 void

@@ -177,6 +177,10 @@ typedef struct {
 #define NGX_MESH_VIEWER  1
 #define NGX_MESH_DEVICE  2
 
+/* p of a relay whose viewer is a request for devicefile.ashx: protocol 10 in
+   the tunnel; above all that a URL can name */
+#define NGX_MESH_P_FETCH  266
+
 /*
  * Under one lock: finds who waits under m->key.  Nobody: inserts m.
  *   NGX_AGAIN     m waits

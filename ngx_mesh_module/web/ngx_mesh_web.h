@@ -32,6 +32,9 @@ ngx_int_t ngx_http_mesh_web_root_handler(ngx_http_request_t *r);
                                       /* MeshServerRootCert.cer */
 ngx_int_t ngx_http_mesh_web_recording_handler(ngx_http_request_t *r);
                                       /* recordings.ashx */
+ngx_int_t ngx_http_mesh_web_fetch_handler(ngx_http_request_t *r);
+                                      /* devicefile.ashx */
+ngx_int_t ngx_mesh_web_fetch_init(ngx_cycle_t *cycle);
 
 /* the content handler of a location with mesh_status */
 ngx_int_t ngx_http_mesh_status_handler(ngx_http_request_t *r);

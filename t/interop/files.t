@@ -107,6 +107,80 @@ my $back = download("$dir/up");
 note(sprintf 'download in %.3f s', time - $before);
 is(sha384_hex($back // ''), sha384_hex($data), 'a download is the same');
 
+# what a page asks for to go on where a connection broke
+is(action('uploadhash', { action => 'uploadhash', reqid => 4, path => $dir,
+                          name => 'up' })->{size}, length $data,
+   'the hash comes with the size that it is of');
+command({ action => 'download', sub => 'start', id => 5, path => "$dir/up",
+          offset => 2_000_000 });
+my $started = action('download');
+is("$started->{size} $started->{offset}", length($data) . ' 2000000',
+   'a download begins in the middle');
+command({ action => 'download', sub => 'startack', id => 5 });
+my $rest = '';
+while (my $m = message()) {
+    next if $m->{json};
+    $rest .= substr $m->{block}, 4;
+    last if ord(substr $m->{block}, 3, 1) & 1;
+    command({ action => 'download', sub => 'ack', id => 5 });
+}
+ok($rest eq substr($data, 2_000_000), 'and is the rest of the file');
+
+# protocol 10, as devicefile.ashx of the server asks for it
+my $ticket = escape(ask({ action => 'authcookie' })->{cookie});
+my $got = $mesh->get('/devicefile.ashx?n=' . escape($node) . '&f='
+                     . escape("$dir/up") . "&c=$ticket");
+is($got->{status}, 200, 'the server fetches a file for a browser');
+is(sha384_hex($got->{body}), sha384_hex($data), 'which is the same');
+is($mesh->get('/devicefile.ashx?n=' . escape($node) . '&f='
+              . escape("$dir/none") . "&c=$ticket")->{status}, 401,
+   'and says so when there is none');
+
+# --- archives
+
+mkdir "$dir/-tree";
+Mesh::Test::write_file("$dir/-tree/\$(touch x) 'a", 'odd');
+command({ action => 'zip', path => $dir, files => ['-tree', 'plain'],
+          output => '-packed.zip' });
+is(action('dialogmessage')->{msg}, 'zipping', 'an archive is begun');
+is(action('dialogmessage')->{msg}, undef, 'and made');
+ok(action('refresh'), 'and the page is to look again');
+mkdir "$dir/unpacked";
+command({ action => 'unzip', input => "$dir/-packed.zip",
+          dest => "$dir/unpacked" });
+is(action('dialogmessage')->{msg}, 'unzipping', 'it is unpacked');
+is(action('dialogmessage')->{msg}, undef, 'to its end');
+is(Mesh::Test::read_file("$dir/unpacked/-tree/\$(touch x) 'a"), 'odd',
+   'S-52: names that look like options and commands are names');
+ok(!-e "$dir/x" && !-e "$dir/unpacked/x", 'S-52: none of them runs');
+Mesh::Test::write_file("$dir/bad.zip", 'PK no archive');
+command({ action => 'unzip', input => "$dir/bad.zip", dest => $dir });
+action('dialogmessage');
+is(action('dialogmessage')->{msg}, 'unziperror', 'what is none is said');
+
+# --- changes, and how they went
+
+for (['mkdir', { path => "$dir/said" }, 1],
+     ['mkdir', { path => "$dir/said" }, 0],
+     ['rename', { path => $dir, oldname => 'said', newname => 'plain' }, 0],
+     ['rename', { path => $dir, oldname => 'said', newname => 'told' }, 1],
+     ['copy', { scpath => $dir, dspath => "$dir/told", names => ['-tree'],
+                rec => JSON::PP::true }, 1],
+     ['copy', { scpath => $dir, dspath => "$dir/told/-tree",
+                names => ['told'], rec => JSON::PP::true }, 0],
+     ['move', { scpath => "$dir/told", dspath => "$dir/unpacked/-tree",
+                names => ['-tree'], rec => JSON::PP::true }, 1],
+     ['rm', { path => $dir, delfiles => ['told', 'unpacked', '-tree'],
+              rec => JSON::PP::true }, 1],
+     ['rm', { path => $dir, delfiles => ['none'] }, 0])
+{
+    my ($what, $members, $ok) = @$_;
+    my $said = action('done', { action => $what, reqid => 9,
+                                answer => JSON::PP::true, %$members });
+    is("$said->{command} $said->{reqid} " . ($said->{ok} ? 1 : 0),
+       "$what 9 $ok", "$what is answered with " . ($ok ? 'yes' : 'no'));
+}
+
 # --- changes
 
 command({ action => 'mkdir', path => "$dir/new \x{1f600}" });
@@ -201,8 +275,10 @@ sub message {
                                : { block => $m->{data} };
 }
 
+# the next message of that action, after a command
 sub action {
-    my ($action) = @_;
+    my ($action, $command) = @_;
+    command($command) if $command;
     while (my $m = message()) {
         return $m->{json} if $m->{json}
                              && ($m->{json}{action} // '') eq $action;

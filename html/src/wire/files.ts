@@ -342,11 +342,6 @@ export class FilesWire extends EventTarget {
         });
     }
 
-    /** Ends the upload there and deletes what has come; nothing when there is none. */
-    cancelUpload(path: string, name: string): void {
-        this.command('rm', { path, delfiles: [name], rec: false });
-    }
-
     /**
      * Fetches a file from `offset` on.  Resolves at its end.
      * @throws {FilesError}

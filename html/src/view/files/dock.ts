@@ -79,7 +79,7 @@ class MeshDock extends Part {
         const parts: [number, string][] = [
             [n('running', 'waiting'), '{n} running'], [n('asks'), '{n} ask'], [n('queued'), '{n} to come'], [n('paused'), '{n} paused'], [n('failed'), '{n} stopped'], [n('done') + past, '{n} done'],
         ];
-        const words = parts.filter(([count]) => count).map(([count, text]) => t(text, { n: num(count) })).join(', ');
+        const words = parts.filter(([count]) => count).map(([count, text]) => t(text === '{n} ask' && count === 1 ? '{n} asks' : text, { n: num(count) })).join(', ');
         return rate ? `${words} · ${size(rate)}/s` : words;
     }
 

@@ -186,7 +186,7 @@ class MeshFiles extends Part {
             ${btn(t('Upload'), { i: 'upload', reason: no, click: () => void this.#upload(false) })}
             ${btn(t('Download'), { i: 'download', kind: 'f-down', reason: no ?? (chosen.length ? undefined : t('Choose what to fetch first')), click: () => void this.#download(chosen) })}
             ${btn(t('New folder'), { i: 'folder-plus', kind: 'f-new', reason: no, click: () => void this.#mkdir() })}
-            ${btn('', { i: 'search', name: t('Search in this folder'), reason: no, pressed: this.#finding, click: () => this.#toggleFind() })}
+            ${btn('', { i: 'search', kind: 'f-find', name: t('Search in this folder'), reason: no, pressed: this.#finding, click: () => this.#toggleFind() })}
             ${this.#more(session, no)}
         </div>`;
     }
@@ -195,6 +195,7 @@ class MeshFiles extends Part {
         const items: [string, string, string | undefined, () => unknown][] = [
             ['folder', t('Upload a folder…'), no, () => this.#upload(true)],
             ['new', t('New folder…'), no, () => this.#mkdir()],
+            ['find', t('Search…'), no, () => this.#toggleFind()],
             ['paste', held?.deviceId === this.deviceId ? t('Put {what} here', { what: count(held.names.length, '1 item', '{n} items') }) : t('Put here'),
                 no ?? (held?.deviceId === this.deviceId ? undefined : t('Cut or copy something first')), () => this.#paste()],
             ['hidden', session.hidden ? t('Hide hidden files') : t('Show hidden files'), undefined, () => session.arrange({ hidden: !session.hidden })],
@@ -709,6 +710,7 @@ class MeshFiles extends Part {
                 this.#range(next);
             } else {
                 this.#anchor = name;
+                this.#leaveOne();
             }
             this.#cursor = name;
             this.#reveal();
@@ -772,6 +774,13 @@ class MeshFiles extends Part {
         this.requestUpdate();
     };
 
+    /** A single one that is selected goes with the cursor: F2 and Delete mean what is under it. */
+    #leaveOne(): void {
+        if (this.#selected.size === 1) {
+            this.#selected.clear();
+        }
+    }
+
     /** A letter goes to the next name that begins with it. */
     #jump(e: KeyboardEvent, shown: readonly Entry[], at: number): void {
         if (e.key.length === 1 && e.key !== '/') {
@@ -779,6 +788,7 @@ class MeshFiles extends Part {
             const next = [...shown.slice(at + 1), ...shown.slice(0, at + 1)].find((one) => one.name.toLowerCase().startsWith(letter));
             if (next) {
                 e.preventDefault();
+                this.#leaveOne();
                 this.#cursor = this.#anchor = next.name;
                 this.#reveal();
                 this.requestUpdate();
@@ -831,6 +841,12 @@ class MeshFiles extends Part {
 
     protected override updated(): void {
         const grid = this.#grid;
+        const session = this.#session;
+        const { parts } = parseRoute(location.hash);
+        if (session?.entries && session.path && parts.length === 3 && parts[1] === this.deviceId && parts[2] === 'files') {
+            // so that the way back leads here again
+            history.replaceState(null, '', href('device', this.deviceId, 'files', session.path));
+        }
         if (grid !== this.#seen) {
             this.#sizes?.disconnect();
             this.#seen = grid;
@@ -843,7 +859,6 @@ class MeshFiles extends Part {
             const name = this.#wanted;
             this.#wanted = '';
             this.#cursor = this.#anchor = name;
-            this.#selected = new Set([name]);
             this.#reveal();
             this.#grid?.focus();
             this.requestUpdate();

@@ -2,7 +2,7 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import type { Device } from '../../state/devices.ts';
 import { href } from '../../state/route.ts';
-import { mayTerminal, maySeeServer, R } from '../../state/rights.ts';
+import { mayFiles, mayTerminal, maySeeServer, R } from '../../state/rights.ts';
 import { fold, matches, parseQuery } from '../../state/search.ts';
 import { count, t } from '../../i18n/index.ts';
 import { duration } from '../../i18n/format.ts';
@@ -94,6 +94,7 @@ class MeshPalette extends Part {
         return [
             { i: 'monitor', name: t('Open'), run: tab('overview') },
             ...(mayTerminal(rights) ? [{ i: 'square-terminal' as IconName, name: t('Terminal'), reason: whyNot(ids, 'terminal'), run: tab('terminal') }] : []),
+            ...(mayFiles(rights) ? [{ i: 'folder' as IconName, name: t('Files'), reason: whyNot(ids, 'terminal'), run: tab('files') }] : []),
             ...(this.mesh.may(device.id, R.COMMAND) ? [{ i: 'play' as IconName, name: t('Run a command'), reason: whyNot(ids, 'run'), run: tab('run') }] : []),
             { i: 'history', name: t('Events'), run: tab('events') },
             ...(this.mesh.may(device.id, R.WAKE) ? [{ i: 'zap' as IconName, name: t('Wake'), reason: whyNot(ids, 'wake'), run: () => this.#then(() => wake(ids)) }] : []),
