@@ -78,12 +78,12 @@ like(control('runcommand', '--id', $node, '--run', 'echo $((6*7))ran',
 
 Mesh::Test::write_file("$dir/up", join '', map { chr rand 256 } 1 .. 200_000);
 mkdir "$dir/target";
-control('upload', '--id', $node, '--file', "$dir/up", '--target',
-        "$dir/target");
-my $said = control('download', '--id', $node, '--file', "$dir/target/up",
+my $said = control('upload', '--id', $node, '--file', "$dir/up", '--target',
+                   "$dir/target");
+$said .= control('download', '--id', $node, '--file', "$dir/target/up",
                    '--target', "$dir/down");
 ok(Mesh::Test::read_file("$dir/target/up") eq Mesh::Test::read_file("$dir/up"),
-   'a file comes to the device whole');
+   'a file comes to the device whole') or diag $said;
 ok(-e "$dir/down" && Mesh::Test::read_file("$dir/down")
    eq Mesh::Test::read_file("$dir/up"), 'and back') or diag $said;
 my $shown = terminal('echo $((6*7))shown', qr/42shown/);
