@@ -184,9 +184,6 @@ static void ngx_mesh_relay_resume(ngx_mesh_relay_t *half);
 static void ngx_mesh_relay_option(ngx_connection_t *c, int level, int name,
     int value);
 static void ngx_mesh_relay_record(ngx_mesh_relay_t *half);
-static ngx_uint_t ngx_mesh_relay_recorded(ngx_mesh_relay_t *half,
-    ngx_http_mesh_srv_conf_t *srv, ngx_mesh_account_t *account,
-    int64_t group_id);
 static ngx_mesh_record_t *ngx_mesh_relay_recorder(ngx_mesh_relay_t *half);
 static ngx_uint_t ngx_mesh_relay_record_full(ngx_mesh_relay_t *half);
 static void ngx_mesh_relay_record_frames(ngx_mesh_record_t *record,
@@ -1038,7 +1035,9 @@ ngx_mesh_relay_record(ngx_mesh_relay_t *half)
         about.scope.group_id = presence.group_id;
     }
 
-    if (!ngx_mesh_relay_recorded(half, srv, account, about.scope.group_id)) {
+    if (!ngx_mesh_recording_due(&srv->record, half->p, account->flags,
+                                about.scope.group_id))
+    {
         return;
     }
 
@@ -1067,28 +1066,6 @@ ngx_mesh_relay_record(ngx_mesh_relay_t *half)
     if (half->record == NULL) {
         ngx_mesh_relay_record_failed(half);
     }
-}
-
-
-static ngx_uint_t
-ngx_mesh_relay_recorded(ngx_mesh_relay_t *half, ngx_http_mesh_srv_conf_t *srv,
-    ngx_mesh_account_t *account, int64_t group_id)
-{
-    ngx_mesh_group_t        *group;
-    ngx_mesh_record_conf_t  *record;
-
-    record = &srv->record;
-
-    if (record->path == NULL || half->p > 255
-        || !(record->protocols[half->p / 8] & 1 << half->p % 8))
-    {
-        return 0;
-    }
-
-    group = ngx_mesh_group(group_id);
-
-    return !record->flagged || (account->flags & NGX_MESH_A_RECORD)
-           || (group && (group->flags & NGX_MESH_GF_RECORD));
 }
 
 

@@ -20,8 +20,8 @@ use Mesh::Test;
 
 my $mesh = Mesh::Test->new;
 my $dir = "$mesh->{dir}/recordings";
-$mesh->{server} = "mesh_relay_record $dir protocols=1,2,5; "
-                . 'mesh_relay_record_keep days=30;';
+$mesh->{server} = "mesh_relay_record $dir protocols=1,5; "
+                . 'mesh_relay_record_keep days=30; mesh_webrtc on;';
 my $group;
 $mesh->start(prepare => sub {
     $mesh->admin(\"correct horse battery\n", 'user', 'add', 'admin',
@@ -108,13 +108,18 @@ ok($local && $cross, "in one worker ($local) and over two ($cross)");
 
 # --- a protocol that is not among them
 
-($v, $d, @said) = relay($mesh, $admin, $agent, 'other', 8);
+($v, $d, @said) = relay($mesh, $admin, $agent, 'other', 2);
 is($said[0], 'c', 'a protocol that is not named is not recorded');
 $v->close;
 
+is(invite($admin, $agent, 'beside', 5)->{soptions}{webrtc}, JSON::PP::false,
+   'what is recorded does not go beside the server');
+is(invite($admin, $agent, 'beside2', 2)->{soptions}{webrtc}, JSON::PP::true,
+   'what is not may');
+
 # --- who sends faster than is read
 
-($v, $d) = relay($mesh, $admin, $agent, 'flood', 2);
+($v, $d) = relay($mesh, $admin, $agent, 'flood', 10);
 my $before = memory();
 my $sent = 0;
 my $frame = $d->frame(2, 'f' x 60000);
@@ -134,7 +139,7 @@ is((grep { $_->{type} == 2 && $_->{data} eq 'f' x 60000 }
 
 # --- a worker is killed
 
-my @open = map { [relay($mesh, $admin, $agent, "killed$_")] } 1 .. 6;
+my @open = map { [relay($mesh, $admin, $agent, "killed$_", 8)] } 1 .. 6;
 for (@open) {
     $_->[0]->text('1');
     $_->[1]->binary('before the kill');
@@ -154,7 +159,7 @@ my @cut = grep { !$_->{whole} } @{ recordings($admin) };
 is(scalar @cut, 6, 'S-26: sessions of killed workers are in the list');
 is((grep { grep { $_->{data} eq 'before the kill' }
                blocks("$dir/$_->{filename}") } @cut), 6, 'and play so far');
-is($cut[0]{protocol}, 1, 'with what they were');
+is($cut[0]{protocol}, 8, 'also another terminal than the one that is named');
 $agent = Mesh::Agent->new($mesh, n => 700, group => $group, name => 'pc');
 $agent->online or die "no agent\n";
 

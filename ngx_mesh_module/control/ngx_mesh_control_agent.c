@@ -6,6 +6,7 @@
  */
 
 #include "ngx_mesh_control.h"
+#include "../core/ngx_mesh_recording.h"
 
 
 #define NGX_MESH_CTL_RELAY      60    /* seconds a device has to come */
@@ -406,13 +407,20 @@ refuse:
 
 
 /*
- * May its data go beside the server?  What is to be limited may not, session.md
- * 2.2.  Our core answers no offer without this.
+ * May its data go beside the server?  What is to be limited or recorded may
+ * not, session.md 2.2.  Our core answers no offer without this.
  */
 static ngx_uint_t
 ngx_mesh_ctl_tunnel_direct(ngx_mesh_ctl_t *ctl, ngx_uint_t p)
 {
+    ngx_mesh_account_t  *account;
+
+    account = ngx_mesh_ctl_account(ctl);
+
     return ctl->b->s->conf->webrtc
+           && account
+           && !ngx_mesh_recording_due(&ctl->b->s->srv->record, p,
+                                      account->flags, ctl->device->group_id)
            && (p == 5
                || (p == 2
                    && !ngx_mesh_restricted(ctl->device->rights,

@@ -8,6 +8,9 @@
 #define NGX_MESH_RECORDING_FILES  100000   /* of a folder */
 #define NGX_MESH_RECORDING_FRESH  60       /* seconds: perhaps still written */
 
+#define ngx_mesh_recording_named(conf, p)                                     \
+    (((conf)->protocols[(p) / 8] & 1 << (p) % 8) != 0)
+
 
 typedef enum {
     NGX_MESH_RECORDING_LIST = 0,
@@ -103,6 +106,49 @@ ngx_mesh_recording_valid(const ngx_str_t *name)
     }
 
     return 1;
+}
+
+
+ngx_uint_t
+ngx_mesh_recording_due(ngx_mesh_record_conf_t *conf, uint32_t p,
+    uint32_t flags, int64_t group_id)
+{
+    ngx_uint_t         i, kind, named;
+    ngx_mesh_group_t  *group;
+
+    /* of one kind: the viewer chooses among them when the session is open */
+    static const struct {
+        uint8_t  p, kind;
+    } same[] = {
+        { 1, 1 }, { 6, 1 }, { 8, 1 }, { 9, 1 }, { 5, 5 }, { 10, 5 }
+    };
+
+    if (conf->path == NULL || p > 255) {
+        return 0;
+    }
+
+    named = ngx_mesh_recording_named(conf, p);
+    kind = 0;
+
+    for (i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
+        if (same[i].p == p) {
+            kind = same[i].kind;
+        }
+    }
+
+    for (i = 0; kind && i < sizeof(same) / sizeof(same[0]); i++) {
+        named |= same[i].kind == kind
+                 && ngx_mesh_recording_named(conf, same[i].p);
+    }
+
+    if (!named) {
+        return 0;
+    }
+
+    group = ngx_mesh_group(group_id);
+
+    return !conf->flagged || (flags & NGX_MESH_A_RECORD)
+           || (group && (group->flags & NGX_MESH_GF_RECORD));
 }
 
 

@@ -52,6 +52,10 @@ void ngx_mesh_recording_name(u_char *buf, size_t size,
 /* 1: a name that may be one of a recording, and of nothing else */
 ngx_uint_t ngx_mesh_recording_valid(const ngx_str_t *name);
 
+/* 1: a session of this protocol, account (flags) and group is to be recorded */
+ngx_uint_t ngx_mesh_recording_due(ngx_mesh_record_conf_t *conf, uint32_t p,
+    uint32_t flags, int64_t group_id);
+
 /*
  * Each calls req->done() later, with its results until it returns; data is the
  * caller's.  NGX_ERROR: no memory, or the pool is full: done() is not called.

@@ -77,7 +77,8 @@ export async function until(what, test, ms = LONG) {
 }
 
 export class Mesh {
-    static async start() {
+    /** conf: directives of the test, for local.conf */
+    static async start(conf = '') {
         const mesh = new Mesh();
         mesh.dir = mkdtempSync('/var/tmp/mesh-ui.');
         chmodSync(mesh.dir, 0o755);
@@ -91,6 +92,10 @@ export class Mesh {
         };
         delete mesh.env.URL;
         delete mesh.env.DB;
+        if (conf) {
+            mkdirSync(mesh.data);
+            writeFileSync(join(mesh.data, 'local.conf'), conf);
+        }
         await mesh.run();
         copyFileSync(stock, join(mesh.data, 'agents/6'));
         mesh.setup = new URL(/#\/setup\/[\w-]+/.exec(mesh.server.text)?.[0] ?? '', mesh.base).href;
