@@ -94,9 +94,14 @@ class DesktopShow implements Show {
     }
 
     async at(last: number, read: (block: Block) => Promise<Uint8Array>): Promise<void> {
+        const picture = pictureAt(this.#blocks, last);
+
         this.#painter.clear();
         this.#reader = new KvmReader();
-        for (const block of pictureAt(this.#blocks, last)) {
+        if (!picture.length) {      // before the first one
+            this.element.width = this.element.height = 1;
+        }
+        for (const block of picture) {
             this.feed(block, await read(block));
         }
     }

@@ -39,11 +39,18 @@ class MeshRecordings extends Part {
 
     protected override begin(): void {
         this.watch(this.mesh.recordings, this.mesh.devices);
-        void this.mesh.recordings.load();
+        this.listen(this.mesh.control, 'state', () => this.#load());
+        this.#load();
     }
 
     protected override end(): void {
         this.#close();
+    }
+
+    #load(): void {
+        if (this.mesh.control.state.kind === 'live') {
+            void this.mesh.recordings.load();
+        }
     }
 
     protected override willUpdate(): void {
