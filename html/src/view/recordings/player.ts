@@ -4,6 +4,7 @@ import '@xterm/xterm/css/xterm.css';
 import { KvmReader } from '../../wire/kvm.ts';
 import { pictureAt, type Block, type Recording } from '../../wire/mcrec.ts';
 import { Painter } from '../desktop/painter.ts';
+import { theme } from '../terminal/screen.ts';
 
 /** Output that is written again for a place in a terminal: what came before has long left the screen. */
 const REPLAY = 4 * 1024 * 1024;
@@ -21,7 +22,7 @@ interface Show {
 
 class TerminalShow implements Show {
     readonly element = document.createElement('div');
-    #terminal = new Terminal({ cols: 80, rows: 24, scrollback: 2000, disableStdin: true, screenReaderMode: true, fontSize: 13, lineHeight: 1.2,
+    #terminal = new Terminal({ cols: 80, rows: 24, scrollback: 2000, disableStdin: true, screenReaderMode: true, fontSize: 13, lineHeight: 1.2, theme: theme(), minimumContrastRatio: 4.5,
         fontFamily: '"JetBrains Mono Variable", "Noto Sans Mono CJK JP", monospace' });
     #blocks: readonly Block[];
 

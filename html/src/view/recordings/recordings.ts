@@ -158,7 +158,7 @@ class MeshRecordings extends Part {
         return html`<div class="sessions recordings player" @keydown=${(e: KeyboardEvent) => this.#key(e)}>
             <div class="page-head"><h1>${row ? html`${t(kindOf(row.protocol))} · <bdi>${this.#device(row.deviceId)}</bdi>` : t('Recording')}</h1>
                 <span class="quiet">${row ? html`<bdi>${row.userName}</bdi>, ${dateOf(row.began)} ${clockSeconds(row.began)}` : ''}${recording && !recording.whole ? html` · ${t('cut short')}` : nothing}</span>
-                <a class="b" href=${href('recordings')}>${t('All recordings')}</a></div>
+                <a class="b keep" href=${href('recordings')}>${t('All recordings')}</a></div>
             ${this.#error ? html`<section>${errorText(this.#error)}</section>`
                 : recording ? html`<div class="rec-stage" tabindex="0" role="region" aria-label=${t('What was recorded')}></div>${this.#bar()}`
                 : html`<section><p class="quiet" role="status">${t('Reading the file')}</p><progress max="1" .value=${this.#progress} aria-label=${t('Reading the file')}></progress></section>`}
@@ -174,7 +174,7 @@ class MeshRecordings extends Part {
 
         return html`<div class="rec-bar">
             ${btn(player.playing ? t('Pause') : t('Play'), { i: player.playing ? 'pause' : 'play', click: () => (player.playing ? player.pause() : player.play()) })}
-            <input type="range" min="0" max=${Math.max(1, player.length)} step="100" .value=${String(Math.round(player.time))} aria-label=${t('Place in the recording')} aria-valuetext=${now}
+            <input type="range" min="0" max=${Math.max(1, player.length)} step="10" .value=${String(Math.round(player.time))} aria-label=${t('Place in the recording')} aria-valuetext=${now}
                 @input=${(e: Event) => void player.seek(Number((e.target as HTMLInputElement).value))}>
             <output>${now}</output>
             <label>${t('Speed')} <select @change=${(e: Event) => { player.speed = Number((e.target as HTMLSelectElement).value); }}>${

@@ -39,7 +39,7 @@ class MeshSessions extends Part {
 
         return html`<div class="sessions">
             <div class="page-head"><h1>${t('Sessions')}</h1><span class="quiet">${mine.length ? count(running, '1 runs in this page', '{n} run in this page') : ''}</span>${
-                maySeeRecordings(this.mesh.account.siteRights) ? html`<a class="b" href=${href('recordings')}>${t('Recordings')}</a>` : nothing}</div>
+                maySeeRecordings(this.mesh.account.siteRights) ? html`<a class="b keep" href=${href('recordings')}>${t('Recordings')}</a>` : nothing}</div>
             <section><h2>${t('In this page')}</h2>
                 ${mine.length ? html`<div class="wide" tabindex="0" role="region" aria-label=${t('In this page')}><table><thead><tr>${['Device', 'What', 'State', 'For', 'Received', 'Sent', ''].map((h) => html`<th scope="col">${
                     h ? t(h) : html`<span class="off-screen">${t('Actions')}</span>`}</th>`)}</tr></thead><tbody>${mine.map((s) => this.#own(s))}</tbody></table></div>`

@@ -28,7 +28,7 @@ function colour(name: string): string {
     return value;
 }
 
-function theme(): ITheme {
+export function theme(): ITheme {
     const chosen = document.documentElement.dataset['theme'];
     const dark = chosen ? chosen === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
     return { ...(dark ? DARK : LIGHT), background: colour('--term-bg'), foreground: colour('--term-fg'), cursor: colour('--accent') };
