@@ -19,8 +19,9 @@
 #   cross       t/cross, our agent built for other systems
 #
 # TESTS=WORD runs only files whose name has WORD in it, JOBS=N so many files at
-# a time (2: they wait more than they work).  Started by make, which says in
-# the environment what to test (see the Makefile).
+# a time (2: they wait more than they work); those with a browser come last, one
+# after the other.  Started by make, which says in the environment what to test
+# (see the Makefile).
 
 use strict;
 use warnings;
@@ -84,6 +85,10 @@ sub main {
         verbosity => $verbose ? 1 : 0,
         timer => 1,
         jobs => $ENV{JOBS} || 2,
+        rules => { seq => [
+            { par => [map { "$_: **" } grep { $_ ne 'ui' } @kinds] },
+            { seq => 'ui: **' },
+        ] },
         merge => 0,
         exec => sub { $command{$_[1]} },
     });
