@@ -149,6 +149,8 @@ test('a session is ended from the list, and says so where it ran', async () => {
     await hash(device('terminal'));
     await page.locator('.term-says').getByText('ended by the server').waitFor();
     await page.getByRole('button', { name: 'Connect again' }).click();
+    // until it is open, the screen shows the old prompt
+    await page.locator('.term-says').waitFor({ state: 'detached' });
     await until('a prompt', async () => /[#$] *$/m.test(await screen()));
 });
 

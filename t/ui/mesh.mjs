@@ -21,7 +21,7 @@ const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 const stock = process.env.MESH_STOCK_AGENT
     || join(root, 't/node_modules/meshcentral/agents/meshagent_x86-64');
 
-export const LONG = 20_000;
+export const LONG = 40_000;
 const children = [];
 const browsers = [];
 
