@@ -110,7 +110,10 @@ my $single = Mesh::Agent->new($mesh, n => 762, group => $group,
 my $stays = Mesh::Agent->new($mesh, n => 763, group => $group,
                              name => 'stays');
 ok(waits(sub { $stays->online }), 'a device joins the new group');
-ok($_->online, 'and another') for @twins, $single;
+# each worker has to know it
+for my $agent (@twins, $single) {
+    ok(waits(sub { $agent->online }), 'and another');
+}
 
 $list = said('device', 'list');
 for my $agent (@twins, $single) {
