@@ -78,6 +78,7 @@ typedef struct {
 
 struct ngx_mesh_relay_s {
     ngx_mesh_session_t      *s;
+    ngx_queue_t              queue;   /* of those that lists show */
     ngx_mesh_relay_state_e   state;
 
     u_char                   key[32]; /* SHA-256 of domain, account, id */
@@ -192,7 +193,6 @@ static void ngx_mesh_relay_record_ready(void *data);
 static void ngx_mesh_relay_record_failed(void *data);
 static void ngx_mesh_relay_list(ngx_mesh_relay_t *half);
 static void ngx_mesh_relay_tick(void);
-static void ngx_mesh_relay_count(ngx_mesh_session_t *s, void *data);
 static void ngx_mesh_relay_deliver(ngx_mesh_session_t *s,
     const ngx_mesh_addr_t *from, u_char *data, size_t len);
 static void ngx_mesh_relay_end(ngx_mesh_relay_t *half,
@@ -276,7 +276,8 @@ static const ngx_mesh_relay_kind_t  ngx_mesh_relay_kinds[] = {
 };
 
 
-static u_char  ngx_mesh_relay_scratch[16 + NGX_MESH_RELAY_READ];
+static u_char       ngx_mesh_relay_scratch[16 + NGX_MESH_RELAY_READ];
+static ngx_queue_t  ngx_mesh_relays_listed;
 
 /*
  * What is left of one read: the smallest packet, of 4 bytes, gets a head of 2;
@@ -1152,32 +1153,31 @@ ngx_mesh_relay_list(ngx_mesh_relay_t *half)
     ngx_memcpy(r.address, half->address.data,
                ngx_min(half->address.len, sizeof(r.address) - 1));
 
-    (void) ngx_mesh_running_insert(&r);
+    if (ngx_mesh_running_insert(&r) == NGX_OK) {
+        ngx_queue_insert_tail(&ngx_mesh_relays_listed, &half->queue);
+    }
 }
 
 
+/* each second: bytes of those in which something moved */
 static void
 ngx_mesh_relay_tick(void)
 {
-    ngx_mesh_session_each(&ngx_mesh_relay_class, ngx_mesh_relay_count, NULL);
-}
-
-
-static void
-ngx_mesh_relay_count(ngx_mesh_session_t *s, void *data)
-{
+    ngx_queue_t       *q;
     ngx_mesh_relay_t  *half;
 
-    half = s->data;
-
-    if (half->role != NGX_MESH_VIEWER || half->state != NGX_MESH_RELAY_JOINED
-        || half->listed == half->to_viewer + half->to_device)
+    for (q = ngx_queue_head(&ngx_mesh_relays_listed);
+         q != ngx_queue_sentinel(&ngx_mesh_relays_listed);
+         q = ngx_queue_next(q))
     {
-        return;
-    }
+        half = ngx_queue_data(q, ngx_mesh_relay_t, queue);
 
-    half->listed = half->to_viewer + half->to_device;
-    ngx_mesh_running_bytes(s->serial, half->to_viewer, half->to_device);
+        if (half->listed != half->to_viewer + half->to_device) {
+            half->listed = half->to_viewer + half->to_device;
+            ngx_mesh_running_bytes(half->s->serial, half->to_viewer,
+                                   half->to_device);
+        }
+    }
 }
 
 
@@ -2142,7 +2142,11 @@ ngx_mesh_relay_close(ngx_mesh_session_t *s)
                 half->record = NULL;
             }
 
-            ngx_mesh_running_delete(s->serial);
+            if (half->queue.next) {
+                ngx_queue_remove(&half->queue);
+                ngx_mesh_running_delete(s->serial);
+            }
+
             ngx_mesh_relay_log(half, 1);
 
         } else {
@@ -2206,6 +2210,7 @@ ngx_mesh_relay_init(ngx_cycle_t *cycle)
 {
     ngx_mesh_pipe_handler(NGX_MESH_PIPE_RELAY, ngx_mesh_relay_accepted);
     ngx_mesh_model_on_change(ngx_mesh_relay_changed);
+    ngx_queue_init(&ngx_mesh_relays_listed);
     ngx_mesh_tick_add(ngx_mesh_relay_tick);
     ngx_mesh_record_init();
 
