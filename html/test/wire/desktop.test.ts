@@ -2,29 +2,11 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { DesktopRelay } from '../../src/wire/desktop.ts';
 import { Pace } from '../../src/wire/pace.ts';
+import { Socket } from './socket.ts';
 
 const BEST = { image: 'jpeg', quality: 80, scaling: 1024, interval: 50 } as const;
 
-class Socket {
-    readyState = 1;
-    binaryType = '';
-    onmessage: ((event: { data: unknown }) => void) | null = null;
-    onclose: (() => void) | null = null;
-    onerror: (() => void) | null = null;
-    sent: (string | Uint8Array)[] = [];
-
-    send(data: string | Uint8Array): void {
-        this.sent.push(data);
-    }
-
-    close(): void {
-        this.readyState = 3;
-    }
-
-    say(data: unknown): void {
-        this.onmessage?.({ data });
-    }
-
+class DesktopSocket extends Socket {
     /** Numbers of the packets sent since the last call. */
     packets(): number[] {
         const list = this.sent.filter((data): data is Uint8Array => typeof data !== 'string');
@@ -39,8 +21,8 @@ class Socket {
     }
 }
 
-function make(): { relay: DesktopRelay; socket: Socket; seen: string[] } {
-    const socket = new Socket();
+function make(): { relay: DesktopRelay; socket: DesktopSocket; seen: string[] } {
+    const socket = new DesktopSocket();
     const seen: string[] = [];
     const relay = new DesktopRelay({ url: 'wss://x', best: BEST, automatic: true, socket: () => socket as unknown as WebSocket, now: () => Date.now() });
     for (const type of ['open', 'packets', 'console', 'users', 'control', 'recording', 'broken', 'close']) {

@@ -2,24 +2,14 @@
 import { describe, expect, it } from 'vitest';
 import { BLOCK, FilesWire, parseLoose, readListing, safeName, WINDOW, type Entry } from '../../src/wire/files.ts';
 import { Zip, crc32 } from '../../src/wire/zip.ts';
+import { Socket } from './socket.ts';
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-class Socket {
-    readyState = 1;
-    binaryType = '';
-    onmessage: ((event: { data: unknown }) => void) | null = null;
-    onclose: (() => void) | null = null;
-    onerror: (() => void) | null = null;
-    sent: (string | Uint8Array)[] = [];
-
-    send(data: string | Uint8Array): void {
-        this.sent.push(typeof data === 'string' ? data : data.slice());
-    }
-
-    close(): void {
-        this.readyState = 3;
+class FilesSocket extends Socket {
+    override send(data: string | Uint8Array): void {
+        super.send(typeof data === 'string' ? data : data.slice());
     }
 
     /** The commands so far, as objects. */
@@ -41,8 +31,8 @@ class Socket {
     }
 }
 
-function open(): { wire: FilesWire; socket: Socket } {
-    const socket = new Socket();
+function open(): { wire: FilesWire; socket: FilesSocket } {
+    const socket = new FilesSocket();
     const wire = new FilesWire({ url: 'wss://x/', socket: () => socket as unknown as WebSocket });
     socket.onmessage?.({ data: 'c' });
     return { wire, socket };
@@ -52,7 +42,7 @@ const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve));
 
 describe('the beginning', () => {
     it('chooses files when the relay says so, and drops what came before', async () => {
-        const socket = new Socket();
+        const socket = new FilesSocket();
         const wire = new FilesWire({ url: 'wss://x/', socket: () => socket as unknown as WebSocket });
         socket.bytes(1, 0, 0, 1, 65);
         socket.json({ path: '/', dir: [] });
@@ -112,7 +102,7 @@ describe('a listing', () => {
     it('is not waited for when the connection goes', async () => {
         const { wire, socket } = open();
         const list = wire.list('/');
-        socket.onclose?.();
+        socket.onclose?.({ code: 1006 });
         await expect(list).rejects.toMatchObject({ gone: true });
     });
 
@@ -187,7 +177,7 @@ describe('an upload', () => {
     });
 
     it('ends with an error that has no number, with a connection that goes, and with a file that shrank', async () => {
-        const start = (): { socket: Socket; done: Promise<void> } => {
+        const start = (): { socket: FilesSocket; done: Promise<void> } => {
             const { wire, socket } = open();
             const done = wire.upload({ path: '/d', name: 'f', size: 9, append: true }, () => Promise.resolve(Uint8Array.of(1)), () => {});
             done.catch(() => {});
@@ -197,7 +187,7 @@ describe('an upload', () => {
         one.socket.json({ action: 'uploaderror' });
         await expect(one.done).rejects.toThrow('cannot be written');
         const two = start();
-        two.socket.onclose?.();
+        two.socket.onclose?.({ code: 1006 });
         await expect(two.done).rejects.toMatchObject({ gone: true });
         const three = start();
         three.socket.json({ action: 'uploadstart', reqid: three.socket.last()['reqid'] });
@@ -206,7 +196,7 @@ describe('an upload', () => {
 });
 
 describe('a download', () => {
-    const begin = (offset: number): { socket: Socket; got: number[]; done: Promise<void>; id: unknown } => {
+    const begin = (offset: number): { socket: FilesSocket; got: number[]; done: Promise<void>; id: unknown } => {
         const { wire, socket } = open();
         const got: number[] = [];
         const done = wire.download('/f', offset, { block: (b) => void got.push(...b) });
@@ -263,7 +253,7 @@ describe('a download', () => {
         await expect(two.done).rejects.toThrow('shorter');
         const three = begin(0);
         three.socket.json({ action: 'download', sub: 'start', id: three.id }, false);
-        three.socket.onclose?.();
+        three.socket.onclose?.({ code: 1006 });
         await expect(three.done).rejects.toMatchObject({ gone: true });
     });
 });

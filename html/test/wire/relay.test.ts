@@ -1,27 +1,9 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Relay, type ConsoleText } from '../../src/wire/relay.ts';
+import { Socket } from './socket.ts';
 
-class Socket {
-    readyState = 1;
-    binaryType = '';
-    onmessage: ((event: { data: unknown }) => void) | null = null;
-    onclose: (() => void) | null = null;
-    onerror: (() => void) | null = null;
-    sent: (string | Uint8Array)[] = [];
-
-    send(data: string | Uint8Array): void {
-        this.sent.push(data);
-    }
-
-    close(): void {
-        this.readyState = 3;
-    }
-
-    say(data: unknown): void {
-        this.onmessage?.({ data });
-    }
-
+class RelaySocket extends Socket {
     get texts(): string[] {
         return this.sent.filter((data): data is string => typeof data === 'string');
     }
@@ -31,8 +13,8 @@ class Socket {
     }
 }
 
-function make(): { relay: Relay; socket: Socket; seen: string[] } {
-    const socket = new Socket();
+function make(): { relay: Relay; socket: RelaySocket; seen: string[] } {
+    const socket = new RelaySocket();
     const seen: string[] = [];
     const relay = new Relay({ url: 'wss://x', protocol: 1, cols: 80, rows: 24, socket: () => socket as unknown as WebSocket, now: () => Date.now() });
     for (const type of ['open', 'data', 'console', 'recording', 'delay', 'close']) {
