@@ -1,8 +1,8 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 import type { Control, Message } from '../wire/control.ts';
 import { shortId } from '../wire/bytes.ts';
+import { Polled } from './polled.ts';
 import { list, num, str } from './read.ts';
-import { Store } from './store.ts';
 
 /** A session on a device, of anybody, as the server carries it. */
 export interface Running {
@@ -31,34 +31,17 @@ export function readRelays(reply: Message, now: number): Running[] {
 }
 
 /** Who is on which device; asked for while somebody watches. */
-export class Relays extends Store {
+export class Relays extends Polled {
     all: Running[] = [];
     /** There are more than the server lists. */
     more = false;
     known = false;
     error = '';
     #control: Control;
-    #watchers = 0;
-    #timer: ReturnType<typeof setInterval> | undefined;
 
     constructor(control: Control) {
-        super();
+        super(EVERY);
         this.#control = control;
-    }
-
-    /** Asks now and every three seconds until the function returned is called. */
-    watch(): () => void {
-        if (this.#watchers++ === 0) {
-            void this.load();
-            this.#timer = setInterval(() => void this.load(), EVERY);
-        }
-        let done = false;
-        return () => {
-            if (!done && --this.#watchers === 0) {
-                clearInterval(this.#timer);
-            }
-            done = true;
-        };
     }
 
     async load(): Promise<void> {

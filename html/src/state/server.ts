@@ -1,8 +1,8 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 import type { Control, Message } from '../wire/control.ts';
 import { shortId } from '../wire/bytes.ts';
+import { Polled } from './polled.ts';
 import { list, num, obj, str } from './read.ts';
-import { Store } from './store.ts';
 
 export interface Worker {
     pid: number;
@@ -103,35 +103,18 @@ export function readStatus(reply: Message): Status {
 }
 
 /** What the server says of itself; asked for while somebody watches. */
-export class Server extends Store {
+export class Server extends Polled {
     status: Status | null = null;
     error = '';
     readonly samples: Sample[] = [];
     #control: Control;
-    #watchers = 0;
-    #timer: ReturnType<typeof setInterval> | undefined;
 
     constructor(control: Control) {
-        super();
+        super(EVERY);
         this.#control = control;
     }
 
-    /** Asks now and every five seconds until the function returned is called. */
-    watch(): () => void {
-        if (this.#watchers++ === 0) {
-            void this.ask();
-            this.#timer = setInterval(() => void this.ask(), EVERY);
-        }
-        let done = false;
-        return () => {
-            if (!done && --this.#watchers === 0) {
-                clearInterval(this.#timer);
-            }
-            done = true;
-        };
-    }
-
-    async ask(): Promise<void> {
+    async load(): Promise<void> {
         try {
             const status = readStatus(await this.#control.ask('serverstatus'));
             this.status = status;
