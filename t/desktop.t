@@ -11,13 +11,13 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use IO::Select;
 use JSON::PP;
 use Test::More;
 use Time::HiRes qw(time);
 use Mesh::Agent;
 use Mesh::Control;
-use Mesh::Test qw(escape);
+use Mesh::Relay qw(opened flood);
+use Mesh::Test;
 
 my %RIGHTS = (full => 8, limited => 8 + 4096, view => 256, none => 8 + 65536);
 
@@ -242,63 +242,6 @@ sub grant {
                   usernames => [$name], meshadmin => $rights });
 }
 
-sub tunnel {
-    my ($id) = @_;
-    return { action => 'msg', type => 'tunnel', nodeid => $agent->node,
-             usage => 2, value => '*/meshrelay.ashx?p=2&nodeid='
-                                  . $agent->node . "&id=$id&rauth=x" };
-}
-
-sub invite {
-    my ($control, $id) = @_;
-    my $r = $control->ask(tunnel($id));
-    die encode_json($r) if ($r->{result} // '') ne 'OK';
-    while (my $m = $agent->await('msg', 10)) {
-        return $m->{json} if ($m->{json}{type} // '') eq 'tunnel';
-    }
-    die "no invitation\n";
-}
-
-sub answer {
-    my ($command) = @_;
-    my ($path) = $command->{value} =~ m{^\*(/.*)};
-    $path =~ s/([\$\@])/sprintf '%%%02X', ord $1/ge;
-    return $mesh->ws($path);
-}
-
-sub viewer {
-    my ($control, $id, $p) = @_;
-    my $cookie = $control->ask({ action => 'authcookie' })->{cookie};
-    return $mesh->ws('/meshrelay.ashx?browser=1' . ($p // '&p=2') . '&nodeid='
-        . escape($agent->node) . "&id=$id&auth=" . escape($cookie));
-}
-
-sub relay {
-    my ($control, $id, $device_first) = @_;
-    my $command = invite($control, $id);
-    my ($viewer, $device);
-    if ($device_first) {
-        $device = answer($command);
-        $viewer = viewer($control, $id);
-    } else {
-        $viewer = viewer($control, $id);
-        $device = answer($command);
-    }
-    for ($viewer, $device) {
-        my $m = $_->read(10);
-        die "relay $id did not open\n" if !$m || ($m->{data} // '') ne 'c';
-    }
-    return ($viewer, $device);
-}
-
-sub opened {
-    my ($ws) = @_;
-    return $ws->status if $ws->status != 101;
-    my $m = $ws->read(1);
-    return !$m ? 'silent' : exists $m->{close} ? "closed $m->{close}"
-         : $m->{data} =~ /^cr?$/ ? 'open' : $m->{data};
-}
-
 # names of the packets that came through before a text that marks the end
 sub passed {
     my ($viewer, $device, $seconds) = @_;
@@ -320,23 +263,20 @@ sub queued {
     return unpack 'i', $n;
 }
 
-# sends until it is taken no more; how much was
-sub flood {
-    my ($ws, $most) = @_;
-    my $frame = $ws->frame(2, 'f' x 65000);
-    my $s = $ws->{s};
-    my $sent = 0;
-    $s->blocking(0);
-    while ($sent < $most) {
-        my $n = syswrite $s, $frame, length($frame);
-        if (!defined $n) {
-            IO::Select->new($s)->can_write(1) or last;
-            next;
-        }
-        $sent += $n;
-        $frame = substr $frame, $n;
-        $frame = $ws->frame(2, 'f' x 65000) if !length $frame;
-    }
-    $s->blocking(1);
-    return $sent;
+sub tunnel { return Mesh::Relay::tunnel($agent, $_[0], 2) }
+sub invite { return Mesh::Relay::invite($_[0], $agent, $_[1], 2) }
+sub answer { return Mesh::Relay::answer($mesh, @_) }
+
+sub viewer {
+    my ($control, $id, $p) = @_;
+    return Mesh::Relay::viewer($mesh, $control, $agent, $id, $p // 2);
+}
+
+# both sides, open; the device first when asked for
+sub relay {
+    my ($control, $id, $device_first) = @_;
+    my ($viewer, $device, @said) = Mesh::Relay::relay($mesh, $control, $agent,
+                                                      $id, 2, $device_first);
+    die "relay $id is recorded\n" if grep { $_ ne 'c' } @said;
+    return ($viewer, $device);
 }

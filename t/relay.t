@@ -10,12 +10,12 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use IO::Select;
 use JSON::PP;
 use Test::More;
 use Time::HiRes qw(sleep time);
 use Mesh::Agent;
 use Mesh::Control;
+use Mesh::Relay qw(tunnel invite opened flood);
 use Mesh::Test qw(escape);
 
 my $mesh = Mesh::Test->new(server => 'mesh_relay_wait 3s; '
@@ -246,12 +246,16 @@ done_testing;
 
 
 sub control { return Mesh::Control->new($mesh, @_) }
+sub answer { return Mesh::Relay::answer($mesh, @_) }
+sub viewer { return Mesh::Relay::viewer($mesh, @_) }
 
-sub tunnel {
-    my ($agent, $id) = @_;
-    return { action => 'msg', type => 'tunnel', nodeid => $agent->node,
-             usage => 1, value => '*/meshrelay.ashx?p=1&nodeid='
-                                  . $agent->node . "&id=$id&rauth=x" };
+# both sides, open; the device first when asked for
+sub relay {
+    my ($control, $agent, $id, $device_first) = @_;
+    my ($viewer, $device, @said) = Mesh::Relay::relay($mesh, $control, $agent,
+                                                      $id, 1, $device_first);
+    die "relay $id is recorded\n" if grep { $_ ne 'c' } @said;
+    return ($viewer, $device);
 }
 
 # sessions of mei, as somebody's list has them
@@ -274,80 +278,7 @@ sub ended {
     return $e->{msg};
 }
 
-# the command that the agent gets
-sub invite {
-    my ($control, $agent, $id) = @_;
-    my $r = $control->ask(tunnel($agent, $id));
-    die encode_json($r) if ($r->{result} // '') ne 'OK';
-    while (my $m = $agent->await('msg', 10)) {
-        return $m->{json} if ($m->{json}{type} // '') eq 'tunnel';
-    }
-    die "no invitation\n";
-}
-
 sub rauth { return $_[0]{value} =~ /rauth=([^&]+)/ ? escape($1) : '' }
-
-sub answer {
-    my ($command) = @_;
-    my ($path) = $command->{value} =~ m{^\*(/.*)};
-    $path =~ s/([\$\@])/sprintf '%%%02X', ord $1/ge;
-    return $mesh->ws($path);
-}
-
-sub viewer {
-    my ($control, $agent, $id) = @_;
-    my $cookie = $control->ask({ action => 'authcookie' })->{cookie};
-    return $mesh->ws('/meshrelay.ashx?browser=1&p=1&nodeid='
-        . escape($agent->node) . "&id=$id&auth=" . escape($cookie));
-}
-
-# both sides, open; the device first when asked for
-sub relay {
-    my ($control, $agent, $id, $device_first) = @_;
-    my $command = invite($control, $agent, $id);
-    my ($viewer, $device);
-    if ($device_first) {
-        $device = answer($command);
-        $viewer = viewer($control, $agent, $id);
-    } else {
-        $viewer = viewer($control, $agent, $id);
-        $device = answer($command);
-    }
-    for ($viewer, $device) {
-        my $m = $_->read(10);
-        die "relay $id did not open\n" if !$m || ($m->{data} // '') ne 'c';
-    }
-    return ($viewer, $device);
-}
-
-sub opened {
-    my ($ws) = @_;
-    return $ws->status if $ws->status != 101;
-    my $m = $ws->read(1);
-    return !$m ? 'silent' : exists $m->{close} ? "closed $m->{close}"
-         : $m->{data} =~ /^cr?$/ ? 'open' : $m->{data};
-}
-
-# sends until it is taken no more; how much was
-sub flood {
-    my ($ws, $most) = @_;
-    my $frame = $ws->frame(2, 'f' x 65000);
-    my $s = $ws->{s};
-    my $sent = 0;
-    $s->blocking(0);
-    while ($sent < $most) {
-        my $n = syswrite $s, $frame, length($frame);
-        if (!defined $n) {
-            IO::Select->new($s)->can_write(1) or last;
-            next;
-        }
-        $sent += $n;
-        $frame = substr($frame, $n) . substr $frame, 0, 0;
-        $frame = $ws->frame(2, 'f' x 65000) if !length $frame;
-    }
-    $s->blocking(1);
-    return $sent;
-}
 
 # resident bytes of all workers
 sub memory {

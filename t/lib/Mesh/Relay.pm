@@ -8,10 +8,11 @@ use strict;
 use warnings;
 
 use Exporter qw(import);
+use IO::Select;
 use JSON::PP;
 use Mesh::Test qw(escape);
 
-our @EXPORT_OK = qw(tunnel invite answer viewer relay);
+our @EXPORT_OK = qw(tunnel invite answer viewer relay opened flood);
 
 # the command of the viewer
 sub tunnel {
@@ -40,23 +41,56 @@ sub answer {
     return $mesh->ws($path);
 }
 
+# p '' for one that does not say what it wants
 sub viewer {
     my ($mesh, $control, $agent, $id, $p) = @_;
-    $p //= 1;
+    $p = !defined $p ? '&p=1' : length $p ? "&p=$p" : '';
     my $cookie = $control->ask({ action => 'authcookie' })->{cookie};
-    return $mesh->ws("/meshrelay.ashx?browser=1&p=$p&nodeid="
+    return $mesh->ws("/meshrelay.ashx?browser=1$p&nodeid="
         . escape($agent->node) . "&id=$id&auth=" . escape($cookie));
 }
 
-# both sides, open, and the words that opened them
+# both sides, open, and the words that opened them; the device first if asked
 sub relay {
-    my ($mesh, $control, $agent, $id, $p) = @_;
+    my ($mesh, $control, $agent, $id, $p, $device_first) = @_;
     my $command = invite($control, $agent, $id, $p);
-    my $viewer = viewer($mesh, $control, $agent, $id, $p);
-    my $device = answer($mesh, $command);
+    my ($viewer, $device);
+    $device = answer($mesh, $command) if $device_first;
+    $viewer = viewer($mesh, $control, $agent, $id, $p);
+    $device //= answer($mesh, $command);
     my @said = map { ($_->read(10) // {})->{data} // '' } $viewer, $device;
     die "relay $id did not open: @said\n" if grep { !/^cr?$/ } @said;
     return ($viewer, $device, @said);
+}
+
+# what a half met
+sub opened {
+    my ($ws) = @_;
+    return $ws->status if $ws->status != 101;
+    my $m = $ws->read(1);
+    return !$m ? 'silent' : exists $m->{close} ? "closed $m->{close}"
+         : $m->{data} =~ /^cr?$/ ? 'open' : $m->{data};
+}
+
+# sends until it is taken no more; how much was
+sub flood {
+    my ($ws, $most) = @_;
+    my $frame = $ws->frame(2, 'f' x 65000);
+    my $s = $ws->{s};
+    my $sent = 0;
+    $s->blocking(0);
+    while ($sent < $most) {
+        my $n = syswrite $s, $frame, length($frame);
+        if (!defined $n) {
+            IO::Select->new($s)->can_write(1) or last;
+            next;
+        }
+        $sent += $n;
+        $frame = substr $frame, $n;
+        $frame = $ws->frame(2, 'f' x 65000) if !length $frame;
+    }
+    $s->blocking(1);
+    return $sent;
 }
 
 1;
