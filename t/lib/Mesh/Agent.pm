@@ -15,6 +15,7 @@ use warnings;
 
 use Crypt::PK::RSA;
 use Digest::SHA qw(sha384);
+use Fcntl qw(LOCK_EX);
 use File::Path qw(make_path);
 use JSON::PP;
 use MIME::Base64 qw(encode_base64 decode_base64);
@@ -29,11 +30,18 @@ sub identity {
 
     if (!-e "$file.crt") {
         make_path($dir);
-        system("openssl req -x509 -newkey rsa:$bits -nodes -keyout $file.key "
-               . "-out $file.$$ -outform DER -days 3650 "
-               . '-subj /CN=MeshNodeCertificate 2>/dev/null') == 0
-            or die "openssl req failed\n";
-        rename "$file.$$", "$file.crt";
+
+        # another test may be at it
+        open my $lock, '>>', "$dir/lock" or die "$dir/lock: $!\n";
+        flock $lock, LOCK_EX or die "$dir/lock: $!\n";
+
+        if (!-e "$file.crt") {
+            system("openssl req -x509 -newkey rsa:$bits -nodes "
+                   . "-keyout $file.key -out $file.new -outform DER "
+                   . '-days 3650 -subj /CN=MeshNodeCertificate 2>/dev/null')
+                == 0 or die "openssl req failed\n";
+            rename "$file.new", "$file.crt";
+        }
     }
 
     return (Crypt::PK::RSA->new("$file.key"),
