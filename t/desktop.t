@@ -112,8 +112,8 @@ $viewer->binary($PACKET{mouse} x 20000);
 is(scalar(my @many = passed($viewer, $device, 20)), 20000,
    'twenty thousand packets in one message are as many messages');
 $viewer->binary(pack('nn', 2, 3));
-is($viewer->closed(5), 1008, 'a packet shorter than its own head ends it');
-isnt($device->closed(5), 0, 'on both sides');
+is($viewer->closed, 1008, 'a packet shorter than its own head ends it');
+isnt($device->closed, 0, 'on both sides');
 
 # --- text (S-31)
 
@@ -135,16 +135,16 @@ for (@texts) {
     my ($text, $passes) = @$_;
     $viewer->text($text);
     $viewer->text('7');
-    my $m = $device->read(5);
+    my $m = $device->read;
     is($m->{data}, $passes ? $text : '7', 'S-31: text of a limited viewer '
        . ($passes ? 'passes: ' : 'is dropped: ') . substr $text, 0, 50);
-    $device->read(5) if $passes;
+    $device->read if $passes;
 }
 $viewer->close;
 
 ($viewer, $device) = relay($admin, 'fulltext');
 $viewer->text('{"type":"offer","sdp":"v=0"}');
-like($device->read(5)->{data}, qr/offer/, 'with all rights an offer passes');
+like($device->read->{data}, qr/offer/, 'with all rights an offer passes');
 $viewer->close;
 
 # what comes before the device is there is filtered too
@@ -154,7 +154,7 @@ $viewer->binary($PACKET{key});
 $viewer->binary($PACKET{refresh});
 $viewer->alive;
 $device = answer($command);
-is($device->read(5)->{data}, 'c', 'a viewer waits');
+is($device->read->{data}, 'c', 'a viewer waits');
 is_deeply([passed($viewer, $device)], ['refresh'],
           'S-31: what it sent before the device came is filtered too');
 $viewer->close;
@@ -163,8 +163,8 @@ $viewer->close;
 $command = invite($who{limited}, 'unnamed');
 $viewer = viewer($who{limited}, 'unnamed', '');
 $device = answer($command);
-is($viewer->read(5)->{data}, 'c', 'a viewer may leave p out');
-$device->read(5);
+is($viewer->read->{data}, 'c', 'a viewer may leave p out');
+$device->read;
 $viewer->binary($PACKET{$_}) for @ALL;
 is_deeply([passed($viewer, $device)], \@LIMITED,
           'S-31: it is filtered as well');
@@ -175,8 +175,8 @@ $viewer->close;
 ($viewer, $device) = relay($who{full}, 'narrower');
 my $begun = time;
 grant('full', 8 + 4096);
-is($viewer->closed(5), 1008, 'S-31: a desktop ends when input is taken away');
-isnt($device->closed(5), 0, 'S-31: on both sides');
+is($viewer->closed, 1008, 'S-31: a desktop ends when input is taken away');
+isnt($device->closed, 0, 'S-31: on both sides');
 cmp_ok(time - $begun, '<', 3, 'S-31: within two seconds');
 
 ($viewer, $device) = relay($who{full}, 'wider');
@@ -191,7 +191,7 @@ is_deeply(\@wider, ['ctrl'],
           'S-31: who may do more now does it in the same session');
 $begun = time;
 grant('full', 8 + 65536);
-isnt($viewer->closed(5), 0, 'S-31: it ends with the right to the desktop');
+isnt($viewer->closed, 0, 'S-31: it ends with the right to the desktop');
 cmp_ok(time - $begun, '<', 3, 'S-31: within two seconds');
 
 # --- the clipboard

@@ -139,7 +139,7 @@ sub part {
 # how many of them the server has not closed
 sub left {
     my %open = map { $_ => $_ } @_;
-    my $until = time + 20;
+    my $until = time + $Mesh::Test::DEADLINE;
 
     while (%open && time < $until) {
         for my $s (IO::Select->new(values %open)->can_read(1)) {

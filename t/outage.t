@@ -51,7 +51,7 @@ ok($known->online(skip => 1), 'one that needs no signature gets in');
 
 unlink "$mesh->{dir}/signer.sock";
 $mesh->start_signer;
-ok($waiting->await(2, 20), 'S-27: the signature comes when the signer is back');
+ok($waiting->await(2), 'S-27: the signature comes when the signer is back');
 $waiting->verify;
 $waiting->info;
 ok($waiting->await(4), 'and the agent gets in');
@@ -90,7 +90,7 @@ SKIP: {
     $mesh->wait_for('health', sub {
         $mesh->get('/health.ashx')->{status} == 200;
     });
-    ok($late->await(4, 20), 'S-71: and let in when it is back');
+    ok($late->await(4), 'S-71: and let in when it is back');
 
     # the worker of this channel comes back when its own wait is over
     ok(eventually(sub {

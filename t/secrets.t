@@ -256,7 +256,7 @@ sub ticket {
 sub enter {
     my $ws = $mesh->ws('/control.ashx?auth=' . Mesh::Test::escape($_[0]));
     return $ws->status if $ws->status != 101;
-    my $m = $ws->read(10);
+    my $m = $ws->read;
     return $m && ($m->{data} // '') =~ /"serverinfo"/ ? 101 : 'closed';
 }
 

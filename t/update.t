@@ -122,7 +122,7 @@ Mesh::Test::write_file("$mesh->{dir}/agents/6", $program);
 $mesh->start(prepare => \&people);
 ready(agent_id => 20000 + $_)->close for 1 .. 64;
 my $real = ready();
-ok($real->await(12, 20), 'S-18: kinds that are made up keep nobody from his update');
+ok($real->await(12), 'S-18: kinds that are made up keep nobody from his update');
 $real->close;
 
 $mesh->stop;

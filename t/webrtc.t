@@ -65,7 +65,7 @@ sub allowed {
         value => "*/meshrelay.ashx?p=$p&nodeid=" . $agent->node
                  . "&id=$id&rauth=x" });
     return undef if ($r->{result} // '') ne 'OK';
-    while (my $m = $agent->await('msg', 10)) {
+    while (my $m = $agent->await('msg')) {
         next if ($m->{json}{type} // '') ne 'tunnel';
         return $m->{json}{soptions}{webrtc} ? 1 : 0;
     }

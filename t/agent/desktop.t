@@ -21,7 +21,7 @@ use Mesh::Server;
 my $root = $Mesh::Test::ROOT;
 my $core = Mesh::Test::read_file("$root/build/core.js");
 my $bin = Mesh::Server::program();
-my $wait = $ENV{MESH_ASAN} ? 60 : 20;
+my $wait = 60;
 my ($xvfb, $display) = xvfb(640, 480);
 my $app = app($display);
 my $server = Mesh::Server->new;

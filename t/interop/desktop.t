@@ -207,7 +207,7 @@ sub control {
 # a line of the screen that begins so has come, or comes
 sub happened {
     my ($want) = @_;
-    my $until = time + 20;
+    my $until = time + $Mesh::Test::DEADLINE;
     $want = quotemeta $want if !ref $want;
     while (1) {
         return 1 if grep { /^$want(?: |$)/ } @screen;

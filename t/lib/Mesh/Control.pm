@@ -15,7 +15,7 @@ use JSON::PP;
 use MIME::Base64 qw(encode_base64);
 use Time::HiRes qw(time);
 
-our $DEADLINE = 20;
+our $DEADLINE = 60;
 
 sub new {
     my ($class, $mesh, $user, $password, %arg) = @_;

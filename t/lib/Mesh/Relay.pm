@@ -28,7 +28,7 @@ sub invite {
     my ($control, $agent, $id, $p) = @_;
     my $r = $control->ask(tunnel($agent, $id, $p));
     die encode_json($r) if ($r->{result} // '') ne 'OK';
-    while (my $m = $agent->await('msg', 10)) {
+    while (my $m = $agent->await('msg')) {
         return $m->{json} if ($m->{json}{type} // '') eq 'tunnel';
     }
     die "no invitation\n";
@@ -58,7 +58,7 @@ sub relay {
     $device = answer($mesh, $command) if $device_first;
     $viewer = viewer($mesh, $control, $agent, $id, $p);
     $device //= answer($mesh, $command);
-    my @said = map { ($_->read(10) // {})->{data} // '' } $viewer, $device;
+    my @said = map { ($_->read // {})->{data} // '' } $viewer, $device;
     die "relay $id did not open: @said\n" if grep { !/^cr?$/ } @said;
     return ($viewer, $device, @said);
 }

@@ -29,7 +29,7 @@ use Mesh::Agent;
 use Mesh::Test;
 
 my $root = $Mesh::Test::ROOT;
-my $wait = $ENV{MESH_ASAN} ? 60 : 20;
+my $wait = 60;
 
 # what two agents' identities are, a server's key and its web certificates are
 sub identity { return Mesh::Agent::identity($_[0], $_[1]) }

@@ -33,7 +33,7 @@ use Time::HiRes qw(sleep time);
 use Mesh::WebSocket;
 
 our $ROOT = abs_path(dirname(__FILE__) . '/../../..');
-our $DEADLINE = 20;
+our $DEADLINE = 60;
 our @EXPORT_OK = qw(escape);
 
 # a server that closes first must not end the test

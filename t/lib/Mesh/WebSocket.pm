@@ -13,7 +13,7 @@ use IO::Socket::SSL;
 use MIME::Base64 qw(encode_base64);
 use Time::HiRes qw(time);
 
-our $DEADLINE = 20;
+our $DEADLINE = 60;
 
 # status is 101, or what the server answered instead
 sub connect {
@@ -75,6 +75,7 @@ sub fill {
     }
 
     my $n = sysread $s, $self->{in}, 65536, length $self->{in};
+    $self->{ended} = 1 if !$n;
     return $n ? 1 : 0;
 }
 
@@ -172,12 +173,12 @@ sub read {
     return undef;
 }
 
-# close code, or 1006 where the connection just ended
+# close code, 1006 where the connection just ended, 0 where it does not
 sub closed {
     my ($self, $seconds) = @_;
     while (1) {
         my $m = $self->read($seconds);
-        return 1006 if !$m;
+        return $self->{ended} ? 1006 : 0 if !$m;
         return $m->{close} if exists $m->{close};
     }
 }
