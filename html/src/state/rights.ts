@@ -59,6 +59,10 @@ export function mayFiles(rights: number): boolean {
     return rights === FULL || (has(rights, R.CONTROL) && !(rights & R.NO_FILES));
 }
 
+export function mayRelay(rights: number): boolean {
+    return has(rights, R.CONTROL) || has(rights, R.RELAY);
+}
+
 export function maySeeRecordings(site: number): boolean {
     return site === FULL || (site & S.RECORDINGS) !== 0;
 }
