@@ -166,10 +166,12 @@ like(output($second), qr/port $https .*HTTPS_PORT=/,
      'a port in use is named, with the way to choose another');
 ok($second->{rc}, 'and that run fails');
 
+my $same = free_port();
 for my $case ([{ HTTPS_PORT => free_port(), HTTP_PORT => free_port() },
                qr/port $relay .*RELAY_PORT=/, 'that of pages of devices too'],
-              [{ HTTPS_PORT => $relay, HTTP_PORT => free_port() },
-               qr/HTTPS_PORT and RELAY_PORT are the same port, $relay/,
+              [{ HTTPS_PORT => $same, HTTP_PORT => free_port(),
+                 RELAY_PORT => $same },
+               qr/HTTPS_PORT and RELAY_PORT are the same port, $same/,
                'which is not the port of the application'])
 {
     $second = start(MESH_DATA => "$dir/second", %{ $case->[0] });

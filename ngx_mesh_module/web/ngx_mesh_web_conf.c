@@ -282,7 +282,7 @@ ngx_mesh_web_conf_shared(ngx_conf_t *cf, ngx_http_mesh_srv_conf_t *relay)
 
     for (i = 0; port && i < cmcf->ports->nelts; i++) {
 
-        if (ntohs(port[i].port) != n) {
+        if (port[i].port != n) {
             continue;
         }
 
