@@ -263,6 +263,16 @@ END
 ACTION(getcookie, get_cookie, DEVICE, D_REMOTECONTROL|D_RELAY, 0,
        "Invalid nodeid", "Permission denied", DB)
 
+ARGS(webrelay)
+    ARG(nodeid, STR, NEEDED, 1, 256, "Invalid node id")
+    ARG(port, INT, NEEDED, 1, 65535, "Invalid port")
+    ARG(appid, INT, NEEDED, 1, 2, "Invalid appid")
+    /* ours: another address than that of the device itself */
+    ARG(addr, STR, LOOSE, 0, 255, NULL)
+END
+ACTION(webrelay, webrelay, DEVICE, D_REMOTECONTROL|D_RELAY, 0,
+       "Invalid node id", "Permission denied", DB)
+
 ARGS(runcommands)
     ARG(nodeids, LIST, NEEDED, 1, 1000, "Invalid nodeids")
     ARG(type, INT, NEEDED, 0, 4, "Invalid command type")

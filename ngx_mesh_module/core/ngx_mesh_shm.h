@@ -258,6 +258,7 @@ void ngx_mesh_rate_clear(ngx_uint_t what, const ngx_str_t *name);
 #define NGX_MESH_RATE_LOG            20
 #define NGX_MESH_RATE_CHECK          21
 #define NGX_MESH_RATE_UPDATE         22
+#define NGX_MESH_RATE_WEB            23     /* tickets that were used */
 
 
 /* Refused agents, as the Server page shows them: a ring of the last 128. */

@@ -83,10 +83,11 @@ export class Mesh {
         mesh.dir = mkdtempSync('/var/tmp/mesh-ui.');
         chmodSync(mesh.dir, 0o755);
         mesh.data = join(mesh.dir, 'data');
-        const [https, http] = [await freePort(), await freePort()];
+        const [https, http, relay] = [await freePort(), await freePort(), await freePort()];
         mesh.base = `https://127.0.0.1:${https}/`;
         mesh.env = {
-            ...process.env, MESH_DATA: mesh.data, HTTPS_PORT: String(https), HTTP_PORT: String(http), AGENT: 'no',
+            ...process.env, MESH_DATA: mesh.data, HTTPS_PORT: String(https), HTTP_PORT: String(http), RELAY_PORT: String(relay),
+            AGENT: 'no',
             ...(process.env.MESH_NGINX ? { NGINX: process.env.MESH_NGINX } : {}),
             ...(process.env.MESH_MODULES !== undefined ? { MODULES: process.env.MESH_MODULES } : {}),
         };

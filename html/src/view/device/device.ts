@@ -1,7 +1,7 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 import { html, nothing, type TemplateResult } from 'lit';
 import type { Device } from '../../state/devices.ts';
-import { has, mayDesktop, mayFiles, mayTerminal, mayVnc, R } from '../../state/rights.ts';
+import { has, mayDesktop, mayFiles, mayRelay, mayTerminal, mayVnc, R } from '../../state/rights.ts';
 import { href } from '../../state/route.ts';
 import { t } from '../../i18n/index.ts';
 import { duration, exact } from '../../i18n/format.ts';
@@ -9,7 +9,7 @@ import { sessionWords } from '../devices/says.ts';
 import { define, Part } from '../element.ts';
 import { btn, icon, loading, mark, notLoaded, STATES } from '../ui.ts';
 import { editTags, move, powerItems, powerSelected, remove, whyNot } from '../verbs.ts';
-import { rename, sendMessage, openUrl } from './verbs.ts';
+import { openUrl, openWebPage, rename, sendMessage } from './verbs.ts';
 import './overview.ts';
 
 interface Tab {
@@ -160,6 +160,7 @@ class MeshDevice extends Part {
             ['tags', t('Tags…'), edit, whyNot(ids, 'edit'), () => editTags(ids)],
             ['move', t('Move…'), edit, whyNot(ids, 'move'), () => move(ids)],
             ['say', t('Send a message…'), has(rights, R.CHAT), device.conn & 1 ? undefined : t('It is off'), () => sendMessage(device.id)],
+            ['web', t('Open web page…'), this.mesh.account.webRelay && mayRelay(rights), device.conn & 1 ? undefined : t('It is off'), () => openWebPage(device.id)],
             ['url', t('Open a page there…'), has(rights, R.CONTROL), device.conn & 1 ? undefined : t('It is off'), () => openUrl(device.id)],
             ['remove', t('Remove…'), has(rights, R.UNINSTALL), whyNot(ids, 'remove'), async () => {
                 if (await remove(ids)) {
