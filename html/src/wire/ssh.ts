@@ -11,10 +11,10 @@ import { SshDisconnectReason, UnimplementedMessage } from '@microsoft/dev-tunnel
 import type { SshChannel } from '@microsoft/dev-tunnels-ssh/sshChannel.js';
 import { SshClientSession } from '@microsoft/dev-tunnels-ssh/sshClientSession.js';
 import { configuration } from './ssh-algorithms.ts';
-import { BadKey, readPrivateKey } from './ssh-key.ts';
+import type { BadKey } from './ssh-key.ts';
 import { RelayStream } from './ssh-stream.ts';
 
-export { BadKey, type KeyFault } from './ssh-key.ts';
+export type { BadKey, KeyFault } from './ssh-key.ts';
 
 // two files of the library take it from there
 (globalThis as { Buffer?: unknown }).Buffer ??= Buffer;
@@ -335,8 +335,8 @@ export class Ssh extends EventTarget {
             session.partial = false;
             badKey = null;
             if ('key' in login) {
-                const key: KeyPair | BadKey = await readPrivateKey(login.key, login.passphrase).catch((error: BadKey) => error);
-                if (key instanceof BadKey) {
+                const key = await this.#read(login.key, login.passphrase);
+                if ('fault' in key) {
                     badKey = key;
                     last = '';
                     continue;
@@ -359,6 +359,13 @@ export class Ssh extends EventTarget {
             }
             last = session.partial ? 'more' : 'refused';
         }
+    }
+
+    async #read(text: string, passphrase: string): Promise<KeyPair | BadKey> {
+        // with the hash of bcrypt, which nobody else needs
+        const { BadKey, readPrivateKey } = await import('./ssh-key.ts');
+
+        return readPrivateKey(text, passphrase).catch((error: unknown) => (error instanceof BadKey ? error : new BadKey('broken')));
     }
 
     /** The password answers the first question that hides what is typed. */

@@ -2,7 +2,8 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import type { Running } from '../../state/relays.ts';
 import type { DesktopSession } from '../../state/desktop.ts';
-import type { TerminalSession } from '../../state/sessions.ts';
+import type { ShellSession } from '../../state/shell.ts';
+import { SshSession } from '../../state/ssh.ts';
 import { maySeeRecordings } from '../../state/rights.ts';
 import { href } from '../../state/route.ts';
 import { count, t } from '../../i18n/index.ts';
@@ -12,7 +13,7 @@ import { define, Part } from '../element.ts';
 import { btn, icon, mark } from '../ui.ts';
 import { kindOf } from './kinds.ts';
 
-const STATES: Record<TerminalSession['state'], string> = {
+const STATES: Record<ShellSession['state'], string> = {
     asking: 'Opening', waiting: 'Waiting for the device', open: 'Open', ended: 'Ended', failed: 'Failed',
 };
 
@@ -55,12 +56,12 @@ class MeshSessions extends Part {
         </div>`;
     }
 
-    #own(session: TerminalSession | DesktopSession): TemplateResult {
+    #own(session: ShellSession | DesktopSession): TemplateResult {
         const device = this.mesh.devices.get(session.deviceId);
         const desktop = 'keyboard' in session;
         return html`<tr>
             <td><a href=${href('device', session.deviceId, desktop ? 'desktop' : 'terminal')}>${icon(desktop ? 'monitor' : 'square-terminal')}<bdi>${device?.label ?? session.deviceId.slice(0, 12)}</bdi></a></td>
-            <td>${desktop ? t('Desktop') : t('Terminal')}</td><td title=${session.says || nothing}>${t(STATES[session.state])}</td>
+            <td>${desktop ? t('Desktop') : session instanceof SshSession ? t('SSH') : t('Terminal')}</td><td title=${session.says || nothing}>${t(STATES[session.state])}</td>
             <td>${session.began && session.running ? duration(Date.now() - session.began) : '–'}</td><td>${size(session.received)}</td><td>${size(session.sent)}</td>
             <td>${session.running ? btn(t('Disconnect'), { kind: 'small', click: () => session.disconnect() })
                 : btn(t('Close'), { kind: 'small', click: () => (desktop ? this.mesh.desktops.close(session) : this.mesh.sessions.close(session)) })}</td></tr>`;
