@@ -1404,6 +1404,7 @@ ngx_http_mesh_init_process(ngx_cycle_t *cycle)
         ngx_mesh_known_init,
         ngx_mesh_control_init,
         ngx_mesh_agent_init,
+        ngx_mesh_dial_init,
         ngx_mesh_relay_init,
         ngx_mesh_web_fetch_init,
         ngx_mesh_db_init

@@ -8,6 +8,7 @@
 
 #include "ngx_mesh.h"
 #include "ws/ngx_mesh_ws_private.h"
+#include "ws/ngx_mesh_dial.h"
 
 
 ngx_int_t ngx_http_mesh_agent_handler(ngx_http_request_t *r);
