@@ -222,7 +222,7 @@ export function faultWords(error: unknown, port: number): string {
     const detail = (error as Partial<SshFault>).detail ?? '';
 
     switch (code) {
-    case 'relay': return detail ? t('The server refused: {why}', { why: detail })
+    case 'relay': return detail ? t('Refused: {why}', { why: detail })
         : t('The server ended the connection before the device was there: it is away, or this port may not be reached.');
     case 'refused': return t('Nothing answers on port {port} of the device. Does sshd run there?', { port });
     case 'silent': return t('The device did not answer on port {port} in 20 seconds.', { port });

@@ -15,7 +15,7 @@ export class RelayStream extends BaseStream {
     received = 0;
     sent = 0;
     delay: number | null = null;
-    /** What the server said in place of a beginning. */
+    /** What the server or the agent said in place of bytes. */
     said = '';
     began = false;
     /** The pair is there; rejected when it ends before. */
@@ -84,6 +84,8 @@ export class RelayStream extends BaseStream {
         } else if (value?.['type'] === 'rtt' && typeof value['time'] === 'number') {
             this.delay = Math.max(0, Math.round(performance.now() - value['time']));
             this.onDelay();
+        } else if (value?.['type'] === 'console' && typeof value['msg'] === 'string' && !this.received) {
+            this.said = value['msg'].slice(0, 300);
         }
     }
 

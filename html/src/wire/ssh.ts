@@ -481,7 +481,7 @@ export class Ssh extends EventTarget {
             return new SshFault('signature');
         }
         if (this.step === 'relay' && !this.#stream.received) {
-            return new SshFault('refused');
+            return this.#stream.said ? new SshFault('relay', this.#stream.said) : new SshFault('refused');
         }
         return new SshFault(this.step === 'relay' ? 'protocol' : 'lost', text.slice(0, TEXT));
     }
