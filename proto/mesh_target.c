@@ -378,7 +378,9 @@ mesh_target_name(mesh_target_t *t, const char *p, size_t len)
 
     /* 127.1, 0x7f000001, 2130706433: what resolvers read as an address */
 
-    if (label == len || (p[label] >= '0' && p[label] <= '9')) {
+    if (label == len || p[len - 1] == '-'
+        || (p[label] >= '0' && p[label] <= '9'))
+    {
         return MESH_ERROR;
     }
 

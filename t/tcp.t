@@ -67,6 +67,7 @@ my ($local, $cross) = map { $mesh->metric($_) } qw(relays_local relays_cross);
 ok($local > 0 && $cross > 0, "halves met in one worker ($local) and in two "
                              . "($cross)");
 
+$mesh->stop;
 done_testing;
 
 
