@@ -180,6 +180,26 @@ export class Line {
     }
 }
 
+/** An sshd with one account of its own: t/lib/sshd.pl. */
+export class Sshd {
+    static async start(user, password) {
+        const sshd = new Sshd();
+        sshd.child = spawn('perl', [join(root, 't/lib/sshd.pl'), user, password], { stdio: ['pipe', 'pipe', 'ignore'] });
+        const said = await new Promise((resolve, reject) => {
+            sshd.child.stdout.once('data', (data) => resolve(String(data)));
+            sshd.child.once('exit', () => reject(new Error('sshd.pl ended')));
+        });
+        [sshd.port, sshd.dir] = said.trim().split(' ');
+        return sshd;
+    }
+
+    async stop() {
+        const ended = new Promise((resolve) => this.child.once('exit', resolve));
+        this.child.stdin.end();
+        await ended;
+    }
+}
+
 /** A virtual screen, painted and read by build/mesh_screen; command: another X server than Xvfb. */
 export class Screen {
     static async start(width, height, command = ['Xvfb', '-screen', '0', `${width}x${height}x24`]) {

@@ -53,7 +53,7 @@ export class Mesh extends Store {
         this.groups = new Groups(this.control, () => this.account.id);
         this.devices = new Devices(this.control, (id) => this.groups.name(id));
         this.server = new Server(this.control);
-        this.sessions = new Sessions(this.control, base);
+        this.sessions = new Sessions(this.control, base, () => this.account.id);
         this.relays = new Relays(this.control);
         this.recordings = new Recordings(this.control, this.http);
         this.desktops = new Desktops(this.control, base);

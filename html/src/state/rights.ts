@@ -41,6 +41,11 @@ export function mayTerminal(rights: number): boolean {
     return rights === FULL || (has(rights, R.CONTROL) && !(rights & R.NO_TERMINAL));
 }
 
+/** A shell of the device's own, over a relay of its port. */
+export function maySsh(rights: number): boolean {
+    return has(rights, R.RELAY) || mayTerminal(rights);
+}
+
 export type DesktopInput = 'full' | 'limited' | 'none';
 
 export function mayDesktop(rights: number): boolean {

@@ -1,7 +1,7 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 import { html, nothing, type TemplateResult } from 'lit';
 import type { Device } from '../../state/devices.ts';
-import { has, mayDesktop, mayFiles, mayRelay, mayTerminal, mayVnc, R } from '../../state/rights.ts';
+import { has, mayDesktop, mayFiles, mayRelay, maySsh, mayTerminal, mayVnc, R } from '../../state/rights.ts';
 import { href } from '../../state/route.ts';
 import { t } from '../../i18n/index.ts';
 import { duration, exact } from '../../i18n/format.ts';
@@ -30,7 +30,7 @@ const TABS: Tab[] = [
         view: (id) => html`<mesh-desktop .deviceId=${id}></mesh-desktop>`,
     },
     {
-        id: 'terminal', title: 'Terminal', may: mayTerminal, fill: true, load: () => import('../terminal/terminal.ts'),
+        id: 'terminal', title: 'Terminal', may: maySsh, fill: true, load: () => import('../terminal/terminal.ts'),
         view: (id) => html`<mesh-terminal .deviceId=${id}></mesh-terminal>`,
     },
     {
