@@ -20,6 +20,7 @@
 #define NGX_MESH_TICKET_RELAY   'R'   /* agent half, 60 s */
 #define NGX_MESH_TICKET_RCOOKIE 'C'   /* means nothing, clients paste it */
 #define NGX_MESH_TICKET_UPDATE  'U'
+#define NGX_MESH_TICKET_CHAT    'M'   /* who is at a device, messenger */
 
 typedef struct {
     u_char        kind;
