@@ -209,6 +209,7 @@ static void ngx_mesh_relay_deliver(ngx_mesh_session_t *s,
     const ngx_mesh_addr_t *from, u_char *data, size_t len);
 static void ngx_mesh_relay_end(ngx_mesh_relay_t *half,
     const ngx_mesh_relay_end_t *end, ngx_uint_t code);
+static void ngx_mesh_relay_release(ngx_mesh_relay_t *half);
 static void ngx_mesh_relay_log(ngx_mesh_relay_t *half, ngx_uint_t end);
 static void ngx_mesh_relay_tell_agent(ngx_mesh_relay_t *half,
     ngx_uint_t opened);
@@ -1389,7 +1390,26 @@ ngx_mesh_relay_end(ngx_mesh_relay_t *half, const ngx_mesh_relay_end_t *end,
         half->end = end;
     }
 
+    ngx_mesh_relay_release(half);
     ngx_mesh_ws_close(half->s, code);
+}
+
+
+/*
+ * Others may meet under this key: a messenger's is the same each time, and a
+ * client may take its time to close.
+ */
+static void
+ngx_mesh_relay_release(ngx_mesh_relay_t *half)
+{
+    if (half->state == NGX_MESH_RELAY_WAITING) {
+        ngx_mesh_meet_cancel(half->key, half->s->serial);
+    }
+
+    if (half->owns_key) {
+        half->owns_key = 0;
+        ngx_mesh_pair_delete(half->key, half->s->serial);
+    }
 }
 
 
@@ -2287,6 +2307,7 @@ ngx_mesh_relay_deadline(ngx_mesh_session_t *s)
 
     if (half->state == NGX_MESH_RELAY_WAITING) {
         ngx_mesh_count(NGX_MESH_C_RELAY_EXPIRED);
+        ngx_mesh_relay_release(half);
         ngx_mesh_ws_close(s, MESH_WS_CODE_NORMAL);
         return;
     }
@@ -2325,13 +2346,7 @@ ngx_mesh_relay_close(ngx_mesh_session_t *s)
 
     half = s->data;
 
-    if (half->state == NGX_MESH_RELAY_WAITING) {
-        ngx_mesh_meet_cancel(half->key, s->serial);
-    }
-
-    if (half->owns_key) {
-        ngx_mesh_pair_delete(half->key, s->serial);
-    }
+    ngx_mesh_relay_release(half);
 
     if (half->state == NGX_MESH_RELAY_JOINED) {
 
