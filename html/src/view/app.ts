@@ -25,7 +25,7 @@ const LATE: Record<string, () => Promise<unknown>> = {
 };
 
 const TITLES: Record<string, string> = {
-    devices: 'Devices', device: 'Device', groups: 'Groups', sessions: 'Sessions', recordings: 'Recordings', events: 'Events', server: 'Server', account: 'Account', messenger: 'Messages',
+    devices: 'Devices', device: 'Device', groups: 'Groups', sessions: 'Sessions', recordings: 'Recordings', events: 'Events', server: 'Server', account: 'Account', messenger: 'Chat',
 };
 
 class MeshApp extends Part {
@@ -179,7 +179,7 @@ class MeshApp extends Part {
             ['events', t('Events'), 'history', 0],
         ];
         if (mayInvite(this.mesh.account.siteRights) || this.mesh.chats.list.length) {
-            places.push(['messenger', t('Messages'), 'message-square', this.mesh.chats.unread]);
+            places.push(['messenger', t('Chat'), 'message-square', this.mesh.chats.unread]);
         }
         if (maySeeServer(this.mesh.account.siteRights)) {
             places.push(['server', t('Server'), 'server', 0]);

@@ -29,12 +29,14 @@ class MeshMessenger extends Part {
     declare caller: string;
     /** Of somebody at a device, who has no account. */
     declare ticket: string;
-    #unload: ReturnType<typeof setInterval> | undefined;
+    #every: ReturnType<typeof setInterval> | undefined;
     #refused = false;
     #told = '';
     #over = false;
     #looked: Chat | null = null;
     #bottom = true;
+    #log: Element | null = null;
+    #resized = new ResizeObserver(() => this.#stay());
 
     constructor() {
         super();
@@ -43,7 +45,7 @@ class MeshMessenger extends Part {
 
     protected override begin(): void {
         this.watch(this.mesh.chats, this.mesh.account, this.mesh.devices);
-        this.#unload = setInterval(() => {
+        this.#every = setInterval(() => {
             if (!this.called && !this.ticket) {
                 this.#people();
             }
@@ -53,7 +55,9 @@ class MeshMessenger extends Part {
     }
 
     protected override end(): void {
-        clearInterval(this.#unload);
+        clearInterval(this.#every);
+        this.#resized.disconnect();
+        this.#log = null;
         this.#looked?.look(false);
         this.#looked = null;
     }
@@ -88,14 +92,25 @@ class MeshMessenger extends Part {
             this.#told = '';
         }
         chat?.look(!document.hidden);
-        const log = this.querySelector('.chat-log');
-        this.#bottom = !log || log.scrollHeight - log.scrollTop - log.clientHeight < 40;
     }
 
     protected override updated(): void {
         const log = this.querySelector('.chat-log');
-        if (log && this.#bottom) {
-            log.scrollTop = log.scrollHeight;
+        if (log !== this.#log) {
+            // a call above makes it lower, without a word of it changing
+            this.#resized.disconnect();
+            this.#log = log;
+            if (log) {
+                this.#resized.observe(log);
+            }
+        }
+        this.#stay();
+    }
+
+    /** Who reads what is new goes on to; who reads what is old is left there. */
+    #stay(): void {
+        if (this.#log && this.#bottom) {
+            this.#log.scrollTop = this.#log.scrollHeight;
         }
     }
 
@@ -111,7 +126,7 @@ class MeshMessenger extends Part {
         }
         const me = this.mesh.account.id;
         if ((this.caller !== me && this.called !== me) || this.caller === this.called) {
-            return html`<div class="gone"><h1>${t('This conversation is between others')}</h1><p><a class="b" href=${href('messenger')}>${t('Messages')}</a></p></div>`;
+            return html`<div class="gone"><h1>${t('This conversation is between others')}</h1><p><a class="b" href=${href('messenger')}>${t('Chat')}</a></p></div>`;
         }
         return this.#conversation(this.#chat, this.#name(this.called, this.caller, this.#chat));
     }
@@ -123,7 +138,7 @@ class MeshMessenger extends Part {
         const invites = mayInvite(this.mesh.account.siteRights);
 
         return html`<div class="messages">
-            <div class="page-head"><h1>${t('Messages')}</h1><span class="quiet">${list.length ? count(this.mesh.chats.running, '1 conversation runs', '{n} conversations run') : ''}</span></div>
+            <div class="page-head"><h1>${t('Chat')}</h1><span class="quiet">${list.length ? count(this.mesh.chats.running, '1 conversation runs', '{n} conversations run') : ''}</span></div>
             <section><h2>${t('In this page')}</h2>${list.length ? html`<ul class="chat-list">${[...list].reverse().map((chat) => {
                 const name = this.#name(chat.called, chat.caller, chat);
                 const last = chat.lines.at(-1);
@@ -179,7 +194,7 @@ class MeshMessenger extends Part {
 
         return html`<div class="chat" @dragover=${(e: DragEvent) => this.#drag(e, chat)} @dragleave=${() => this.#dragged(false)} @drop=${(e: DragEvent) => void this.#drop(e, chat)}>
             <header class="chat-head">
-                ${this.ticket ? nothing : html`<a class="back-to" href=${href('messenger')} aria-label=${t('All messages')}>${icon('chevron-left')}</a>`}
+                ${this.ticket ? nothing : html`<a class="back-to" href=${href('messenger')} aria-label=${t('All chats')}>${icon('chevron-left')}</a>`}
                 <h1><bdi>${name}</bdi></h1>
                 <span class="chat-state" role="status">${mark(STATES[state].mark, false)}<span>${chat ? t(STATES[state].word) : t('Not connected')}</span></span>
                 ${chat?.recorded && open ? html`<span class="rec" title=${t('The server keeps what is said')}>${icon('circle-alert')}<span>${t('Recorded')}</span></span>` : nothing}
@@ -189,7 +204,10 @@ class MeshMessenger extends Part {
                 ${chat?.running ? btn(t('Leave'), { i: 'x', click: () => chat.leave() }) : nothing}
             </header>
             ${chat ? html`<mesh-call .chat=${chat} .name=${name}></mesh-call>` : nothing}
-            <div class="chat-log" role="log" tabindex="0" aria-label=${t('What was said')}><ol>${chat?.lines.map((line) => this.#line(line, chat, name))}</ol>
+            <div class="chat-log" role="log" tabindex="0" aria-label=${t('What was said')} @scroll=${(e: Event) => {
+                const box = e.target as Element;
+                this.#bottom = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
+            }}><ol>${chat?.lines.map((line) => this.#line(line, chat, name))}</ol>
                 ${chat?.typing ? html`<p class="quiet typing"><bdi>${name}</bdi> ${t('is writing…')}</p>` : nothing}</div>
             ${open ? nothing : this.#again(chat, name)}
             ${this.#told ? html`<div class="chat-told">${note('warn', 'triangle-alert', this.#told, true)}</div>` : nothing}
@@ -222,7 +240,7 @@ class MeshMessenger extends Part {
             };
             return html`<li class="note-line"><span>${words[line.text] ?? ''}</span>${when}</li>`;
         }
-        return html`<li class=${line.from}><p class="by"><b>${line.from === 'me' ? t('You') : html`<bdi>${name}</bdi>`}</b>${when}</p>
+        return html`<li class=${line.from === 'me' ? 'mine' : 'theirs'}><p class="by"><b>${line.from === 'me' ? t('You') : html`<bdi>${name}</bdi>`}</b>${when}</p>
             ${line.parcel ? this.#parcel(line.parcel, chat) : html`<p class="said" dir="auto">${line.text}</p>`}</li>`;
     }
 

@@ -74,7 +74,7 @@ class MeshPalette extends Part {
             { i: 'history', name: t('Events'), run: () => this.#go('#/events') },
             { i: 'folder', name: t('Groups'), run: () => this.#go('#/groups') },
             ...(maySeeServer(this.mesh.account.siteRights) ? [{ i: 'server' as IconName, name: t('Server'), run: () => this.#go('#/server') }] : []),
-            { i: 'message-square', name: t('Messages'), run: () => this.#go('#/messenger') },
+            { i: 'message-square', name: t('Chat'), run: () => this.#go('#/messenger') },
             { i: 'circle-user', name: t('Account'), run: () => this.#go('#/account') },
             { i: 'folder-plus', name: t('New device group…'), run: () => this.#then(() => newGroup()) },
             { i: 'log-out', name: t('Sign out'), run: () => this.#then(() => this.mesh.logout()) },
