@@ -35,6 +35,13 @@ async function signIn(name, options = {}) {
     // a dialog of the system cannot be answered here: the page keeps the file itself
     await who.context.addInitScript(() => {
         globalThis.showSaveFilePicker = undefined;
+        globalThis.sockets = [];
+        globalThis.WebSocket = class extends WebSocket {
+            constructor(url) {
+                super(url);
+                globalThis.sockets.push(this);
+            }
+        };
     });
     await who.page.goto(mesh.base);
     await who.page.getByLabel('User name').fill(name);
@@ -192,8 +199,13 @@ test('a conversation goes on while one looks elsewhere, and says what is new', a
 });
 
 test('who comes back after a break finds the other side', async () => {
-    await mei.context.setOffline(true);
-    await mei.context.setOffline(false);
+    await mei.page.evaluate(() => {
+        globalThis.sockets.filter((socket) => socket.url.includes('meshrelay')).forEach((socket) => socket.close());
+    });
+    await Promise.all([ines, mei].map((who) => until('that it broke and came back', async () => {
+        const words = await text(who);
+        return words.indexOf('is here', words.indexOf('The connection broke') + 1) > 0;
+    })));
     await write(ines, 'still here');
     await until('the text at mei', async () => (await text(mei)).includes('still here'));
 });
@@ -232,13 +244,20 @@ test('somebody at a device is invited from its page, and answers without an acco
     await visitor.page.goto(mesh.base);
     await visitor.page.getByLabel('User name').waitFor();
     await state(ines, 'Ended');
+
+    await button(ines, 'Invite').click();
+    const again = await until('the second page', () => agent.messages().filter((m) => m.action === 'openUrl')[1]);
+    await visitor.page.goto(again.url);
+    await button(visitor, 'Refuse').click();
+    await state(ines, 'Refused');
+    await visitor.page.getByText('This page can be closed.').waitFor();
     assert.deepEqual(visitor.faults, []);
 });
 
 test('a device that cannot open the page says so', async () => {
     await button(ines, 'Invite').click();
     await state(ines, 'Waiting for an answer');
-    const asked = await until('the second question', () => agent.messages().filter((m) => m.action === 'openUrl')[1]);
+    const asked = await until('the third question', () => agent.messages().filter((m) => m.action === 'openUrl')[2]);
     agent.send({ action: 'openUrl', sessionid: asked.sessionid, success: false });
     await ines.page.getByText('nobody is logged in on its screen').waitFor();
 });
