@@ -98,6 +98,7 @@ test('an invitation that is refused is said to be', async () => {
     await go(ines, '#/messenger');
     await ines.page.getByText('Connected now').waitFor();
     assert.deepEqual(await findings(ines.page), []);
+    await picture(ines.page, 'messenger-list');
     await invite('Refuse');
     await state(ines, 'Refused');
     await ines.page.getByText('mei refused.').waitFor();
@@ -165,6 +166,19 @@ test('a call shows each side the moving picture of the other, and can be muted',
     await mei.page.locator('.no-picture').waitFor();
     await button(ines, 'Turn the camera on').click();
     await mei.page.locator('.no-picture').waitFor({ state: 'detached' });
+});
+
+test('it goes on, and is heard, while one looks elsewhere', async () => {
+    await go(mei, '#/devices');
+    const toast = mei.page.locator('.toast').filter({ hasText: 'Call with ines' });
+    await toast.waitFor();
+    await until('that it is heard', () => mei.page.evaluate(() => {
+        const audio = document.querySelector('.toast audio');
+        return audio.srcObject?.getAudioTracks().length === 1 && !audio.paused && audio.currentTime > 0;
+    }));
+    assert.deepEqual(await findings(mei.page), []);
+    await toast.getByRole('button', { name: 'Open' }).click();
+    await moves(mei, 'video.theirs');
 });
 
 test('hanging up ends it on both sides, and lets the camera go', async () => {

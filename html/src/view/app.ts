@@ -8,6 +8,7 @@ import { refusedWords } from './server/reasons.ts';
 import { define, Part } from './element.ts';
 import type { IconName } from './icons.ts';
 import { logo } from './logo.ts';
+import { peerName } from './messenger/name.ts';
 import { btn, icon, loading, mark, notLoaded } from './ui.ts';
 import './door/door.ts';
 import './devices/devices.ts';
@@ -163,12 +164,29 @@ class MeshApp extends Part {
                 btn(t('Accept'), { kind: 'small', click: () => {
                     const chat = this.mesh.chats.accept(invitation);
                     location.hash = href('messenger', chat.called, chat.caller);
-                } })}${btn(t('Refuse'), { kind: 'small', click: () => this.mesh.chats.refuse(invitation) })}</div>`)}${this.mesh.toasts.list.map((toast) => html`<div class="toast"
+                } })}${btn(t('Refuse'), { kind: 'small', click: () => this.mesh.chats.refuse(invitation) })}</div>`)}${this.#calls()}${this.mesh.toasts.list.map((toast) => html`<div class="toast"
                 role=${toast.tone === 'fault' ? 'alert' : 'status'}>${mark(toast.tone, false)}<span>${toast.text}</span>${
                 toast.action ? btn(toast.action.label, { kind: 'small', click: () => {
                     this.mesh.toasts.dismiss(toast.id);
                     toast.action?.run();
                 } }) : nothing}${btn('', { i: 'x', kind: 'bare small', name: t('Dismiss'), click: () => this.mesh.toasts.dismiss(toast.id) })}</div>`)}</div>`;
+    }
+
+    /** Calls of conversations that are not looked at: heard, and at hand. */
+    #calls(): TemplateResult[] {
+        const [page, called, caller] = this.#route.parts;
+        const elsewhere = this.mesh.chats.list.filter((chat) => chat.call.state !== 'none' && !(page === 'messenger' && chat.called === called && chat.caller === caller));
+
+        return elsewhere.map((chat) => {
+            const { call } = chat;
+            const asked = call.state === 'asked';
+            const name = peerName(chat.peer, chat);
+            return html`<div class="toast" role=${asked ? 'alert' : 'status'}>${icon(call.media === 'video' ? 'video' : 'phone')}<span>${
+                asked ? html`<bdi>${name}</bdi> ${t('calls')}` : html`${t('Call with')} <bdi>${name}</bdi>`}</span>${btn(t('Open'), { kind: 'small', click: () => {
+                location.hash = href('messenger', chat.called, chat.caller);
+            } })}${btn(asked ? t('Decline') : t('Hang up'), { kind: 'small danger', click: () => call.hangUp() })}
+                <audio autoplay .srcObject=${call.remote}></audio></div>`;
+        });
     }
 
     #frame(): TemplateResult {

@@ -133,6 +133,12 @@ export class Call extends EventTarget {
         }
     }
 
+    /** What was said of the last one has been read. */
+    forget(): void {
+        this.says = '';
+        this.#changed();
+    }
+
     /** The conversation is over, or there is a new other side. */
     drop(): void {
         if (this.state !== 'none') {

@@ -54,7 +54,8 @@ class MeshCall extends Part {
         const name = this.name;
 
         if (call.state === 'none') {
-            return call.says ? html`<div class="call-says">${note('warn', 'circle-alert', t(call.says), true)}</div>` : nothing;
+            return call.says ? html`<div class="call-says">${note('warn', 'circle-alert', t(call.says), true)}${
+                btn('', { i: 'x', kind: 'bare small', name: t('Dismiss'), click: () => call.forget() })}</div>` : nothing;
         }
         if (call.state === 'asked') {
             return html`<div class="call asked" role="alertdialog" aria-label=${t('{name} calls', { name })}>

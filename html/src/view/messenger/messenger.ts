@@ -4,12 +4,12 @@ import { TEXT, type Chat, type ChatState, type Line } from '../../state/chats.ts
 import type { Parcel } from '../../state/parcels.ts';
 import { mayInvite } from '../../state/rights.ts';
 import { href } from '../../state/route.ts';
-import { shortId } from '../../wire/bytes.ts';
 import { count, num, t } from '../../i18n/index.ts';
 import { ago, clockOf, exact, size } from '../../i18n/format.ts';
 import { dropped, openSink, pick, whyNoSink, type Picked } from '../files/save.ts';
 import { define, Part } from '../element.ts';
 import { btn, errorText, icon, loading, mark, note, type Mark } from '../ui.ts';
+import { peerName } from './name.ts';
 import './call.ts';
 
 const STATES: Record<ChatState, { word: string; mark: Mark }> = {
@@ -72,15 +72,9 @@ class MeshMessenger extends Part {
         return this.called ? this.mesh.chats.find(this.called, this.caller) : undefined;
     }
 
-    /** What the other side is called here. */
     #name(called: string, caller: string, chat?: Chat): string {
         const answers = this.ticket !== '' || called === this.mesh.account.id;
-        const peer = answers ? caller : called;
-        if (peer.startsWith('node/')) {
-            return this.mesh.devices.get(shortId(peer))?.label ?? t('a device');
-        }
-        const person = this.mesh.chats.people?.find((p) => p.id === peer);
-        return person?.realName || person?.name || chat?.peerName || shortId(peer).slice(0, 128);
+        return peerName(answers ? caller : called, chat);
     }
 
     protected override willUpdate(): void {
@@ -280,7 +274,7 @@ class MeshMessenger extends Part {
                     this.#send(chat);
                 }
             }} @input=${() => chat.types()}></textarea>
-            ${btn(t('Send'), { kind: open ? 'primary' : '', type: 'submit', reason })}
+            ${btn(t('Send'), { kind: open && chat.call.state !== 'asked' ? 'primary' : '', type: 'submit', reason })}
         </form>`;
     }
 
