@@ -323,6 +323,20 @@ ARGS(endrelay)
 END
 ACTION(endrelay, relay_end, NONE, 0, 0, NULL, NULL, 0)
 
+/* messenger; with nodeid the site right is not asked for */
+
+ARGS(meshmessenger)
+    ARG(nodeid, STR, 0, 1, 256, "Invalid nodeid")
+    ARG(userid, STR, 0, 1, 256, "Invalid userid")
+END
+ACTION(meshmessenger, messenger, PEER, D_CHATNOTIFY, S_MANAGEUSERS,
+       "Invalid nodeid", "Access denied", DB)
+
+/* without the right to see users the answer is empty */
+ARGS(wssessioncount)
+END
+ACTION(wssessioncount, session_count, NONE, 0, 0, NULL, NULL, 0)
+
 /* recordings; the second is ours */
 
 ARGS(recordings)
