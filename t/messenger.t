@@ -92,7 +92,9 @@ $oona = Mesh::Control->new($mesh, 'oona', 'a password for tests');
 
 # --- two users meet, in either order, in any two workers
 
-for my $i (1 .. 12) {
+for my $i (1 .. 60) {
+    last if $i > 8 && $mesh->metric('relays_local')
+            && $mesh->metric('relays_cross');
     my @half = $i % 2 ? map({ half($_, 'mei', 'boss') } $boss, $mei)
                       : map({ half($_, 'mei', 'boss') } $mei, $boss);
     my @said = map { ($_->read // {})->{data} // '' } @half;
@@ -190,7 +192,7 @@ is_deeply([@$open{qw(userid username rights)}], ['user//mei', 'mei', 0x4000],
           'the device is told who asks');
 my ($ticket) = $open->{url} =~ m{^https://localhost(?::\d+)?/\#/messenger/
                                  node%2F%2F[^/]+/user%2F%2Fmei\?auth=
-                                 ([\w\@\$]+)$}x;
+                                 ([\w\@\$=]+)$}x;
 ok($ticket, 'and gets a page with a ticket behind "#", where no log has it')
     or diag $open->{url};
 is($mei->ask({ action => 'meshmessenger', nodeid => $other->node })->{result},
