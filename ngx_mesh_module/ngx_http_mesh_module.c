@@ -1420,6 +1420,11 @@ ngx_http_mesh_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
+#ifdef M_ARENA_MAX
+    /* the threads share one: an arena for each of them is never full */
+    (void) mallopt(M_ARENA_MAX, 2);
+#endif
+
     for (i = 0; i < sizeof(inits) / sizeof(inits[0]); i++) {
         if (inits[i](cycle) != NGX_OK) {
             ngx_log_error(NGX_LOG_CRIT, cycle->log, 0,
