@@ -15,6 +15,7 @@
 #define NGX_MESH_WS_ROOM        16        /* before the bytes read */
 #define NGX_MESH_WS_TURNS       16        /* reads before others have a turn */
 #define NGX_MESH_WS_RECORD      16384     /* bytes of one TLS record */
+#define NGX_MESH_WS_SHORT       8192      /* less than OpenSSL asks for */
 #define NGX_MESH_WS_WHEEL       512       /* seconds */
 #define NGX_MESH_WS_CLOSE_WAIT  2         /* seconds for the peer's Close */
 #define NGX_MESH_WS_STALL       30        /* seconds without a byte taken */
@@ -35,6 +36,8 @@ struct ngx_mesh_out_s {
 static size_t ngx_mesh_ws_relay_mark(ngx_mesh_session_t *s);
 static void ngx_mesh_ws_read(ngx_mesh_session_t *s);
 static ssize_t ngx_mesh_ws_fill(ngx_mesh_session_t *s, ngx_uint_t *end);
+static ssize_t ngx_mesh_ws_record_read(ngx_connection_t *c, u_char *buf,
+    size_t size);
 static ngx_int_t ngx_mesh_ws_event(ngx_mesh_session_t *s,
     mesh_ws_event_t *ev, u_char *last);
 static ngx_int_t ngx_mesh_ws_collect(ngx_mesh_session_t *s,
@@ -325,7 +328,7 @@ ngx_mesh_ws_read(ngx_mesh_session_t *s)
     ssize_t           n;
     ngx_uint_t        turns, end;
 
-    for (turns = 0; ngx_mesh_ws_reads(s); turns++) {
+    for (turns = 0; s->c->read->ready && ngx_mesh_ws_reads(s); turns++) {
 
         if (turns == NGX_MESH_WS_TURNS) {
             ngx_post_event(s->c->read, &ngx_posted_next_events);
@@ -366,7 +369,12 @@ ngx_mesh_ws_fill(ngx_mesh_session_t *s, ngx_uint_t *end)
 
     c = s->c;
     buf = ngx_mesh_ws_scratch + NGX_MESH_WS_ROOM;
-    size = 0;
+    size = c->ssl ? ngx_mesh_ws_record_read(c, buf, NGX_MESH_WS_READ) : 0;
+
+    if (size && !c->read->ready) {
+        *end = NGX_MESH_WS_EMPTY;
+        return size;
+    }
 
     /* TLS gives a record at a time: several make one packed output */
 
@@ -392,6 +400,61 @@ ngx_mesh_ws_fill(ngx_mesh_session_t *s, ngx_uint_t *end)
     }
 
     return size;
+}
+
+
+/*
+ * The first records of a turn.  ngx_ssl_recv() reads until the socket refuses,
+ * and OpenSSL takes a buffer of 16 KB for that and gives it back.  A socket of
+ * which less came than was asked for is empty: what comes next is an event.
+ * Returns 0 wherever that is not sure; ngx_ssl_recv() knows the rest.
+ */
+static ssize_t
+ngx_mesh_ws_record_read(ngx_connection_t *c, u_char *buf, size_t size)
+{
+    int        n;
+    BIO       *bio;
+    SSL       *ssl;
+    size_t     len;
+    uint64_t   before, got;
+
+    ssl = c->ssl->connection;
+    bio = SSL_get_rbio(ssl);
+
+    /* the end of a stream behind its last bytes is no other event */
+    if (!(ngx_event_flags & NGX_USE_EPOLL_EVENT) || !ngx_use_epoll_rdhup
+        || c->read->pending_eof || c->read->eof || c->read->error
+        || c->ssl->last == NGX_ERROR || c->ssl->last == NGX_DONE
+        || c->ssl->in_early || c->ssl->saved_write_handler
+        || !SSL_get_read_ahead(ssl) || SSL_has_pending(ssl)
+        || bio == NULL || BIO_get_ktls_recv(bio))
+    {
+        return 0;
+    }
+
+    before = BIO_number_read(bio);
+    len = 0;
+
+    ERR_clear_error();
+
+    do {
+        n = SSL_read(ssl, buf + len, size - len);
+
+        if (n <= 0) {
+            return len;
+        }
+
+        len += n;
+
+    } while (len < size && SSL_has_pending(ssl));
+
+    got = BIO_number_read(bio) - before;
+
+    if (got < NGX_MESH_WS_SHORT && !SSL_has_pending(ssl)) {
+        c->read->ready = 0;
+    }
+
+    return len;
 }
 
 
