@@ -243,7 +243,7 @@ static ngx_command_t  ngx_http_mesh_commands[] = {
       0,
       NULL },
 
-    /* mesh_session_log file | off; */
+    /* mesh_session_log file | off;  a line each, written every second */
     { ngx_string("mesh_session_log"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_CONF_TAKE1,
       ngx_http_mesh_session_log,

@@ -22,6 +22,7 @@
 #define NGX_MESH_WS_STALL_AGENT 150       /* a stock agent is deaf that long */
 #define NGX_MESH_WS_MSG_TOTAL   (256 * 1024 * 1024)
 #define NGX_MESH_WS_TICKERS     16
+#define NGX_MESH_WS_LOG         8192      /* bytes of lines that wait */
 
 #define NGX_MESH_WS_EMPTY       1         /* ends of a read */
 #define NGX_MESH_WS_GONE        2
@@ -58,6 +59,7 @@ static void ngx_mesh_ws_taken(ngx_mesh_session_t *s, size_t n);
 static void ngx_mesh_ws_close_send(ngx_mesh_session_t *s);
 static void ngx_mesh_ws_finalize(ngx_mesh_session_t *s);
 static void ngx_mesh_ws_log(ngx_mesh_session_t *s);
+static void ngx_mesh_ws_log_flush(void);
 
 static void ngx_mesh_ws_tick(ngx_event_t *ev);
 static void ngx_mesh_ws_schedule(ngx_mesh_session_t *s);
@@ -72,6 +74,11 @@ static void ngx_mesh_ws_drain(void);
 static u_char             ngx_mesh_ws_scratch[NGX_MESH_WS_ROOM
                                               + NGX_MESH_WS_READ + 1];
 static u_char             ngx_mesh_ws_record[NGX_MESH_WS_RECORD];
+
+/* lines of the session log, for a second at most */
+static u_char             ngx_mesh_ws_lines[NGX_MESH_WS_LOG];
+static size_t             ngx_mesh_ws_nlines;   /* bytes */
+static ngx_open_file_t   *ngx_mesh_ws_log_file;
 
 static ngx_rbtree_t       ngx_mesh_ws_tree;
 static ngx_rbtree_node_t  ngx_mesh_ws_sentinel;
@@ -136,6 +143,8 @@ ngx_mesh_ws_exit(void)
                                                 ngx_mesh_session_t, all));
         }
     }
+
+    ngx_mesh_ws_log_flush();
 }
 
 
@@ -1380,11 +1389,13 @@ ngx_mesh_ws_finalize(ngx_mesh_session_t *s)
 static void
 ngx_mesh_ws_log(ngx_mesh_session_t *s)
 {
-    u_char  *p, line[NGX_MAX_ERROR_STR];
+    u_char           *p, line[NGX_MAX_ERROR_STR];
+    size_t            len;
+    ngx_open_file_t  *file;
 
-    if (s->srv->session_log == NULL
-        || s->srv->session_log->fd == NGX_INVALID_FILE)
-    {
+    file = s->srv->session_log;
+
+    if (file == NULL || file->fd == NGX_INVALID_FILE) {
         return;
     }
 
@@ -1400,7 +1411,30 @@ ngx_mesh_ws_log(ngx_mesh_session_t *s)
         p[-1] = '\n';
     }
 
-    (void) ngx_write_fd(s->srv->session_log->fd, line, p - line);
+    len = p - line;
+
+    if (file != ngx_mesh_ws_log_file
+        || len > NGX_MESH_WS_LOG - ngx_mesh_ws_nlines)
+    {
+        ngx_mesh_ws_log_flush();
+    }
+
+    ngx_mesh_ws_log_file = file;
+    ngx_memcpy(ngx_mesh_ws_lines + ngx_mesh_ws_nlines, line, len);
+    ngx_mesh_ws_nlines += len;
+}
+
+
+static void
+ngx_mesh_ws_log_flush(void)
+{
+    if (ngx_mesh_ws_nlines == 0) {
+        return;
+    }
+
+    (void) ngx_write_fd(ngx_mesh_ws_log_file->fd, ngx_mesh_ws_lines,
+                        ngx_mesh_ws_nlines);
+    ngx_mesh_ws_nlines = 0;
 }
 
 
@@ -1481,6 +1515,8 @@ ngx_mesh_ws_tick(ngx_event_t *ev)
     if (ngx_exiting) {
         ngx_mesh_ws_drain();
     }
+
+    ngx_mesh_ws_log_flush();
 
     for (i = 0; i < ngx_mesh_ws_ntickers; i++) {
         ngx_mesh_ws_tickers[i]();
