@@ -421,7 +421,7 @@ ngx_mesh_ws_fill(ngx_mesh_session_t *s, ngx_uint_t *end)
 static ssize_t
 ngx_mesh_ws_record_read(ngx_connection_t *c, u_char *buf, size_t size)
 {
-    int        n;
+    int        n, err;
     BIO       *bio;
     SSL       *ssl;
     size_t     len;
@@ -450,6 +450,18 @@ ngx_mesh_ws_record_read(ngx_connection_t *c, u_char *buf, size_t size)
         n = SSL_read(ssl, buf + len, size - len);
 
         if (n <= 0) {
+            err = SSL_get_error(ssl, n);
+
+            if (err == SSL_ERROR_WANT_READ) {
+                c->read->ready = len == 0;
+
+            } else if (err == SSL_ERROR_SSL) {
+                ngx_ssl_error(NGX_LOG_INFO, c->log, 0, "SSL_read() failed");
+            }
+
+            /* what is left there is an alert at the next call of nginx's */
+            ERR_clear_error();
+
             return len;
         }
 
