@@ -133,6 +133,31 @@ export function novncUnderCsp(): Plugin {
     };
 }
 
+/**
+ * Of the SSH library only what a browser has: no crypto of Node, no groups of big
+ * numbers in script, and of vscode-jsonrpc its events alone.
+ */
+export function sshForBrowsers(): Plugin {
+    const none = '\0ssh-none';
+    const events = '\0ssh-events';
+
+    return {
+        name: 'ssh-for-browsers',
+        apply: 'build',
+        enforce: 'pre',
+        resolveId(id, from) {
+            if (!from || !/@microsoft\/dev-tunnels-ssh\//.test(from)) {
+                return null;
+            }
+            return /^(?:stream|diffie-hellman)$|\/node\/node\w+$/.test(id) ? none : id === 'vscode-jsonrpc' ? events : null;
+        },
+        load(id) {
+            return id === none ? 'export {};' : id === events
+                ? "export * from 'vscode-jsonrpc/lib/events';\nexport * from 'vscode-jsonrpc/lib/cancellation';" : null;
+        },
+    };
+}
+
 /** A .gz beside each file that is smaller compressed, for gzip_static. */
 export function gzipBeside(): Plugin {
     const worth = /\.(?:js|css|html|svg|json|webmanifest)$/;
