@@ -7,6 +7,7 @@ import { consoleWords } from './sessions.ts';
 import { above, join, tidy } from './paths.ts';
 import { Store } from './store.ts';
 import { Transfers } from './transfers.ts';
+import { Way } from './way.ts';
 
 /** No device answers after so long: say so. */
 const PATIENCE = 20_000;
@@ -22,6 +23,8 @@ export interface Place {
     deviceId: string;
     nodeId: string;
     base: string;
+    /** May its data go beside the server? */
+    direct: () => boolean;
 }
 
 export type LinkState = 'idle' | 'asking' | 'waiting' | 'open' | 'failed';
@@ -33,6 +36,7 @@ export class FilesLink extends Store {
     says = '';
     /** The last thing that the device said went wrong. */
     complaint = '';
+    readonly way: Way;
     #place: Place;
     #wire: FilesWire | null = null;
     #opening: Promise<FilesWire> | null = null;
@@ -41,6 +45,7 @@ export class FilesLink extends Store {
     constructor(place: Place) {
         super();
         this.#place = place;
+        this.way = new Way(place.direct, () => this.changed());
     }
 
     /** @throws {FilesError} */
@@ -59,6 +64,7 @@ export class FilesLink extends Store {
         this.#shut = true;
         this.#wire?.close();
         this.#wire = null;
+        this.way.renew();
         this.#turn('idle', '');
     }
 
@@ -81,7 +87,7 @@ export class FilesLink extends Store {
             const url = new URL(`meshrelay.ashx?browser=1&p=5&nodeid=${encodeURIComponent(nodeId)}&id=${id}&auth=${auth}`, base);
             url.protocol = url.protocol === 'http:' ? 'ws:' : 'wss:';
 
-            wire = new FilesWire({ url: url.href });
+            wire = new FilesWire({ url: url.href, socket: (to) => this.way.socket(to) });
             const ready = this.#ready(wire);
             ready.catch(() => {});
             await control.ask('msg', { type: 'tunnel', nodeid: nodeId, usage: 5, value: `*/meshrelay.ashx?p=5&nodeid=${nodeId}&id=${id}&rauth=${rauth}` });

@@ -54,7 +54,7 @@ export class Mesh extends Store {
         this.sessions = new Sessions(this.control, base);
         this.relays = new Relays(this.control);
         this.recordings = new Recordings(this.control, this.http);
-        this.desktops = new Desktops(this.control, base);
+        this.desktops = new Desktops(this.control, base, () => this.account.direct);
         this.actions = new Actions(this.control);
         this.days = new Days(this);
         this.groups.onGone = (id) => this.devices.dropGroup(id);
