@@ -17,7 +17,7 @@
 #include "../ngx_mesh_module/core/ngx_mesh_auth.h"
 #include "../ngx_mesh_module/ws/ngx_mesh_deliver.h"
 #include "../proto/mesh_kvm.h"
-#include "ngx_mesh_relay_record.h"
+#include "../ngx_mesh_module/core/ngx_mesh_record.h"
 
 
 #define NGX_MESH_RELAY_ID_MAX   64
@@ -1025,16 +1025,10 @@ ngx_mesh_relay_joined(ngx_mesh_relay_t *half)
 static void
 ngx_mesh_relay_record(ngx_mesh_relay_t *half)
 {
-    u_char                     user[512], node[256];
-    ngx_mesh_account_t        *account;
-    ngx_mesh_presence_t        presence;
-    ngx_mesh_record_about_t    about;
-    ngx_http_mesh_srv_conf_t  *srv;
+    ngx_mesh_presence_t      presence;
+    ngx_mesh_record_about_t  about;
 
-    srv = half->s->srv;
-    account = ngx_mesh_account(half->account_id);
-
-    if (half->record || half->end || account == NULL) {
+    if (half->record || half->end) {
         return;
     }
 
@@ -1047,35 +1041,19 @@ ngx_mesh_relay_record(ngx_mesh_relay_t *half)
         about.scope.group_id = presence.group_id;
     }
 
-    if (!ngx_mesh_recording_due(&srv->record, half->p, account->flags,
-                                about.scope.group_id))
-    {
-        return;
-    }
-
     about.scope.domain_id = half->domain_id;
     about.scope.account_id = half->account_id;
     about.scope.device_id = half->device_id;
-    about.domain = account->domain;
-    about.user = account->name;
+    about.node = half->node;
     about.address = half->address;
     about.protocol = half->p;
     about.serial = half->s->serial;
 
-    about.user_id.data = user;
-    about.user_id.len = ngx_snprintf(user, sizeof(user), "user/%V/%V",
-                                     &account->domain, &account->login)
-                        - user;
-    about.node_id.data = node;
-    about.node_id.len = ngx_mesh_id_write(ngx_snprintf(node, 128, "node/%V/",
-                                                       &account->domain),
-                                          half->node)
-                        - node;
-
-    half->record = ngx_mesh_record_begin(srv, &about,
-                                         ngx_mesh_relay_record_ready,
-                                         ngx_mesh_relay_record_failed, half);
-    if (half->record == NULL) {
+    if (ngx_mesh_record_begin(&half->record, half->s->srv, &about,
+                              ngx_mesh_relay_record_ready,
+                              ngx_mesh_relay_record_failed, half)
+        == NGX_ERROR)
+    {
         ngx_mesh_relay_record_failed(half);
     }
 }
