@@ -126,7 +126,7 @@ export class Mesh {
         });
     }
 
-    /** The agent and its settings from two addresses, in a folder of its own; more: lines for the settings, files beside it. */
+    /** The agent and its settings from two addresses, in a folder of its own; more: lines for the settings, files beside it, a command that runs it. */
     async agent(binary, settings, name = 'agent', env = {}, more = {}) {
         const dir = join(this.dir, name);
         const own = binary.includes('product=own');
@@ -138,7 +138,8 @@ export class Mesh {
         (more.files ?? []).forEach((path) => copyFileSync(path, join(dir, basename(path))));
         writeFileSync(join(dir, `${file}.msh`), env.MESH_LINE ? policy.replace(/^(MeshServer=wss:\/\/)[^/]+/m, `$1${env.MESH_LINE}`) : policy);
         chmodSync(join(dir, file), 0o755);
-        return start(`./${file}`, own ? ['run', `--data=${dir}`] : [], { cwd: dir, env: { ...process.env, ...env } });
+        const [command, ...args] = [...more.under ?? [], `./${file}`, ...own ? ['run', `--data=${dir}`] : []];
+        return start(command, args, { cwd: dir, env: { ...process.env, ...env } });
     }
 
     stopAgent(child) {

@@ -6,7 +6,7 @@ import { Keyboard } from '../wire/keys.ts';
 import {
     encodeCtrlAltDel, encodeGetDisplays, encodeInputLock, encodeMouse, encodeSetDisplay, type Compression, type Packet,
 } from '../wire/kvm.ts';
-import type { ConsoleText } from '../wire/relay.ts';
+import { closeWords, type ConsoleText } from '../wire/relay.ts';
 import { desktopInput, type DesktopInput } from './rights.ts';
 import { consoleWords, type SessionState } from './sessions.ts';
 import { Store } from './store.ts';
@@ -393,7 +393,8 @@ export class DesktopSession extends Store {
             this.#fail(attempt, `What the device sent is no picture: ${(e as CustomEvent<string>).detail}.`);
         });
         relay.addEventListener('delay', () => this.changed());
-        relay.addEventListener('close', () => {
+        relay.addEventListener('close', (e) => {
+            said ||= closeWords((e as CustomEvent<number>).detail);
             if (!mine() || !this.running) {
                 return;
             }

@@ -2,7 +2,7 @@
 import type { Control } from '../wire/control.ts';
 import { randomHex } from '../wire/bytes.ts';
 import { FilesError, FilesWire, type Entry } from '../wire/files.ts';
-import type { ConsoleText } from '../wire/relay.ts';
+import { closeWords, type ConsoleText } from '../wire/relay.ts';
 import { consoleWords } from './sessions.ts';
 import { above, join, tidy } from './paths.ts';
 import { Store } from './store.ts';
@@ -146,13 +146,15 @@ export class FilesLink extends Store {
                     this.changed();
                 }
             });
-            wire.addEventListener('close', () => {
+            wire.addEventListener('close', (e) => {
+                const ended = closeWords((e as CustomEvent<number>).detail);
                 clearTimeout(timer);
+                said ||= ended;
                 reject(new FilesError(said || 'The server closed the connection before the device was there.', !said));
                 if (this.#wire === wire) {
                     this.#wire = null;
                     if (!this.#shut) {
-                        this.#turn('failed', 'The connection to the device was lost.');
+                        this.#turn('failed', ended || 'The connection to the device was lost.');
                     }
                 }
             });
@@ -267,6 +269,9 @@ export class FilesSession extends Store {
         const turn = ++this.#turn;
 
         this.loading = true;
+        if (!this.entries) {
+            this.error = '';
+        }
         this.changed();
         try {
             const wire = await this.link.use();

@@ -1,5 +1,5 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
-import { CHANNEL } from './relay.ts';
+import { CHANNEL, POLICY } from './relay.ts';
 
 export interface RtcOptions {
     socket?: (url: string) => WebSocket;
@@ -25,8 +25,6 @@ const MAX_SDP = 65_536;
 const MAX_HELD = 16 * 1024 * 1024;
 /** An upload's block and its escape; what an agent that says nothing takes. */
 const MESSAGE = 66_560;
-/** The close code of a server that does not let it go on. */
-const POLICY = 1008;
 
 /** A probe measures the way of the pictures, so it takes that. */
 const PROBE = /"type":"rtt"/;
