@@ -28,6 +28,8 @@ export class Account extends Store {
     serverPort = 443;
     /** May sessions go beside the server? */
     direct = false;
+    /** The server shows pages of devices. */
+    webRelay = false;
     /** Direct rights on single devices, by full node id. */
     deviceRights = new Map<string, number>();
     #control: Control;
@@ -78,6 +80,7 @@ export class Account extends Store {
         this.serverName = str(info?.['name']);
         this.serverPort = num(info?.['port']) || 443;
         this.direct = (num(info?.['features']) & FEATURE_WEBRTC) !== 0;
+        this.webRelay = info?.['webrelay'] === true;
         this.changed();
     }
 
