@@ -16,7 +16,7 @@ use Time::HiRes qw(time);
 use Mesh::Agent;
 use Mesh::Control;
 use Mesh::Relay qw(relay invite viewer answer);
-use Mesh::Test;
+use Mesh::Test qw(escape);
 
 my $mesh = Mesh::Test->new;
 my $dir = "$mesh->{dir}/recordings";
@@ -140,6 +140,26 @@ my ($flood) = whole(2 + $tried);
 is((grep { $_->{type} == 2 && $_->{data} eq 'f' x 60000 }
     blocks("$dir/$flood->{filename}")), $sent / 60000, 'and is all there');
 
+# --- a download of the browser's own (devicefile.ashx)
+
+my $file = Mesh::Agent::random(1 << 20) x 3;
+my ($got, $down) = download();
+is_deeply([map { $_->{data} } $down->read, $down->read],
+          ['{"type":"options","file":"/f"}', '10'], 'a download is asked for');
+$down->text('{"op":"ok","size":' . length($file) . '}');
+$down->binary(substr $file, $_ * 65536, 65536) for 0 .. 47;
+is(do { local $/; <$got> }, length $file, 'it comes whole while it is recorded');
+close $got;
+my ($download) = whole(11);
+is($download->{protocol}, 10, 'it has a recording, as sessions of files have');
+my @parts = grep { $_->{type} == 2 } blocks("$dir/$download->{filename}");
+is_deeply([map { [@$_{qw(flags data)}] } @parts[0 .. 2]],
+          [[2, '{"type":"options","file":"/f"}'], [2, '10'],
+           [0, '{"op":"ok","size":' . length($file) . '}']],
+          'with what was asked for and answered');
+ok(join('', map { $_->{data} } @parts[3 .. $#parts]) eq $file,
+   'and all of the file');
+
 # --- a worker is killed
 
 my @open = map { [relay($mesh, $admin, $agent, "killed$_", 8)] } 1 .. 6;
@@ -177,7 +197,7 @@ my $cookie = login('mei', 'a password for tests');
 is(fetch($first->{filename}, $cookie)->{status}, 401,
    'S-55: nor with one that has no right to it');
 $cookie = login('admin', 'correct horse battery');
-my $got = fetch($first->{filename}, $cookie);
+$got = fetch($first->{filename}, $cookie);
 is($got->{status}, 200, 'who has it gets the file');
 is($got->{body}, Mesh::Test::read_file("$dir/$first->{filename}"), 'whole');
 like($got->{head}, qr/^content-disposition: attachment; filename="\Q$first->{filename}\E"\r?$/mi,
@@ -232,6 +252,10 @@ $v->read;
 is($v->closed, 1011, 'a session that cannot be recorded ends');
 like($mesh->error_log, qr/recording ".*" cannot be made, the session ends/,
      'and the log says why');
+($got, $down) = download();
+$down->closed;
+is(do { local $/; <$got> }, 0, 'nor is there a download that cannot be');
+close $got;
 rename "$dir.away", $dir;
 ($v, $d, @said) = relay($mesh, $admin, $agent, 'again');
 is($said[0], 'cr', 'with the folder back it goes on');
@@ -260,6 +284,25 @@ sub blocks {
                                                            : 16 + $size;
     }
     return @list;
+}
+
+# the length that a browser gets, from a child, and the agent's half
+sub download {
+    my $cookie = escape($admin->ask({ action => 'authcookie' })->{cookie});
+    my $pid = open(my $got, '-|') // die "fork: $!\n";
+    if (!$pid) {
+        my $r = $mesh->get('/devicefile.ashx?f=/f&n=' . escape($agent->node)
+                           . "&c=$cookie");
+        print $r->{status} == 200 ? length $r->{body} : 0;
+        exit 0;
+    }
+    while (my $m = $agent->await('msg')) {
+        next if ($m->{json}{type} // '') ne 'tunnel';
+        my $device = answer($mesh, $m->{json});
+        $device->read;
+        return ($got, $device);
+    }
+    die "no invitation\n";
 }
 
 sub recordings { return $_[0]->ask({ action => 'recordings' })->{events} }

@@ -208,7 +208,8 @@ test('a desktop session goes beside the server without a packet out of order, an
     await direct();
     const before = opened.received;
     const seen = await within(LONG, 'a picture of 3 MB and what is behind it', viewer('pictures'));
-    assert.equal(opened.received, before, 'no picture has crossed the server since');
+    await within(LONG, 'the echo of a probe', viewer('probe', 4711));
+    assert.equal(opened.received, before, 'no picture has crossed the server since, and no probe');
     assert.deepEqual(seen.faults, []);
     assert.ok(seen.relayed > 0 && seen.direct > 0, JSON.stringify(seen));
     assert.equal(seen.refreshed, 1);
