@@ -66,7 +66,7 @@ CACHE   ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ngx_mesh
 
 .PHONY: all run test lint check-asan bench fuzz nginx signer admin core html \
         unit install clean help packages nginx-asan test-build replay \
-        lint-layers lint-c lint-shell lint-html
+        lint-layers lint-c lint-shell lint-html FORCE
 
 
 all: nginx signer admin agent core html ## what an installation needs
@@ -111,7 +111,12 @@ $(B)/core.js $(B)/html.stamp html/node_modules/.stamp: | packages-node
 
 nginx: $(MODULE)                        ## the modules, for Debian's nginx
 
-$(B)/module/Makefile: config $(MODSRC) $(PROTO_C) | packages-build $(B)
+# changes when a source comes or goes, not when one is edited
+$(B)/sources.list: FORCE | $(B)
+	@echo '$(sort $(MODSRC) $(PROTO_C))' > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(B)/module/Makefile: config $(B)/sources.list | packages-build
 	@echo "configuring the modules"
 	@cd $(NGX) && bash -euc '. ./conf_flags; \
 	    ./configure --builddir=$(ROOT)/$(B)/module "$${NGX_CONF_FLAGS[@]}" \
@@ -302,7 +307,8 @@ $(B)/nginx-asan-%/configure: | packages-build $(B)
 	@echo "fetching nginx $*"
 	@CACHE=$(CACHE) sh conf/sources.sh $(SUITE_$*) nginx $* $(B)/nginx-asan-$*
 
-$(B)/nginx-asan-%/objs/Makefile: config $(B)/nginx-asan-%/configure
+$(B)/nginx-asan-%/objs/Makefile: config $(B)/sources.list \
+                                 $(B)/nginx-asan-%/configure
 	@echo "configuring nginx $* with sanitizers"
 	@cd $(B)/nginx-asan-$* && ./configure --prefix=$(ROOT)/$(B)/nginx-asan-$* \
 	    $(ASAN_CONF) --add-module=$(ROOT) --with-ld-opt='$(SAN)' \
