@@ -264,18 +264,19 @@ static ngx_int_t
 ngx_mesh_web_entered(ngx_http_request_t *r, ngx_mesh_ticket_t *ticket,
     ngx_mesh_route_t *route)
 {
-    u_char     raw[NGX_MESH_WEB_PAGE_ID / 2], id[NGX_MESH_WEB_PAGE_ID];
-    u_char     tag[NGX_MESH_WEB_PAGE_TAG];
+    u_char     raw[NGX_MESH_WEB_PAGE_ID / 2], tag[NGX_MESH_WEB_PAGE_TAG];
     ngx_str_t  html;
     ngx_int_t  rc;
 
-    if (ngx_mesh_random(raw, sizeof(raw)) != NGX_OK) {
+    ticket->id.len = NGX_MESH_WEB_PAGE_ID;
+    ticket->id.data = ngx_pnalloc(r->pool, NGX_MESH_WEB_PAGE_ID);
+
+    if (ticket->id.data == NULL || ngx_mesh_random(raw, sizeof(raw)) != NGX_OK)
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    (void) ngx_hex_dump(id, raw, sizeof(raw));
-    ticket->id.data = id;
-    ticket->id.len = sizeof(id);
+    (void) ngx_hex_dump(ticket->id.data, raw, sizeof(raw));
     ngx_mesh_web_tag(route, ticket->p == NGX_MESH_WEB_HTTPS, tag);
 
     if (ngx_mesh_web_cookie(r, ticket) != NGX_OK
@@ -291,7 +292,7 @@ ngx_mesh_web_entered(ngx_http_request_t *r, ngx_mesh_ticket_t *ticket,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_mesh_web_log(r, route, id);
+    ngx_mesh_web_log(r, route, ticket->id.data);
 
     rc = ngx_mesh_web_send(r, NGX_HTTP_OK, "text/html; charset=utf-8", &html);
     ngx_http_finalize_request(r, rc);
