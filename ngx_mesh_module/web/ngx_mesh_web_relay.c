@@ -89,7 +89,8 @@ static const ngx_str_t  ngx_mesh_web_answer_drop[] = {
     ngx_string("clear-site-data"), ngx_string("content-security-policy*"),
     ngx_string("expect-ct"), ngx_string("expires"), ngx_string("keep-alive"),
     ngx_string("last-modified"), ngx_string("nel"), ngx_string("pragma"),
-    ngx_string("proxy-*"), ngx_string("public-key-pins*"), ngx_string("referrer-policy"),
+    ngx_string("proxy-*"), ngx_string("public-key-pins*"),
+    ngx_string("referrer-policy"),
     ngx_string("report-to"), ngx_string("reporting-endpoints"),
     ngx_string("set-cookie2"), ngx_string("strict-transport-security"),
     ngx_string("upgrade"), ngx_string("x-accel-*"),
@@ -243,7 +244,8 @@ ngx_mesh_web_entry(ngx_http_request_t *r)
     name.data = hex;
     name.len = ngx_hex_dump(hex, hash, sizeof(hash)) - hex;
 
-    if (ngx_mesh_rate(NGX_MESH_RATE_WEB, &name, 1, NGX_MESH_TICKET_WEB_LIFE + 60)
+    if (ngx_mesh_rate(NGX_MESH_RATE_WEB, &name, 1,
+                      NGX_MESH_TICKET_WEB_LIFE + 60)
         != 1)
     {
         return ngx_mesh_web_say(r, NGX_HTTP_FORBIDDEN,
