@@ -6,7 +6,7 @@
  * test starts ends with it.
  */
 
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { createRequire } from 'node:module';
@@ -141,6 +141,27 @@ export class Mesh {
         return start(`./${file}`, own ? ['run', `--data=${dir}`] : [], { cwd: dir, env: { ...process.env, ...env } });
     }
 
+    /** mesh-admin, with what it reads. */
+    admin(args, input = '') {
+        const program = process.env.MESH_ADMIN_BIN || join(root, 'build/mesh-admin');
+        return execFileSync(program, ['-c', join(this.data, 'nginx.conf'), ...args], { input, encoding: 'utf8' });
+    }
+
+    /** An agent of the wire that does nothing but say what it is told: `messages`, `send`. */
+    async wireAgent(n, name, group) {
+        const child = start('perl', [join(root, 't/lib/agent.pl'), new URL(this.base).port, String(n), name, group], { stdio: ['pipe', 'pipe', 'pipe'] });
+        await until('the agent is online', () => {
+            if (child.exitCode !== null) {
+                throw new Error(`the agent ended: ${child.text}`);
+            }
+            return child.text.includes('online ');
+        });
+        child.node = /online (\S+)/.exec(child.text)[1];
+        child.messages = () => child.text.split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
+        child.send = (message) => child.stdin.write(`${JSON.stringify(message)}\n`);
+        return child;
+    }
+
     stopAgent(child) {
         return stop(child, 'SIGKILL');
     }
@@ -260,8 +281,8 @@ export class Screen {
  * A page in a real Chromium.  `faults` collects what must not be: errors of
  * scripts, what the content policy refused, and requests to other hosts.
  */
-export async function browse(mesh, { dark = false, phone = false, state } = {}) {
-    const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-dev-shm-usage'] });
+export async function browse(mesh, { dark = false, phone = false, state, args = [] } = {}) {
+    const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-dev-shm-usage', ...args] });
     browsers.push(browser);
     const context = await browser.newContext({
         ignoreHTTPSErrors: true, storageState: state, reducedMotion: 'reduce', colorScheme: dark ? 'dark' : 'light',

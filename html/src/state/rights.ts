@@ -77,6 +77,11 @@ export function maySeeRecordings(site: number): boolean {
     return site === FULL || (site & S.RECORDINGS) !== 0;
 }
 
+/** Sees who is connected, and invites them. */
+export function mayInvite(site: number): boolean {
+    return site === FULL || (site & S.USERS) !== 0;
+}
+
 export function maySeeServer(site: number): boolean {
     return site === FULL || (site & (S.BACKUP | S.RESTORE | S.UPDATE)) !== 0;
 }

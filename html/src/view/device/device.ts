@@ -9,7 +9,7 @@ import { sessionWords } from '../devices/says.ts';
 import { define, Part } from '../element.ts';
 import { btn, icon, loading, mark, notLoaded, STATES } from '../ui.ts';
 import { editTags, move, powerItems, powerSelected, remove, whyNot } from '../verbs.ts';
-import { openUrl, openWebPage, rename, sendMessage } from './verbs.ts';
+import { openUrl, openWebPage, rename, sendMessage, startChat } from './verbs.ts';
 import './overview.ts';
 
 interface Tab {
@@ -159,6 +159,7 @@ class MeshDevice extends Part {
             ['rename', t('Rename…'), edit, whyNot(ids, 'edit'), () => rename(device.id)],
             ['tags', t('Tags…'), edit, whyNot(ids, 'edit'), () => editTags(ids)],
             ['move', t('Move…'), edit, whyNot(ids, 'move'), () => move(ids)],
+            ['chat', t('Chat…'), has(rights, R.CHAT), device.conn & 1 ? undefined : t('It is off'), () => startChat(device.id)],
             ['say', t('Send a message…'), has(rights, R.CHAT), device.conn & 1 ? undefined : t('It is off'), () => sendMessage(device.id)],
             ['web', t('Open web page…'), this.mesh.account.webRelay && mayRelay(rights), device.conn & 1 ? undefined : t('It is off'), () => openWebPage(device.id)],
             ['url', t('Open a page there…'), has(rights, R.CONTROL), device.conn & 1 ? undefined : t('It is off'), () => openUrl(device.id)],
