@@ -196,12 +196,12 @@ LINK_static    = -static -Wl,-pie,--no-dynamic-linker -nostartfiles \
 LINK_arm64     = $(LDHARD)
 LINK_armhf     = $(LDHARD)
 
-# without what a processor has no instructions for; libuv's structures have
-# places in files of 64 bits
+# without what a processor has no instructions for; with times and places in
+# files of 64 bits, as conf/deps.sh builds the libraries
 CROSS_HARDEN   = $(filter-out $(if $(filter arm%,$1),-fcf-protection) \
                    $(if $(filter armhf,$1),-fstack-clash-protection), \
                    $(HARDEN)) \
-                 $(if $(filter armhf,$1),-D_FILE_OFFSET_BITS=64)
+                 $(if $(filter armhf,$1),-D_TIME_BITS=64 -D_FILE_OFFSET_BITS=64)
 
 packages-cross:
 	@sh conf/packages.sh build cross
