@@ -284,7 +284,8 @@ say_($t, { action => 'mkdir', path => "$there\\new" });
 say_($t, { action => 'rename', path => $there, oldname => $name,
            newname => 'second' });
 say_($t, { action => 'copy', scpath => $there, dspath => "$there\\new",
-           names => ['second'] });
+           names => ['second'], answer => JSON::PP::true, reqid => 8 });
+action($t, 'done');
 is_deeply(names($t, "$there\\new"), ['second'],
           'folders are made, files renamed and copied');
 is(-s "$dir/new/second", 300_000, 'to their end');
