@@ -20,10 +20,14 @@ my $wine = '/usr/lib/wine/wine64';
 my $prefix = ($ENV{MESH_BUILD} || "$Mesh::Test::ROOT/build") . '/wine';
 my $started;
 
+sub exe {
+    return $ENV{MESH_AGENT_EXE}
+           || "$Mesh::Test::ROOT/build/windows/mesh-agent.exe";
+}
+
 # a service, and what belongs to it, would be wine's own processes
 sub program {
-    my $exe = $ENV{MESH_AGENT_EXE}
-              || "$Mesh::Test::ROOT/build/windows/mesh-agent.exe";
+    my $exe = exe();
 
     plan skip_all => 'no wine here' if !-x $wine;
     plan skip_all => "no $exe yet" if !-e $exe;
