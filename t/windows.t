@@ -318,16 +318,45 @@ ok(aside('stored'), 'a script keeps 1.8 MB, all but the last of it old');
 ok(-s $file < $size + 600_000, 'the file is made anew without that');
 $s->core($core);
 
-# --- consent
+# --- words to who sits there
+
+# what a session says while the key is pressed, until it is like that or ends
+sub decide {
+    my ($key, $want) = @_;
+    my @said;
+    for (1 .. 120) {
+        Mesh::Wine::press('Remote session', $key);
+        my $m = $t->message(0.5) or next;
+        push @said, $m;
+        last if exists $m->{close} || $want->($m);
+    }
+    return @said;
+}
 
 $t = tunnel(1, consent => 16);
-my @said;
-while (my $m = $t->message) {
-    last if exists $m->{close};
-    push @said, $m->{json};
+my @said = decide('alt+n', sub { ($_[0]{json}{msgid} // 0) == 2 });
+is($said[-1]{json}{msgid}, 2, 'who says no has not agreed');
+ok(!grep({ !$_->{json} } @said), 'and no terminal was shown');
+$t->close;
+
+$t = tunnel(1, consent => 16);
+@said = decide('alt+y', sub { ($_[0]{data} // '') =~ /C:\\/ });
+like($said[-1]{data}, qr/C:\\/, 'who says yes gets one opened');
+$t->close;
+
+for my $message ({ action => 'msg', type => 'messagebox' },
+                 { action => 'toast' })
+{
+    my $title = "To you $message->{action}";
+    $s->json({ %$message, title => $title, msg => 'Words', userid => 'user//a',
+               username => 'a', sessionid => 'x', rights => 4294967295 });
+    my $shown = 0;
+    for (1 .. 120) {
+        $s->until_pong;
+        last if $shown = Mesh::Wine::press($title, 'Return');
+    }
+    ok($shown, "$message->{action}: words are shown");
 }
-is($said[-1]{msgid}, 2, 'where nobody can be asked, nobody has agreed');
-ok(!grep({ !defined } @said), 'and no terminal was shown');
 
 # --- the second time
 
