@@ -14,6 +14,7 @@ import { Server } from './server.ts';
 import { Sessions } from './sessions.ts';
 import { Store } from './store.ts';
 import { Toasts } from './toasts.ts';
+import { Vncs } from './vnc.ts';
 
 export type Door = 'opening' | 'in' | 'out' | 'unreachable';
 
@@ -29,6 +30,7 @@ export class Mesh extends Store {
     readonly relays: Relays;
     readonly recordings: Recordings;
     readonly desktops: Desktops;
+    readonly vncs: Vncs;
     readonly actions: Actions;
     readonly toasts = new Toasts();
     readonly days: Days;
@@ -51,10 +53,11 @@ export class Mesh extends Store {
         this.groups = new Groups(this.control, () => this.account.id);
         this.devices = new Devices(this.control, (id) => this.groups.name(id));
         this.server = new Server(this.control);
-        this.sessions = new Sessions(this.control, base);
+        this.sessions = new Sessions(this.control, base, () => this.account.id);
         this.relays = new Relays(this.control);
         this.recordings = new Recordings(this.control, this.http);
         this.desktops = new Desktops(this.control, base);
+        this.vncs = new Vncs(this.control, base);
         this.actions = new Actions(this.control);
         this.days = new Days(this);
         this.groups.onGone = (id) => this.devices.dropGroup(id);
@@ -94,6 +97,7 @@ export class Mesh extends Store {
     async logout(): Promise<void> {
         this.sessions.closeAll();
         this.desktops.closeAll();
+        this.vncs.closeAll();
         await this.http.logout();
         // a new page: nothing of the old person is left in memory
         location.hash = '#/login';

@@ -37,7 +37,7 @@ class MeshApp extends Part {
     #shown = '';
 
     protected override begin(): void {
-        this.watch(this.mesh, this.mesh.account, this.mesh.sessions, this.mesh.desktops, this.mesh.toasts);
+        this.watch(this.mesh, this.mesh.account, this.mesh.sessions, this.mesh.desktops, this.mesh.vncs, this.mesh.toasts);
         this.listen(window, 'hashchange', () => this.#go());
         this.listen(window, 'keydown', (e: KeyboardEvent) => this.#key(e));
         this.listen(window, 'online', () => this.mesh.control.hurry());
@@ -156,7 +156,7 @@ class MeshApp extends Part {
         const place = this.#place;
         const places: [string, string, IconName, number][] = [
             ['devices', t('Devices'), 'monitor', 0],
-            ['sessions', t('Sessions'), 'square-terminal', this.mesh.sessions.running + this.mesh.desktops.running],
+            ['sessions', t('Sessions'), 'square-terminal', this.mesh.sessions.running + this.mesh.desktops.running + this.mesh.vncs.running],
             ['events', t('Events'), 'history', 0],
         ];
         if (maySeeServer(this.mesh.account.siteRights)) {
