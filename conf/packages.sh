@@ -23,7 +23,7 @@ interop='libnginx-mod-stream swtpm tpm2-openssl libx11-dev xvfb zip unzip'
 cross='musl-tools gcc-aarch64-linux-gnu libc6-dev-arm64-cross
        gcc-arm-linux-gnueabihf libc6-dev-armhf-cross qemu-user cmake'
 fuzz='clang libclang-rt-14-dev'
-windows='mingw-w64 wine64 cmake'
+windows='mingw-w64 wine64 cmake xvfb xdotool'
 lint='clang clang-tidy cppcheck shellcheck'
 
 policy=/usr/sbin/policy-rc.d
