@@ -87,7 +87,8 @@ export class RelayStream extends BaseStream {
             this.onDelay();
         } else if (value?.['type'] === 'console' && typeof value['msg'] === 'string' && !this.received) {
             this.said = value['msg'].slice(0, 300);
-            this.refused = value['code'] === 'ECONNREFUSED';
+            // the stock agent's sockets do not say why they failed
+            this.refused = ['ECONNREFUSED', 'EIO'].includes(String(value['code']));
         }
     }
 

@@ -217,6 +217,7 @@ export class Ssh extends EventTarget {
     #end: (fault: SshFault | null) => void = () => {};
     readonly #ended: Promise<SshFault | null>;
     #over = false;
+    #leaving = false;
     #patience: ReturnType<typeof setTimeout> | undefined;
     #typing = Promise.resolve();
 
@@ -263,6 +264,7 @@ export class Ssh extends EventTarget {
     close(): void {
         const session = this.#session;
 
+        this.#leaving = true;
         if (session?.isConnected && !this.#over) {
             void session.close(SshDisconnectReason.byApplication, 'disconnected by the user').finally(() => this.#end(null));
         } else {
@@ -490,7 +492,7 @@ export class Ssh extends EventTarget {
     }
 
     #closed(reason: SshDisconnectReason, message: string): void {
-        if (reason === SshDisconnectReason.byApplication && this.#channel) {
+        if (this.#leaving || (reason === SshDisconnectReason.byApplication && this.#channel)) {
             this.#end(null);
         } else if (reason === SshDisconnectReason.hostKeyNotVerifiable) {
             this.#end(new SshFault('host'));

@@ -298,6 +298,18 @@ test('a refused port, another protocol and silence are told apart', async () => 
     expect((await new Person({}, new Bridge(http.port)).end)?.code).toBe('protocol');
     expect((await new Person({ patience: 200 }, new Bridge(mute.port)).end)?.code).toBe('silent');
     expect((await new Person({}, new Bridge(closed.port)).end)?.code).toBe('refused');
+
+    // what our agents say of it, in the place of bytes
+    const told = async (message: object): Promise<SshFault | null> => {
+        const me = new Person({}, new Bridge(mute.port));
+        queueMicrotask(() => {
+            me.bridge.onmessage?.({ data: JSON.stringify({ ctrlChannel: '102938', type: 'console', msgid: 0, ...message }) });
+            me.bridge.close();
+        });
+        return me.end;
+    };
+    expect((await told({ msg: 'Nothing listens on this port there.', code: 'ECONNREFUSED' }))?.code).toBe('refused');
+    expect(await told({ msg: 'There is no right to relays.' })).toMatchObject({ code: 'relay', detail: 'There is no right to relays.' });
     http.stop();
     mute.stop();
 }, LONG);
