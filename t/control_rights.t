@@ -55,6 +55,7 @@ my %ask = (
     wakedevices => sub { (nodeids => [$_[0]{node}]) },
     toast => sub { (nodeids => [$_[0]{node}], title => 't', msg => 'm') },
     corerestart => sub { (nodeids => [$_[0]{node}]) },
+    meshmessenger => sub { (nodeid => $_[0]{node}) },
 );
 
 # actions that even with their right can say no, for another reason

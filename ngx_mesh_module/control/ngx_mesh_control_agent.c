@@ -12,6 +12,8 @@
 
 #define NGX_MESH_CTL_RELAY      60    /* seconds a device has to come */
 #define NGX_MESH_CTL_ROUTE      3600  /* seconds that a cookie is good for */
+#define NGX_MESH_CTL_TICKET     1536  /* bytes of a cookie in a link */
+#define NGX_MESH_CTL_WEB        14    /* session.md 0 */
 #define NGX_MESH_CTL_RELAY_ID   64
 #define NGX_MESH_CTL_MACS       64    /* of one device */
 #define NGX_MESH_CTL_WAKERS     16    /* agents that wake one device */
@@ -95,10 +97,6 @@ static ngx_int_t ngx_mesh_ctl_url_arg(ngx_mesh_ctl_t *ctl,
 static void ngx_mesh_ctl_route(ngx_mesh_ctl_t *ctl, ngx_mesh_route_t *route);
 static ngx_uint_t ngx_mesh_ctl_tag(ngx_mesh_ctl_t *ctl, const char *tag);
 static ngx_uint_t ngx_mesh_ctl_http_url(const ngx_str_t *url);
-static ngx_int_t ngx_mesh_ctl_command(ngx_mesh_ctl_t *ctl,
-    ngx_mesh_device_t *device, ngx_mesh_jw_t *w);
-static ngx_mesh_jw_t *ngx_mesh_ctl_compose(ngx_mesh_ctl_t *ctl,
-    ngx_mesh_device_t *device, const char *action);
 static ngx_uint_t ngx_mesh_ctl_windows(ngx_mesh_device_t *device);
 static void ngx_mesh_ctl_woken(ngx_mesh_db_req_t *q, ngx_int_t rc);
 static ngx_uint_t ngx_mesh_ctl_macs(ngx_mesh_ctl_t *ctl, ngx_mesh_json_t *doc,
@@ -514,6 +512,119 @@ ngx_mesh_ctl_do_get_cookie(ngx_mesh_ctl_t *ctl)
 }
 
 
+/* session.md 1.12: a link that opens a page of the device, once */
+void
+ngx_mesh_ctl_do_webrelay(ngx_mesh_ctl_t *ctl)
+{
+    u_char                    *p;
+    ngx_str_t                  host, url, cookie, *pages;
+    const char                *why;
+    ngx_mesh_jw_t             *w;
+    ngx_mesh_route_t           route;
+    ngx_mesh_ticket_t          ticket;
+    ngx_mesh_ctl_value_t      *port, *appid, *addr;
+
+    if (ctl->b == NULL) {
+        ngx_mesh_ctl_end(ctl);
+        return;
+    }
+
+    pages = &ctl->b->s->srv->web_pages;
+
+    if (pages->len == 0) {
+        ngx_mesh_ctl_result(ctl, "WebRelay Disabled");
+        return;
+    }
+
+    port = ngx_mesh_ctl_value(ctl, "port");
+    appid = ngx_mesh_ctl_value(ctl, "appid");
+    addr = ngx_mesh_ctl_value(ctl, "addr");
+
+    ngx_mesh_ctl_route(ctl, &route);
+    route.p = NGX_MESH_CTL_WEB;
+
+    if (ngx_mesh_route_target(&route, &addr->s, port->n, &why) != NGX_OK
+        || ngx_mesh_route_check(&route, &why) != NGX_OK)
+    {
+        ngx_mesh_ctl_result(ctl, why);
+        return;
+    }
+
+    ngx_memzero(&ticket, sizeof(ngx_mesh_ticket_t));
+
+    ticket.kind = NGX_MESH_TICKET_WEB;
+    ticket.domain_id = ctl->who.domain_id;
+    ticket.account_id = ctl->who.account_id;
+    ticket.password_at = ctl->who.password_at;
+    ngx_memcpy(ticket.node, route.node, NGX_MESH_ID_LEN);
+    ngx_memcpy(ticket.session, ctl->who.session, 32);
+    ticket.p = appid->n;
+    ticket.port = route.target.port;
+    ticket.addr.data = (u_char *) route.target.text;
+    ticket.addr.len = route.target.len;
+    ticket.expires = ngx_time() + NGX_MESH_TICKET_WEB_LIFE;
+
+    /* ":port" is beside the name by which this client called */
+
+    host = *pages;
+
+    if (host.data[0] == ':') {
+        host = ctl->b->host;
+
+        for (p = host.data + host.len; p > host.data; p--) {
+            if (p[-1] == ':') {
+                host.len = p - host.data - 1;
+                break;
+            }
+
+            if (p[-1] == ']') {
+                break;
+            }
+        }
+    }
+
+    url.data = ngx_pnalloc(ctl->pool, host.len + pages->len + MESH_TARGET_TEXT
+                                      + NGX_MESH_ID_TEXT
+                                      + 128 + NGX_MESH_CTL_TICKET);
+
+    if (url.data == NULL
+        || ngx_mesh_ticket_write(&ticket, ctl->pool, &cookie) != NGX_OK
+        || cookie.len > NGX_MESH_CTL_TICKET)
+    {
+        ngx_mesh_ctl_result(ctl, "The server cannot make a link now.");
+        return;
+    }
+
+    p = ngx_sprintf(url.data, pages->data[0] == ':' ? "https://%V%V" : "%V",
+                    &host, pages);
+    p = ngx_sprintf(p, "/control-redirect.ashx?n=");
+    p = ngx_mesh_id_write(p, route.node);
+    p = ngx_sprintf(p, "&p=%d&appid=%d&c=%V", (int) port->n, (int) appid->n,
+                    &cookie);
+
+    if (addr->s.len) {
+        p = ngx_sprintf(p, "&addr=%s", route.target.text);
+    }
+
+    url.len = p - url.data;
+
+    w = ngx_mesh_ctl_open(ctl);
+
+    ngx_mesh_jw_str(w, "nodeid", &ctl->device->id);
+    ngx_mesh_jw_int(w, "port", port->n);
+    ngx_mesh_jw_int(w, "appid", appid->n);
+
+    if (addr->s.len) {
+        ngx_mesh_jw_str(w, "addr", &addr->s);
+    }
+
+    ngx_mesh_jw_str(w, "url", &url);
+    ngx_mesh_jw_cstr(w, "result", "OK");
+
+    ngx_mesh_ctl_reply(ctl, w);
+}
+
+
 /* from the command's account through its device */
 static void
 ngx_mesh_ctl_route(ngx_mesh_ctl_t *ctl, ngx_mesh_route_t *route)
@@ -700,11 +811,7 @@ ngx_mesh_ctl_http_url(const ngx_str_t *url)
 }
 
 
-/*
- * Begins what goes to an agent: "action", which only the server writes, and
- * who asks for it, with which rights.
- */
-static ngx_mesh_jw_t *
+ngx_mesh_jw_t *
 ngx_mesh_ctl_compose(ngx_mesh_ctl_t *ctl, ngx_mesh_device_t *device,
     const char *action)
 {
@@ -747,7 +854,7 @@ ngx_mesh_ctl_compose(ngx_mesh_ctl_t *ctl, ngx_mesh_device_t *device,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_mesh_ctl_command(ngx_mesh_ctl_t *ctl, ngx_mesh_device_t *device,
     ngx_mesh_jw_t *w)
 {

@@ -585,6 +585,10 @@ ngx_mesh_ctl_do_group_edit(ngx_mesh_ctl_t *ctl)
         ngx_mesh_jw_str(&ev.w, "desc", &desc->s);
     }
 
+    if (targets->set) {
+        ngx_mesh_jw_json(&ev.w, "targets", targets->json);
+    }
+
     ngx_mesh_ctl_event_store(ctl, &ev, q, &edit->json);
 
     ngx_mesh_model_change(q, NGX_MESH_CHANGE_GROUP, group->group_id);

@@ -263,6 +263,16 @@ END
 ACTION(getcookie, get_cookie, DEVICE, D_REMOTECONTROL|D_RELAY, 0,
        "Invalid nodeid", "Permission denied", DB)
 
+ARGS(webrelay)
+    ARG(nodeid, STR, NEEDED, 1, 256, "Invalid node id")
+    ARG(port, INT, NEEDED, 1, 65535, "Invalid port")
+    ARG(appid, INT, NEEDED, 1, 2, "Invalid appid")
+    /* ours: another address than that of the device itself */
+    ARG(addr, STR, LOOSE, 0, 255, NULL)
+END
+ACTION(webrelay, webrelay, DEVICE, D_REMOTECONTROL|D_RELAY, 0,
+       "Invalid node id", "Permission denied", DB)
+
 ARGS(runcommands)
     ARG(nodeids, LIST, NEEDED, 1, 1000, "Invalid nodeids")
     ARG(type, INT, NEEDED, 0, 4, "Invalid command type")
@@ -312,6 +322,20 @@ ARGS(endrelay)
     ARG(id, STR, NEEDED, 16, 16, "Invalid session")
 END
 ACTION(endrelay, relay_end, NONE, 0, 0, NULL, NULL, 0)
+
+/* messenger; with nodeid the site right is not asked for */
+
+ARGS(meshmessenger)
+    ARG(nodeid, STR, 0, 1, 256, "Invalid nodeid")
+    ARG(userid, STR, 0, 1, 256, "Invalid userid")
+END
+ACTION(meshmessenger, messenger, PEER, D_CHATNOTIFY, S_MANAGEUSERS,
+       "Invalid nodeid", "Access denied", DB)
+
+/* without the right to see users the answer is empty */
+ARGS(wssessioncount)
+END
+ACTION(wssessioncount, session_count, NONE, 0, 0, NULL, NULL, 0)
 
 /* recordings; the second is ours */
 

@@ -20,7 +20,12 @@
 #define NGX_MESH_TICKET_RELAY   'R'   /* agent half, 60 s */
 #define NGX_MESH_TICKET_RCOOKIE 'C'   /* means nothing, clients paste it */
 #define NGX_MESH_TICKET_UPDATE  'U'
+#define NGX_MESH_TICKET_WEB     'W'   /* opens a page of a device, once */
+#define NGX_MESH_TICKET_WEB_PAGE  'w' /* the cookie of one that is open */
+
+#define NGX_MESH_TICKET_WEB_LIFE  300 /* seconds: some links are pasted */
 #define NGX_MESH_TICKET_ROUTE   'T'   /* getcookie: one target, 60 min */
+#define NGX_MESH_TICKET_CHAT    'M'   /* who is at a device, messenger */
 
 typedef struct {
     u_char        kind;
