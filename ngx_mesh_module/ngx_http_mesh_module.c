@@ -235,6 +235,27 @@ static ngx_command_t  ngx_http_mesh_commands[] = {
       offsetof(ngx_http_mesh_loc_conf_t, webrtc),
       NULL },
 
+    /*
+     * mesh_desktop_share on|off;  all who watch a desktop share one stream of
+     * its device.  It never goes beside the server, so where mesh_webrtc is on
+     * this is off unless it is said.  Whose people are asked or told is not
+     * shared either: each viewer is asked for.
+     */
+    { ngx_string("mesh_desktop_share"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_mesh_loc_conf_t, desktop_share),
+      NULL },
+
+    /* mesh_desktop_cache size;  of one picture that is shared */
+    { ngx_string("mesh_desktop_cache"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_mesh_loc_conf_t, desktop_cache),
+      NULL },
+
     /* mesh_limit agent|control|relay per=address|user|total n; */
     { ngx_string("mesh_limit"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_CONF_TAKE3,
@@ -580,6 +601,8 @@ ngx_http_mesh_create_loc_conf(ngx_conf_t *cf)
     conf->relay_idle = NGX_CONF_UNSET_MSEC;
     conf->relay_rate = NGX_CONF_UNSET_SIZE;
     conf->webrtc = NGX_CONF_UNSET;
+    conf->desktop_share = NGX_CONF_UNSET;
+    conf->desktop_cache = NGX_CONF_UNSET_SIZE;
 
     return conf;
 }
@@ -614,6 +637,10 @@ ngx_http_mesh_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_msec_value(conf->relay_idle, prev->relay_idle, 0);
     ngx_conf_merge_size_value(conf->relay_rate, prev->relay_rate, 0);
     ngx_conf_merge_value(conf->webrtc, prev->webrtc, 0);
+    ngx_conf_merge_value(conf->desktop_share, prev->desktop_share,
+                         !conf->webrtc);
+    ngx_conf_merge_size_value(conf->desktop_cache, prev->desktop_cache,
+                              64 * 1024 * 1024);
 
     if (conf->buffer_hard < conf->buffer_high) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

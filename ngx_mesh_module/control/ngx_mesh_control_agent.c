@@ -84,6 +84,8 @@ static const ngx_mesh_ctl_proto_t  ngx_mesh_ctl_protos[] = {
 
 
 static void ngx_mesh_ctl_tunnel(ngx_mesh_ctl_t *ctl);
+static ngx_uint_t ngx_mesh_ctl_tunnel_shared(ngx_mesh_ctl_t *ctl,
+    ngx_uint_t p);
 static ngx_uint_t ngx_mesh_ctl_tunnel_direct(ngx_mesh_ctl_t *ctl,
     ngx_uint_t p);
 static ngx_int_t ngx_mesh_ctl_tunnel_args(ngx_mesh_ctl_t *ctl,
@@ -254,7 +256,7 @@ ngx_mesh_ctl_tunnel(ngx_mesh_ctl_t *ctl)
 {
     u_char                       hash[NGX_MESH_ID_LEN];
     u_char                       hex[2 * NGX_MESH_ID_LEN], *slash;
-    uint32_t                     any, none;
+    uint32_t                     any, none, rights;
     ngx_str_t                    id, cookie, url, s, path, node;
     ngx_uint_t                   p, tcp, udp;
     ngx_mesh_jw_t               *w;
@@ -367,7 +369,18 @@ ngx_mesh_ctl_tunnel(ngx_mesh_ctl_t *ctl)
                          "*/%V%smeshrelay.ashx?p=%ui&nodeid=%V&id=%V&rauth=%V",
                          &path, path.len ? "/" : "", p, &node, &id, &cookie);
 
+    rights = device->rights;
+
+    if (ngx_mesh_ctl_tunnel_shared(ctl, p)) {
+        device->rights = rights == NGX_MESH_FULL ? rights
+                         : (rights | NGX_MESH_D_REMOTECONTROL)
+                           & ~(NGX_MESH_D_REMOTEVIEWONLY
+                               |NGX_MESH_D_DESKLIMITEDINPUT);
+    }
+
     w = ngx_mesh_ctl_compose(ctl, device, "msg");
+    device->rights = rights;
+
     ngx_mesh_jw_cstr(w, "type", "tunnel");
     ngx_mesh_jw_str(w, "value", &url);
     ngx_mesh_jw_int(w, "usage", p);
@@ -407,6 +420,17 @@ refuse:
 
 
 /*
+ * One stream for all who watch: what each may send, the relay sees to, and the
+ * device takes all of it.
+ */
+static ngx_uint_t
+ngx_mesh_ctl_tunnel_shared(ngx_mesh_ctl_t *ctl, ngx_uint_t p)
+{
+    return p == 2 && ctl->b->s->conf->desktop_share;
+}
+
+
+/*
  * May its data go beside the server?  What is to be limited or recorded may
  * not, session.md 2.2.  Our core answers no offer without this.
  */
@@ -422,7 +446,7 @@ ngx_mesh_ctl_tunnel_direct(ngx_mesh_ctl_t *ctl, ngx_uint_t p)
            && !ngx_mesh_recording_due(&ctl->b->s->srv->record, p,
                                       account->flags, ctl->device->group_id)
            && (p == 5
-               || (p == 2
+               || (p == 2 && !ngx_mesh_ctl_tunnel_shared(ctl, p)
                    && !ngx_mesh_restricted(ctl->device->rights,
                                            NGX_MESH_D_REMOTEVIEWONLY
                                            |NGX_MESH_D_DESKLIMITEDINPUT)));
