@@ -25,6 +25,7 @@
 #define NGX_MESH_DESK_INPUT     65536     /* bytes that wait for the device */
 #define NGX_MESH_DESK_SNDBUF    16384     /* bytes of a viewer's pipe */
 #define NGX_MESH_DESK_AGAIN     2         /* seconds between two whole pictures */
+#define NGX_MESH_DESK_LINGER    2000      /* ms: see refused */
 #define NGX_MESH_DESK_WHO       44        /* bytes before the address */
 
 
@@ -147,6 +148,8 @@ struct ngx_mesh_desk_s {
     ngx_mesh_record_t       *record;
     time_t                   deadline;    /* for the other side to come */
     time_t                   refreshed;
+    ngx_msec_t               refused; /* until then the viewer may come whose
+                                         half of the device was let go; 0 */
     int64_t                  since;       /* ms; 0: the device is not here */
     ngx_event_t              tick;
     ngx_event_t              reap;
@@ -233,6 +236,7 @@ static void ngx_mesh_desk_tick(ngx_event_t *ev);
 static void ngx_mesh_desk_kill(ngx_mesh_desk_seat_t *seat);
 static void ngx_mesh_desk_end(ngx_mesh_desk_t *desk);
 static void ngx_mesh_desk_reap(ngx_event_t *ev);
+static ngx_uint_t ngx_mesh_desk_expects(ngx_mesh_desk_t *desk);
 static void ngx_mesh_desk_leave(ngx_mesh_desk_seat_t *seat);
 static void ngx_mesh_desk_free(ngx_mesh_desk_t *desk);
 
@@ -527,6 +531,7 @@ ngx_mesh_desk_device(ngx_mesh_desk_seat_t *seat)
     if (desk->agent && !desk->agent->dead
         && (seat->agent == 0 || seat->agent == desk->agent->agent))
     {
+        desk->refused = ngx_current_msec + NGX_MESH_DESK_LINGER;
         ngx_mesh_desk_kill(seat);
         return;
     }
@@ -2027,6 +2032,10 @@ ngx_mesh_desk_tick(ngx_event_t *ev)
         ngx_mesh_desk_end(desk);
     }
 
+    if (desk->nseats == 1 && desk->agent && !ngx_mesh_desk_expects(desk)) {
+        ngx_mesh_desk_end(desk);
+    }
+
     ngx_mesh_desk_refresh(desk);
 
     ngx_add_timer(ev, 1000);
@@ -2081,7 +2090,9 @@ ngx_mesh_desk_reap(ngx_event_t *ev)
         ngx_mesh_desk_leave(seat);
     }
 
-    if (desk->ended || (others == 0 && (desk->watched || !desk->agent))) {
+    if (desk->ended
+        || (others == 0 && !ngx_mesh_desk_expects(desk)))
+    {
         ngx_mesh_desk_free(desk);
         return;
     }
@@ -2094,6 +2105,20 @@ ngx_mesh_desk_reap(ngx_event_t *ev)
     }
 
     ngx_mesh_desk_resume(desk);
+}
+
+
+/* nobody watches: is somebody to come? */
+static ngx_uint_t
+ngx_mesh_desk_expects(ngx_mesh_desk_t *desk)
+{
+    if (desk->agent == NULL) {
+        return 0;
+    }
+
+    return !desk->watched
+           || (desk->refused
+               && (ngx_msec_int_t) (desk->refused - ngx_current_msec) > 0);
 }
 
 
