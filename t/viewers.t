@@ -39,7 +39,7 @@ my $SIZE = pack 'nnnn', 7, 8, 640, 480;
 my $LIMIT = 2 * 1048576;
 
 my $mesh = Mesh::Test->new(
-    server => "mesh_relay_wait 10s; mesh_desktop_cache $LIMIT;");
+    server => "mesh_relay_wait 8s; mesh_desktop_cache $LIMIT;");
 my $group;
 $mesh->start(prepare => sub {
     $mesh->admin(\"correct horse battery\n", 'user', 'add', 'admin',
@@ -355,8 +355,55 @@ pass('where a person is asked each viewer has a session of its own');
 $admin->ask({ action => 'changedevice', nodeid => $agent->node,
               consent => 0 });
 
+# --- a recording is one, of the device's stream
+
+my $dir = "$mesh->{dir}/recordings";
+$mesh->{server} .= " mesh_relay_record $dir protocols=2;";
+$mesh->write_conf;
+$mesh->reload;
+$mesh->wait_for('a session that is recorded', sub {
+    @seen = (watch('admin'));
+    return 1 if ($seen[0]->read(20)->{data} // '') eq 'cr';
+    $seen[0]->abort;
+    return 0;
+});
+push @seen, watch('view');
+is($seen[1]->read(20)->{data}, 'cr', 'who is recorded is told so');
+$_->text('2') for @seen;
+$device = answer(invite('admin'));
+is($device->read(20)->{data}, 'cr', 'the device too');
+is($device->read(20)->{data}, '2', 'it starts');
+$device->binary($_) for $SIZE, tile(0, 0, 32, 32, 'one'),
+    tile(0, 0, 32, 32, 'two');
+pictures($_, 'two') for @seen;
+$seen[0]->binary($PACKET{key});
+$_->close for @seen;
+$device->closed;
+my @block;
+$mesh->wait_for('a whole recording', sub {
+    my ($file) = glob "$dir/*.mcrec" or return 0;
+    @block = blocks(Mesh::Test::read_file($file));
+    return @block && $block[-1]{data} eq 'MeshCentralMCREC';
+});
+is(scalar(() = glob "$dir/*.mcrec"), 1, 'of two viewers there is one');
+is_deeply([map { $_->{data} } grep { $_->{type} == 2 } @block],
+          [$SIZE, tile(0, 0, 32, 32, 'one'), tile(0, 0, 32, 32, 'two')],
+          'with all that the device has sent, once');
+
 $mesh->stop;
 done_testing;
+
+
+sub blocks {
+    my ($bytes) = @_;
+    my @list;
+    while (length $bytes >= 16) {
+        my ($type, $size) = unpack 'nx2N', $bytes;
+        push @list, { type => $type, data => substr $bytes, 16, $size };
+        $bytes = length $bytes > 16 + $size ? substr $bytes, 16 + $size : '';
+    }
+    return @list;
+}
 
 
 sub grant {
