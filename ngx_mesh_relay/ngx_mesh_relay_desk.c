@@ -402,6 +402,8 @@ ngx_mesh_desk_accepted(ngx_connection_t *c, const ngx_mesh_hello_t *hello)
     ngx_mesh_desk_t       *desk;
     ngx_mesh_desk_seat_t  *seat;
 
+    desk = NULL;
+
     for (q = ngx_queue_head(&ngx_mesh_desks);
          q != ngx_queue_sentinel(&ngx_mesh_desks);
          q = ngx_queue_next(q))
@@ -411,9 +413,11 @@ ngx_mesh_desk_accepted(ngx_connection_t *c, const ngx_mesh_hello_t *hello)
         if (desk->serial == hello->serial) {
             break;
         }
+
+        desk = NULL;
     }
 
-    if (q == ngx_queue_sentinel(&ngx_mesh_desks) || desk->ended
+    if (desk == NULL || desk->ended
         || desk->nseats == NGX_MESH_DESK_SEATS
         || ngx_memcmp(desk->node, hello->key, NGX_MESH_ID_LEN) != 0)
     {

@@ -321,11 +321,13 @@ mesh_kvm_cache_drop(mesh_kvm_cache_t *cache, mesh_kvm_tile_t *tile)
         }
     }
 
-    for (i = 0; tile->loose && i < cache->nloose; i++) {
-        if (cache->loose[i] == tile) {
-            cache->nloose--;
-            memmove(cache->loose + i, cache->loose + i + 1,
-                    (cache->nloose - i) * sizeof(cache->loose[0]));
+    if (tile->loose) {
+        for (i = 0; cache->loose[i] != tile; i++) { /* void */ }
+
+        cache->nloose--;
+
+        for ( /* void */ ; i < cache->nloose; i++) {
+            cache->loose[i] = cache->loose[i + 1];
         }
     }
 
