@@ -264,7 +264,8 @@ for my $k (0 .. 399) {
                          "part $k " . 'p' x 50000));
     pictures($seen[0], qr/^part $k /);
 }
-cmp_ok(memory() - $before, '<', 10_000,
+# freed memory is kept for a while by the sanitizer
+cmp_ok(memory() - $before, '<', $ENV{MESH_ASAN} ? 400_000 : 10_000,
        'S-18: of 20 MB in tiles that nothing covers little stays');
 $device->binary(tile(0, 0, 32, 32, 'h' x (3 * 1048576)));
 $device->binary(tile(0, 0, 32, 32, 'after'));
@@ -363,7 +364,7 @@ $mesh->write_conf;
 $mesh->reload;
 $mesh->wait_for('a session that is recorded', sub {
     @seen = (watch('admin'));
-    return 1 if ($seen[0]->read(20)->{data} // '') eq 'cr';
+    return 1 if (($seen[0]->read(20) // {})->{data} // '') eq 'cr';
     $seen[0]->abort;
     return 0;
 });
@@ -389,6 +390,10 @@ is(scalar(() = glob "$dir/*.mcrec"), 1, 'of two viewers there is one');
 is_deeply([map { $_->{data} } grep { $_->{type} == 2 } @block],
           [$SIZE, tile(0, 0, 32, 32, 'one'), tile(0, 0, 32, 32, 'two')],
           'with all that the device has sent, once');
+
+# workers from before live as long as they have sessions
+$_->close for values %who, $agent, $other;
+$mesh->wait_for('the end of old workers', sub { $mesh->workers == 4 });
 
 $mesh->stop;
 done_testing;
