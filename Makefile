@@ -7,7 +7,8 @@ ROOT := $(CURDIR)
 B    := build
 NGX  := /usr/share/nginx/src
 
-# the run target; URL, MESH_DATA, DB and AGENT are empty where nobody set them
+# the run target; URL, MESH_DATA, DB, AGENT and RELAY_PORT, the one behind
+# HTTPS_PORT, are empty where nobody set them
 HTTPS_PORT ?= 443
 HTTP_PORT  ?= 80
 MPS_PORT   ?= 4433
@@ -65,7 +66,7 @@ CACHE   ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ngx_mesh
 
 .PHONY: all run test lint check-asan bench fuzz nginx signer admin core html \
         unit install clean help packages nginx-asan test-build replay \
-        lint-layers lint-c lint-shell lint-html
+        lint-layers lint-c lint-shell lint-html FORCE
 
 
 all: nginx signer admin agent core html ## what an installation needs
@@ -73,7 +74,7 @@ all: nginx signer admin agent core html ## what an installation needs
 help:                                   ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile agent/agent.mk | \
 	    while IFS='|' read -r t d; do printf '  %-14s %s\n' "$$t" "$$d"; done
-	@echo "make run takes HTTPS_PORT= HTTP_PORT= MPS_PORT= URL= MESH_DATA= DB= AGENT=no"
+	@echo "make run takes HTTPS_PORT= HTTP_PORT= MPS_PORT= RELAY_PORT= URL= MESH_DATA= DB= AGENT=no"
 
 
 # --- packages
@@ -110,7 +111,12 @@ $(B)/core.js $(B)/html.stamp html/node_modules/.stamp: | packages-node
 
 nginx: $(MODULE)                        ## the modules, for Debian's nginx
 
-$(B)/module/Makefile: config $(MODSRC) $(PROTO_C) | packages-build $(B)
+# changes when a source comes or goes, not when one is edited
+$(B)/sources.list: FORCE | $(B)
+	@echo '$(sort $(MODSRC) $(PROTO_C))' > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(B)/module/Makefile: config $(B)/sources.list | packages-build
 	@echo "configuring the modules"
 	@cd $(NGX) && bash -euc '. ./conf_flags; \
 	    ./configure --builddir=$(ROOT)/$(B)/module "$${NGX_CONF_FLAGS[@]}" \
@@ -181,7 +187,7 @@ $(B)/html.stamp: html/node_modules/.stamp $(HTML) | $(B)
 run:                                    ## packages, build, data, start
 	@$(MAKE) -s --no-print-directory all
 	@HTTPS_PORT='$(HTTPS_PORT)' HTTP_PORT='$(HTTP_PORT)' \
-	    MPS_PORT='$(MPS_PORT)' URL='$(URL)' DB='$(DB)' \
+	    MPS_PORT='$(MPS_PORT)' RELAY_PORT='$(RELAY_PORT)' URL='$(URL)' DB='$(DB)' \
 	    MESH_DATA='$(MESH_DATA)' AGENT='$(AGENT)' exec perl conf/run.pl
 
 
@@ -301,7 +307,8 @@ $(B)/nginx-asan-%/configure: | packages-build $(B)
 	@echo "fetching nginx $*"
 	@CACHE=$(CACHE) sh conf/sources.sh $(SUITE_$*) nginx $* $(B)/nginx-asan-$*
 
-$(B)/nginx-asan-%/objs/Makefile: config $(B)/nginx-asan-%/configure
+$(B)/nginx-asan-%/objs/Makefile: config $(B)/sources.list \
+                                 $(B)/nginx-asan-%/configure
 	@echo "configuring nginx $* with sanitizers"
 	@cd $(B)/nginx-asan-$* && ./configure --prefix=$(ROOT)/$(B)/nginx-asan-$* \
 	    $(ASAN_CONF) --add-module=$(ROOT) --with-ld-opt='$(SAN)' \
@@ -417,6 +424,7 @@ install: all                            ## into DESTDIR, as Debian lays it out
 	    $(DESTDIR)/usr/lib/sysusers.d/ngx_mesh.conf
 	install -m 644 conf/systemd/tmpfiles.conf \
 	    $(DESTDIR)/usr/lib/tmpfiles.d/ngx_mesh.conf
+	install -m 644 conf/mesh-web.conf $(DESTDIR)$(DATADIR)
 	sh conf/install.sh '$(DESTDIR)' '$(MODDIR)' '$(DATADIR)' '$(ETCDIR)'
 
 clean:                                  ## what was built; not data, not packages

@@ -74,7 +74,7 @@ $mesh->sql("UPDATE server_key SET created_at = created_at - 86400001");
 $mesh->reload;
 # a worker of before may still take a connection
 ok($mesh->wait_for('workers that have read the keys',
-                   sub { enter($second) != 101 }),
+                   sub { enter($second) ne 101 }),
    'S-08: after a day the old key is read no more');
 is((grep { /^ticket/ } $mesh->sql('SELECT name FROM server_key')), 2,
    'S-08: two keys are kept, not more');

@@ -173,6 +173,9 @@ ngx_mesh_ctl_do_serverinfo(ngx_mesh_ctl_t *ctl)
         ngx_mesh_jw_str(w, "agentCertHash", &s);
     }
 
+    /* ours: pages of devices can be opened */
+    ngx_mesh_jw_bool(w, "webrelay", srv->web_pages.len != 0);
+
     ngx_mesh_jw_bool(w, "https", 1);
     ngx_mesh_jw_int(w, "redirport", 80);
     ngx_mesh_jw_cstr(w, "domainsuffix", "");
@@ -1117,38 +1120,5 @@ ngx_mesh_ctl_users_got(ngx_mesh_db_req_t *q, ngx_int_t rc)
 ngx_mesh_account_t *
 ngx_mesh_ctl_find(int64_t domain_id, const ngx_str_t *id)
 {
-    size_t      len;
-    u_char      folded[128], *slash;
-    ngx_str_t   name, domain;
-
-    name = *id;
-
-    if (name.len > 5 && ngx_strncmp(name.data, "user/", 5) == 0) {
-        slash = ngx_strlchr(name.data + 5, name.data + name.len, '/');
-
-        if (slash == NULL) {
-            return NULL;
-        }
-
-        domain.data = name.data + 5;
-        domain.len = slash - domain.data;
-
-        if (ngx_mesh_domain_id(&domain) != domain_id) {
-            return NULL;
-        }
-
-        name.len -= slash + 1 - name.data;
-        name.data = slash + 1;
-    }
-
-    len = ngx_mesh_fold(folded, sizeof(folded), name.data, name.len);
-
-    if (len == 0) {
-        return NULL;
-    }
-
-    name.data = folded;
-    name.len = len;
-
-    return ngx_mesh_account_login(domain_id, &name);
+    return ngx_mesh_account_find(domain_id, id);
 }

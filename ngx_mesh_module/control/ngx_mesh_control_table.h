@@ -93,6 +93,8 @@ ARGS(editmesh)
     ARG(flags, INT, 0, 0, 7, "Invalid group flags")
     ARG(consent, INT, 0, 0, 127, "Invalid group consent")
     ARG(expireDevs, INT, 0, 0, 2000, "Invalid expireDevs")
+    /* ours: where connections through its devices may go, beside themselves */
+    ARG(targets, LIST, 0, 0, 64, "A group has at most 64 entries.")
 END
 ACTION(editmesh, group_edit, GROUP, D_EDITMESH, 0,
        "Invalid group identifier", "Permission denied", DB)
@@ -249,6 +251,28 @@ END
 ACTION(msg, msg, DEVICE, D_REMOTECONTROL|D_REMOTEVIEWONLY|D_RELAY, 0,
        "Unable to route", "Unable to route", DB)
 
+ARGS(getcookie)
+    ARG(nodeid, STR, NEEDED, 1, 256, "Invalid nodeid")
+    ARG(tcpport, INT, NEEDED, 1, 65535, "Invalid tcpport")
+    ARG(tcpaddr, STR, LOOSE, 1, 255, NULL)
+    ARG(name, STR, LOOSE, 0, 256, NULL)
+    ARG(ip, STR, LOOSE, 0, 256, NULL)
+    ARG(localport, INT, LOOSE, 0, 65535, NULL)
+    ARG(protocol, INT, LOOSE, 0, 255, NULL)
+END
+ACTION(getcookie, get_cookie, DEVICE, D_REMOTECONTROL|D_RELAY, 0,
+       "Invalid nodeid", "Permission denied", DB)
+
+ARGS(webrelay)
+    ARG(nodeid, STR, NEEDED, 1, 256, "Invalid node id")
+    ARG(port, INT, NEEDED, 1, 65535, "Invalid port")
+    ARG(appid, INT, NEEDED, 1, 2, "Invalid appid")
+    /* ours: another address than that of the device itself */
+    ARG(addr, STR, LOOSE, 0, 255, NULL)
+END
+ACTION(webrelay, webrelay, DEVICE, D_REMOTECONTROL|D_RELAY, 0,
+       "Invalid node id", "Permission denied", DB)
+
 ARGS(runcommands)
     ARG(nodeids, LIST, NEEDED, 1, 1000, "Invalid nodeids")
     ARG(type, INT, NEEDED, 0, 4, "Invalid command type")
@@ -298,6 +322,20 @@ ARGS(endrelay)
     ARG(id, STR, NEEDED, 16, 16, "Invalid session")
 END
 ACTION(endrelay, relay_end, NONE, 0, 0, NULL, NULL, 0)
+
+/* messenger; with nodeid the site right is not asked for */
+
+ARGS(meshmessenger)
+    ARG(nodeid, STR, 0, 1, 256, "Invalid nodeid")
+    ARG(userid, STR, 0, 1, 256, "Invalid userid")
+END
+ACTION(meshmessenger, messenger, PEER, D_CHATNOTIFY, S_MANAGEUSERS,
+       "Invalid nodeid", "Access denied", DB)
+
+/* without the right to see users the answer is empty */
+ARGS(wssessioncount)
+END
+ACTION(wssessioncount, session_count, NONE, 0, 0, NULL, NULL, 0)
 
 /* recordings; the second is ours */
 

@@ -153,9 +153,15 @@ is_deeply([typed('0xffff', '0xffe3')],
 my $words = "Aa1!@ \x{e4}\x{df}\x{20ac} \x{416}\x{3a9} \x{65e5}\x{672c}\x{8a9e}";
 unicode($t, $words);
 is(text(length $words), $words, 'any character is typed, on the layout or not');
-$words = join '', map { chr } 0x4e00 .. 0x4e1f;
-unicode($t, $words);
-is(text(length $words), $words, 'and more of them than there are spare keys');
+# a program looks up a key when it gets to it: some at a time, or a busy machine
+# sees what the key means next
+my $typed = '';
+for my $some (map { $_ * 8 } 0 .. 3) {
+    unicode($t, join '', map { chr 0x4e00 + $some + $_ } 0 .. 7);
+    $typed .= text(8);
+}
+is($typed, join('', map { chr } 0x4e00 .. 0x4e1f),
+   'and more of them than there are spare keys');
 unicode($t, "\x{1f600}");
 is(text(1), "\x{1f600}", 'one of two units of UTF-16, too');
 
@@ -297,7 +303,7 @@ input($t, 5, 'CCnn', 1, 100, 1024, 20);
 refresh($t);
 draw("noise $_") for 1 .. 60;
 my $grown = rss($server->{pid}) - $agent_before;
-cmp_ok($grown, '<', $ENV{MESH_ASAN} ? 60_000 : 12_000, "S-18: a viewer that does not read costs $grown KB");
+cmp_ok($grown, '<', $ENV{MESH_ASAN} ? 60_000 : 20_000, "S-18: a viewer that does not read costs $grown KB");
 cmp_ok(rss(child($server->{pid})), '<', $ENV{MESH_ASAN} ? 200_000 : 30_000,
        'nor does the program keep what he has not read');
 is_deeply([worst($t, 640, 480)], [4, 1], 'he is up to date when he does');
@@ -334,26 +340,29 @@ is(event(qr/^key up/), 'key up 0xffe1', 'without a key left down');
 like(`$bin desktop screen --display=:59999`, qr/^\0A..No X server runs/s,
      'where there is no X server a sentence says so');
 
+# a user of Debian's who has no programs
+my $uid = getpwnam 'games';
+
 my $wayland = fork // die;
 if ($wayland == 0) {
-    $) = '65534 65534';
-    $> = $< = 65534;
+    $) = "$uid $uid";
+    $> = $< = $uid;
     %ENV = (WAYLAND_DISPLAY => 'wayland-0', DISPLAY => $display);
     exec '/bin/sleep', '60';
 }
-like(wait_out(sub { `$bin desktop screen --uid=65534` }, qr/Wayland/),
+like(wait_out(sub { `$bin desktop screen --uid=$uid` }, qr/Wayland/),
      qr/runs on Wayland/, 'nor can a Wayland session be shown yet');
 kill 'KILL', $wayland;
 waitpid $wayland, 0;
 
 my $session = fork // die;
 if ($session == 0) {
-    $) = '65534 65534';
-    $> = $< = 65534;
+    $) = "$uid $uid";
+    $> = $< = $uid;
     %ENV = (DISPLAY => $display);
     exec '/bin/sleep', '60';
 }
-like(wait_out(sub { `$bin desktop monitors --uid=65534 2>&1` }, qr/"id":1/),
+like(wait_out(sub { `$bin desktop monitors --uid=$uid 2>&1` }, qr/"id":1/),
      qr/"id":1/, 'the session of a user is found by his programs');
 kill 'KILL', $session;
 waitpid $session, 0;

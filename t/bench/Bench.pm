@@ -37,7 +37,7 @@ $SIG{$_} = sub { exit 1 } for qw(INT TERM);
 
 
 # Starts a server as make run does.  certificates => 'rsa' leaves the P-256
-# one out.  Returns { port, nginx, signer (pids), mesh, user, pass }.
+# one out; conf => what more stands in its server {}.  Returns { port, nginx, signer (pids), mesh, user, pass }.
 sub server {
     my (%arg) = @_;
     my $name = 'server' . @children;
@@ -55,7 +55,8 @@ sub server {
                . "mesh_limit relay per=user 4000;\n"
                . "mesh_limit relay per=address 4000;\n"
                . "mesh_limit control per=user 1000;\n"
-               . "mesh_limit control per=address 1000;\n");
+               . "mesh_limit control per=address 1000;\n"
+               . ($arg{conf} // ''));
 
     if (($arg{certificates} // '') eq 'rsa') {
         command("$build/mesh-signer", 'create', '--web-rsa',
@@ -66,6 +67,7 @@ sub server {
     local $ENV{HTTPS_PORT} = $s{port};
     local $ENV{HTTP_PORT} = $http;
     local $ENV{AGENT} = 'no';
+    local $ENV{RELAY_PORT} = 'no';
     delete local @ENV{qw(DB URL)};
 
     spawn($log, $^X, "$root/conf/run.pl");

@@ -6,7 +6,7 @@
  * test starts ends with it.
  */
 
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { createRequire } from 'node:module';
@@ -25,7 +25,7 @@ export const LONG = 40_000;
 const children = [];
 const browsers = [];
 
-function freePort() {
+export function freePort() {
     return new Promise((resolve, reject) => {
         const server = createServer();
         server.on('error', reject);
@@ -83,10 +83,11 @@ export class Mesh {
         mesh.dir = mkdtempSync('/var/tmp/mesh-ui.');
         chmodSync(mesh.dir, 0o755);
         mesh.data = join(mesh.dir, 'data');
-        const [https, http] = [await freePort(), await freePort()];
+        const [https, http, relay] = [await freePort(), await freePort(), await freePort()];
         mesh.base = `https://127.0.0.1:${https}/`;
         mesh.env = {
-            ...process.env, MESH_DATA: mesh.data, HTTPS_PORT: String(https), HTTP_PORT: String(http), AGENT: 'no',
+            ...process.env, MESH_DATA: mesh.data, HTTPS_PORT: String(https), HTTP_PORT: String(http), RELAY_PORT: String(relay),
+            AGENT: 'no',
             ...(process.env.MESH_NGINX ? { NGINX: process.env.MESH_NGINX } : {}),
             ...(process.env.MESH_MODULES !== undefined ? { MODULES: process.env.MESH_MODULES } : {}),
         };
@@ -140,6 +141,27 @@ export class Mesh {
         return start(`./${file}`, own ? ['run', `--data=${dir}`] : [], { cwd: dir, env: { ...process.env, ...env } });
     }
 
+    /** mesh-admin, with what it reads. */
+    admin(args, input = '') {
+        const program = process.env.MESH_ADMIN_BIN || join(root, 'build/mesh-admin');
+        return execFileSync(program, ['-c', join(this.data, 'nginx.conf'), ...args], { input, encoding: 'utf8' });
+    }
+
+    /** An agent of the wire that does nothing but say what it is told: `messages`, `send`. */
+    async wireAgent(n, name, group) {
+        const child = start('perl', [join(root, 't/lib/agent.pl'), new URL(this.base).port, String(n), name, group], { stdio: ['pipe', 'pipe', 'pipe'] });
+        await until('the agent is online', () => {
+            if (child.exitCode !== null) {
+                throw new Error(`the agent ended: ${child.text}`);
+            }
+            return child.text.includes('online ');
+        });
+        child.node = /online (\S+)/.exec(child.text)[1];
+        child.messages = () => child.text.split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
+        child.send = (message) => child.stdin.write(`${JSON.stringify(message)}\n`);
+        return child;
+    }
+
     stopAgent(child) {
         return stop(child, 'SIGKILL');
     }
@@ -179,15 +201,35 @@ export class Line {
     }
 }
 
-/** A virtual screen, painted and read by build/mesh_screen. */
+/** An sshd with one account of its own: t/lib/sshd.pl. */
+export class Sshd {
+    static async start(user, password) {
+        const sshd = new Sshd();
+        sshd.child = spawn('perl', [join(root, 't/lib/sshd.pl'), user, password], { stdio: ['pipe', 'pipe', 'ignore'] });
+        const said = await new Promise((resolve, reject) => {
+            sshd.child.stdout.once('data', (data) => resolve(String(data)));
+            sshd.child.once('exit', () => reject(new Error('sshd.pl ended')));
+        });
+        [sshd.port, sshd.dir] = said.trim().split(' ');
+        return sshd;
+    }
+
+    async stop() {
+        const ended = new Promise((resolve) => this.child.once('exit', resolve));
+        this.child.stdin.end();
+        await ended;
+    }
+}
+
+/** A virtual screen, painted and read by build/mesh_screen; command: another X server than Xvfb. */
 export class Screen {
-    static async start(width, height) {
+    static async start(width, height, command = ['Xvfb', '-screen', '0', `${width}x${height}x24`]) {
         const screen = new Screen();
-        const server = spawn('Xvfb', ['-displayfd', '3', '-screen', '0', `${width}x${height}x24`, '-nolisten', 'tcp', '-noreset'],
+        const server = spawn(command[0], [...command.slice(1), '-displayfd', '3', '-nolisten', 'tcp', '-noreset'],
             { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
         const said = await new Promise((resolve, reject) => {
             server.stdio[3].once('data', (data) => resolve(String(data)));
-            server.once('exit', () => reject(new Error('Xvfb ended')));
+            server.once('exit', () => reject(new Error(`${command[0]} ended`)));
             server.once('error', reject);
         });
         screen.server = server;
@@ -239,8 +281,8 @@ export class Screen {
  * A page in a real Chromium.  `faults` collects what must not be: errors of
  * scripts, what the content policy refused, and requests to other hosts.
  */
-export async function browse(mesh, { dark = false, phone = false, state } = {}) {
-    const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-dev-shm-usage'] });
+export async function browse(mesh, { dark = false, phone = false, state, args = [] } = {}) {
+    const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-dev-shm-usage', ...args] });
     browsers.push(browser);
     const context = await browser.newContext({
         ignoreHTTPSErrors: true, storageState: state, reducedMotion: 'reduce', colorScheme: dark ? 'dark' : 'light',

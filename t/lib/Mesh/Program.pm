@@ -47,9 +47,13 @@ sub enroll {
     copy($self->{file}, "$dir/$program") or die "$self->{file}: $!\n";
     chmod 0755, "$dir/$program";
 
+    # a service looks for a screen: not for that of another test
+    my $display = $self->own && $ENV{DISPLAY}
+                  ? "display=$ENV{DISPLAY}\r\n" : '';
+
     # which the stock agent would ask the DNS for
     Mesh::Test::write_file("$dir/$program.msh",
-                           $policy =~ s/localhost/127.0.0.1/r);
+                           $policy =~ s/localhost/127.0.0.1/r . $display);
 
     @$self{qw(mesh dir program policy)} = ($mesh, $dir, "$dir/$program",
                                            $policy);
