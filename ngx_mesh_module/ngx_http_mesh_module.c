@@ -235,6 +235,27 @@ static ngx_command_t  ngx_http_mesh_commands[] = {
       offsetof(ngx_http_mesh_loc_conf_t, webrtc),
       NULL },
 
+    /*
+     * mesh_desktop_share on|off;  all who watch a desktop share one stream of
+     * its device.  It never goes beside the server, so where mesh_webrtc is on
+     * this is off unless it is said.  Whose people are asked or told is not
+     * shared either: each viewer is asked for.
+     */
+    { ngx_string("mesh_desktop_share"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_mesh_loc_conf_t, desktop_share),
+      NULL },
+
+    /* mesh_desktop_cache size;  of one picture that is shared */
+    { ngx_string("mesh_desktop_cache"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_mesh_loc_conf_t, desktop_cache),
+      NULL },
+
     /* mesh_web_relay https://name[:port] | :port;  pages of devices are served
        here; the address from outside, ":port" with the application's name */
     { ngx_string("mesh_web_relay"),
@@ -589,6 +610,8 @@ ngx_http_mesh_create_loc_conf(ngx_conf_t *cf)
     conf->relay_idle = NGX_CONF_UNSET_MSEC;
     conf->relay_rate = NGX_CONF_UNSET_SIZE;
     conf->webrtc = NGX_CONF_UNSET;
+    conf->desktop_share = NGX_CONF_UNSET;
+    conf->desktop_cache = NGX_CONF_UNSET_SIZE;
 
     return conf;
 }
@@ -625,6 +648,10 @@ ngx_http_mesh_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_msec_value(conf->relay_idle, prev->relay_idle, 0);
     ngx_conf_merge_size_value(conf->relay_rate, prev->relay_rate, 0);
     ngx_conf_merge_value(conf->webrtc, prev->webrtc, 0);
+    ngx_conf_merge_value(conf->desktop_share, prev->desktop_share,
+                         !conf->webrtc);
+    ngx_conf_merge_size_value(conf->desktop_cache, prev->desktop_cache,
+                              64 * 1024 * 1024);
 
     if (conf->mesh) {
         mscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_mesh_module);

@@ -12,6 +12,9 @@
  * A viewer of a desktop that may not give all input is filtered: its packets
  * are read one by one, and those that it may send go on in new frames.
  *
+ * Where desktops are shared, both halves of one meet at its desk
+ * (ngx_mesh_relay_desk.h) instead, each by a pipe.
+ *
  * A messenger's id names who is at each end (session.md 7.1): who invited has
  * the viewer's half, who was invited, a person or somebody at a device, the
  * device's.
@@ -22,6 +25,7 @@
 #include "../ngx_mesh_module/ws/ngx_mesh_dial.h"
 #include "../proto/mesh_kvm.h"
 #include "../ngx_mesh_module/core/ngx_mesh_record.h"
+#include "ngx_mesh_relay_desk.h"
 
 
 #define NGX_MESH_RELAY_ID_MAX   64
@@ -29,6 +33,7 @@
 #define NGX_MESH_RELAY_TURNS    16        /* reads before others have a turn */
 #define NGX_MESH_RELAY_DESKTOP  2         /* p of a desktop */
 #define NGX_MESH_RELAY_TEXT     8192      /* bytes of a filtered text */
+#define NGX_MESH_RELAY_DESKS    3         /* tries to come to one */
 #define NGX_MESH_RELAY_CHAT     200       /* p of a messenger */
 #define NGX_MESH_RELAY_CHAT_MAX 640       /* bytes of its id */
 
@@ -132,6 +137,9 @@ struct ngx_mesh_relay_s {
     unsigned                 owns_key:1;    /* in the table of pairs */
     unsigned                 slowed:1;      /* mesh_relay_rate */
     unsigned                 narrow:1;      /* NGX_MESH_RELAY_SLOW */
+    unsigned                 shared:1;      /* it is at a desk, */
+    unsigned                 seated:1;      /* which has let it in */
+    unsigned                 tries:2;
     unsigned                 invites:1;     /* the id is ours: id[] */
 
     u_char                   id[NGX_MESH_DIAL_ID];
@@ -206,6 +214,9 @@ static ngx_int_t ngx_mesh_relay_connect(ngx_mesh_relay_t *half,
     ngx_mesh_meet_t *first);
 static ngx_int_t ngx_mesh_relay_accepted(ngx_connection_t *c,
     const ngx_mesh_hello_t *hello);
+static ngx_uint_t ngx_mesh_relay_shares(ngx_mesh_relay_t *half);
+static ngx_int_t ngx_mesh_relay_share(ngx_mesh_relay_t *half);
+static ngx_int_t ngx_mesh_relay_desk(ngx_mesh_relay_t *half);
 static void ngx_mesh_relay_joined(ngx_mesh_relay_t *half);
 static void ngx_mesh_relay_hurry(ngx_mesh_relay_t *half);
 static void ngx_mesh_relay_resume(ngx_mesh_relay_t *half);
@@ -1086,6 +1097,7 @@ static ngx_int_t
 ngx_mesh_relay_open(ngx_mesh_session_t *s)
 {
     ngx_int_t          rc;
+    ngx_uint_t         shares;
     ngx_str_t          id;
     const char        *why;
     ngx_mesh_meet_t    first;
@@ -1101,13 +1113,26 @@ ngx_mesh_relay_open(ngx_mesh_session_t *s)
 
     /* rights may have gone since the upgrade began, and so may who it is */
     rc = ngx_mesh_relay_allowed(half);
+    shares = ngx_mesh_relay_shares(half);
 
     if (rc == NGX_OK && half->heard != ngx_mesh_model_ended()) {
         ngx_mesh_relay_web(s, &half->account_id);
     }
 
+    if (rc == NGX_OK && shares && half->role == NGX_MESH_VIEWER) {
+        return ngx_mesh_relay_share(half);
+    }
+
     if (rc == NGX_OK) {
         rc = ngx_mesh_relay_meet(half, &first);
+    }
+
+    /* nobody waits for it who did not say that it is a desktop */
+    if (rc == NGX_AGAIN && shares) {
+        ngx_mesh_pair_delete(half->key, s->serial);
+        ngx_mesh_meet_cancel(half->key, s->serial);
+        half->owns_key = 0;
+        return ngx_mesh_relay_share(half);
     }
 
     if (rc == NGX_OK) {
@@ -1341,6 +1366,86 @@ ngx_mesh_relay_accepted(ngx_connection_t *c, const ngx_mesh_hello_t *hello)
 
     half->state = NGX_MESH_RELAY_JOINED;
     ngx_mesh_relay_joined(half);
+
+    return NGX_OK;
+}
+
+
+/* whoever is asked or told at the device is so for each viewer: not shared */
+static ngx_uint_t
+ngx_mesh_relay_shares(ngx_mesh_relay_t *half)
+{
+    ngx_mesh_presence_t  presence;
+
+    return half->s->conf->desktop_share && half->p == NGX_MESH_RELAY_DESKTOP
+           && !half->invites
+           && ngx_mesh_presence_lookup(NGX_MESH_AGENT, half->domain_id,
+                                       half->node, &presence)
+              == NGX_OK
+           && !(ngx_mesh_consent(half->account_id, presence.group_id,
+                                 presence.consent)
+                & NGX_MESH_CONSENT_DESKTOP);
+}
+
+
+static ngx_int_t
+ngx_mesh_relay_share(ngx_mesh_relay_t *half)
+{
+    half->shared = 1;
+
+    if (ngx_mesh_relay_filter(half) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_mesh_relay_desk(half) != NGX_OK) {
+        ngx_mesh_ws_close(half->s, MESH_WS_CODE_AWAY);
+        return NGX_OK;
+    }
+
+    half->state = NGX_MESH_RELAY_JOINED;
+    half->joined_at = ngx_time();
+
+    ngx_mesh_relay_timer(half);
+    ngx_mesh_relay_hurry(half);
+
+    if (half->role == NGX_MESH_VIEWER) {
+        ngx_mesh_count(NGX_MESH_C_RELAYS_TOTAL);
+        ngx_mesh_relay_list(half);
+        ngx_mesh_relay_log(half, 0);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_mesh_relay_desk(ngx_mesh_relay_t *half)
+{
+    ngx_connection_t     *c;
+    ngx_mesh_desk_who_t   who;
+
+    who.role = half->role;
+    who.domain_id = half->domain_id;
+    who.account_id = half->account_id;
+    who.device_id = half->device_id;
+    who.agent = half->agent.serial;
+    who.serial = half->s->serial;
+    who.address = half->address;
+
+    c = ngx_mesh_desk_connect(half->s, half->node, &who);
+
+    if (c == NULL) {
+        return NGX_ERROR;
+    }
+
+    half->pipe = ngx_mesh_relay_pipe_create(half, c);
+
+    if (half->pipe == NULL) {
+        ngx_mesh_pipe_close(c);
+        return NGX_ERROR;
+    }
+
+    ngx_post_event(c->read, &ngx_posted_events);
 
     return NGX_OK;
 }
@@ -2045,6 +2150,13 @@ ngx_mesh_relay_filter_frame(ngx_mesh_relay_t *half, mesh_ws_event_t *ev)
                 break;
             }
 
+            /* which screen all see is not for one who only looks */
+            if (half->shared && half->level == MESH_KVM_VIEW
+                && mesh_get16(packet) == MESH_KVM_DISPLAY)
+            {
+                continue;
+            }
+
             ngx_mesh_relay_filter_out(half, MESH_WS_BINARY, packet, size);
         }
 
@@ -2369,9 +2481,27 @@ ngx_mesh_relay_pipe_read(ngx_event_t *ev)
             /* the other half is gone; what it sent has been passed on */
             half->pipe = NULL;
             ngx_mesh_relay_pipe_free(pipe);
+
+            /* the desk was about to end when it came */
+            if (half->shared && !half->seated
+                && half->role == NGX_MESH_VIEWER
+                && half->tries++ < NGX_MESH_RELAY_DESKS
+                && ngx_mesh_relay_desk(half) == NGX_OK)
+            {
+                return;
+            }
+
             ngx_mesh_relay_end(half, &ngx_mesh_relay_end_device,
                                MESH_WS_CODE_NORMAL);
             return;
+        }
+
+        if (half->shared && !half->seated) {
+            half->seated = 1;
+
+            if (half->role == NGX_MESH_DEVICE) {
+                ngx_mesh_relay_tell_agent(half, 1);
+            }
         }
 
         /* our own control frames fit between two frames only */
@@ -2651,7 +2781,7 @@ ngx_mesh_relay_close(ngx_mesh_session_t *s)
 
             ngx_mesh_relay_log(half, 1);
 
-        } else {
+        } else if (!half->shared || half->seated) {
             ngx_mesh_relay_tell_agent(half, 0);
         }
     }
@@ -2700,6 +2830,11 @@ ngx_mesh_relay_recheck(ngx_mesh_session_t *s, void *data)
 
     half = s->data;
     level = half->level;
+
+    /* it is there for all who watch, and ends with the last of them */
+    if (half->shared && half->role == NGX_MESH_DEVICE) {
+        return;
+    }
 
     /* a filter that is there obeys the new level; one that is not is late */
     if (ngx_mesh_relay_allowed(half) != NGX_OK
@@ -2754,6 +2889,7 @@ ngx_int_t
 ngx_mesh_relay_init(ngx_cycle_t *cycle)
 {
     ngx_mesh_pipe_handler(NGX_MESH_PIPE_RELAY, ngx_mesh_relay_accepted);
+    ngx_mesh_desk_init();
     ngx_mesh_model_on_change(ngx_mesh_relay_changed);
     ngx_queue_init(&ngx_mesh_relays_listed);
     ngx_mesh_tick_add(ngx_mesh_relay_tick);
@@ -2767,5 +2903,6 @@ ngx_mesh_relay_init(ngx_cycle_t *cycle)
 void
 ngx_mesh_relay_exit(void)
 {
+    ngx_mesh_desk_exit();
     ngx_mesh_record_exit();
 }

@@ -1,9 +1,9 @@
 #!/usr/bin/perl
 # Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 
-# Desktop sessions: what of a viewer's input reaches the device, by its rights
-# (session.md 2.2), over one worker and two; the clipboard's; and the queue of
-# a viewer on a slow line.
+# Desktop sessions that are not shared: what of a viewer's input reaches the
+# device, by its rights (session.md 2.2), over one worker and two; the
+# clipboard's; and the queue of a viewer on a slow line.
 
 use strict;
 use warnings;
@@ -43,7 +43,7 @@ my @ALL = sort keys %PACKET;
 my @VIEW = qw(compression display displays interval pause refresh);
 my @LIMITED = sort @VIEW, qw(key mouse wheel unicode);
 
-my $mesh = Mesh::Test->new(server => 'mesh_relay_wait 5s;');
+my $mesh = Mesh::Test->new(server => 'mesh_relay_wait 5s; mesh_desktop_share off;');
 my $group;
 $mesh->start(prepare => sub {
     $mesh->admin(\"correct horse battery\n", 'user', 'add', 'admin',

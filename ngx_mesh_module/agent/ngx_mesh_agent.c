@@ -382,6 +382,7 @@ ngx_mesh_agent_admit(ngx_mesh_agent_t *a)
     p.since = ngx_time();
     p.kind = NGX_MESH_AGENT;
     p.caps = a->caps & 0xff;
+    p.consent = a->consent;
 
     /* the last step: nobody can address one that is half in */
     if (ngx_mesh_presence_insert(&p, &loser) != NGX_OK) {

@@ -109,6 +109,7 @@ typedef struct {
     uint8_t                  core_mode;
     uint8_t                  pushes;
     uint16_t                 tunnels;
+    uint8_t                  consent;     /* of the device itself */
     uint16_t                 nasked;
     uint32_t                 agent_id;
     uint32_t                 version;

@@ -121,6 +121,7 @@ ngx_mesh_agent_row(ngx_mesh_known_t *known, ngx_str_t *row)
     known->agent_id = (uint32_t) ngx_mesh_db_num(&row[NGX_MESH_DEV_AGENT]);
     known->version = (uint32_t) ngx_mesh_db_num(&row[NGX_MESH_DEV_VERSION]);
     known->caps = (uint32_t) ngx_mesh_db_num(&row[NGX_MESH_DEV_CAPS]);
+    known->consent = (uint32_t) ngx_mesh_db_num(&row[NGX_MESH_DEV_CONSENT]);
     known->hardware_len = 0;
 
     hash = &row[NGX_MESH_DEV_HARDWARE];
@@ -143,6 +144,7 @@ ngx_mesh_agent_known(ngx_mesh_agent_t *a, ngx_mesh_known_t *known)
     hs = a->hs;
     a->device_id = known->device_id;
     a->group_id = known->group_id;
+    a->consent = known->consent & 0xff;
     a->agent_id = hs->agent_id;
     a->version = hs->version;
     a->stock = hs->version == 0;
@@ -411,8 +413,9 @@ ngx_mesh_agent_reread_done(ngx_mesh_db_req_t *q, ngx_int_t rc)
 
     row = ngx_mesh_db_row(q, 0, 0);
     a->group_id = ngx_mesh_db_num(&row[NGX_MESH_DEV_GROUP]);
+    a->consent = ngx_mesh_db_num(&row[NGX_MESH_DEV_CONSENT]) & 0xff;
 
     (void) ngx_mesh_presence_move(NGX_MESH_AGENT, a->domain_id, a->id,
-                                  a->group_id);
+                                  a->group_id, a->consent);
     ngx_mesh_agent_idle(a);
 }

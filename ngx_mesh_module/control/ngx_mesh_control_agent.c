@@ -88,6 +88,8 @@ static const ngx_mesh_ctl_proto_t  ngx_mesh_ctl_protos[] = {
 
 
 static void ngx_mesh_ctl_tunnel(ngx_mesh_ctl_t *ctl);
+static ngx_uint_t ngx_mesh_ctl_tunnel_shared(ngx_mesh_ctl_t *ctl,
+    ngx_uint_t p);
 static ngx_uint_t ngx_mesh_ctl_tunnel_direct(ngx_mesh_ctl_t *ctl,
     ngx_uint_t p);
 static ngx_int_t ngx_mesh_ctl_tunnel_args(ngx_mesh_ctl_t *ctl,
@@ -255,7 +257,7 @@ ngx_mesh_ctl_tunnel(ngx_mesh_ctl_t *ctl)
 {
     u_char                       hash[NGX_MESH_ID_LEN];
     u_char                       hex[2 * NGX_MESH_ID_LEN], *slash;
-    uint32_t                     any, none;
+    uint32_t                     any, none, rights;
     ngx_str_t                    id, cookie, url, s, path, node;
     ngx_uint_t                   p, tcp, udp;
     ngx_mesh_jw_t               *w;
@@ -384,7 +386,18 @@ ngx_mesh_ctl_tunnel(ngx_mesh_ctl_t *ctl)
                          "*/%V%smeshrelay.ashx?p=%ui&nodeid=%V&id=%V&rauth=%V",
                          &path, path.len ? "/" : "", p, &node, &id, &cookie);
 
+    rights = device->rights;
+
+    if (!tcp && !udp && ngx_mesh_ctl_tunnel_shared(ctl, p)) {
+        device->rights = rights == NGX_MESH_FULL ? rights
+                         : (rights | NGX_MESH_D_REMOTECONTROL)
+                           & ~(NGX_MESH_D_REMOTEVIEWONLY
+                               |NGX_MESH_D_DESKLIMITEDINPUT);
+    }
+
     w = ngx_mesh_ctl_compose(ctl, device, "msg");
+    device->rights = rights;
+
     ngx_mesh_jw_cstr(w, "type", "tunnel");
     ngx_mesh_jw_str(w, "value", &url);
     ngx_mesh_jw_int(w, "usage", p);
@@ -420,6 +433,25 @@ ngx_mesh_ctl_tunnel(ngx_mesh_ctl_t *ctl)
 refuse:
 
     ngx_mesh_ctl_result(ctl, "Unable to route");
+}
+
+
+/*
+ * One stream for all who watch: what each may send, the relay sees to, and the
+ * device takes all of it.  Where a person is asked or told it is none.
+ */
+static ngx_uint_t
+ngx_mesh_ctl_tunnel_shared(ngx_mesh_ctl_t *ctl, ngx_uint_t p)
+{
+    uint32_t            consent;
+    ngx_mesh_device_t  *device;
+
+    device = ctl->device;
+    consent = ngx_mesh_consent(ctl->who.account_id, device->group_id,
+        (uint32_t) ngx_mesh_db_num(&device->row[NGX_MESH_DEV_CONSENT]));
+
+    return p == 2 && ctl->b->s->conf->desktop_share
+           && !(consent & NGX_MESH_CONSENT_DESKTOP);
 }
 
 
@@ -665,7 +697,7 @@ ngx_mesh_ctl_tunnel_direct(ngx_mesh_ctl_t *ctl, ngx_uint_t p)
            && !ngx_mesh_recording_due(&ctl->b->s->srv->record, p,
                                       account->flags, ctl->device->group_id)
            && (p == 5
-               || (p == 2
+               || (p == 2 && !ngx_mesh_ctl_tunnel_shared(ctl, p)
                    && !ngx_mesh_restricted(ctl->device->rights,
                                            NGX_MESH_D_REMOTEVIEWONLY
                                            |NGX_MESH_D_DESKLIMITEDINPUT)));

@@ -581,7 +581,9 @@ ngx_mesh_ctl_device_moved(ngx_mesh_db_req_t *q, ngx_int_t rc)
 
         if (device->online) {
             (void) ngx_mesh_presence_move(NGX_MESH_AGENT, ctl->who.domain_id,
-                                          device->raw, act->group_id);
+                                          device->raw, act->group_id,
+                (uint8_t) ngx_mesh_db_num(
+                    &device->row[NGX_MESH_DEV_CONSENT]));
             (void) ngx_mesh_agent_changed(&device->presence);
         }
 

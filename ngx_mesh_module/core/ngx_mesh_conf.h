@@ -109,6 +109,8 @@ typedef struct {
     ngx_msec_t    relay_idle;
     size_t        relay_rate;
     ngx_flag_t    webrtc;             /* mesh_webrtc */
+    ngx_flag_t    desktop_share;
+    size_t        desktop_cache;
     ngx_uint_t    status;             /* mesh_status: 0 off, or a format */
 } ngx_http_mesh_loc_conf_t;
 

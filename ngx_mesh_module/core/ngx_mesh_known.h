@@ -30,6 +30,7 @@ typedef struct {
     uint32_t   agent_id;
     uint32_t   version;
     uint32_t   caps;
+    uint32_t   consent;               /* of the device itself */
     uint32_t   hardware_len;          /* 0: none is stored */
     u_char     hardware[NGX_MESH_KNOWN_HASH];
 } ngx_mesh_known_t;

@@ -181,6 +181,8 @@ uint32_t ngx_mesh_rights(int64_t account_id, int64_t group_id,
     ((rights) != NGX_MESH_FULL && ((rights) & (bit)) != 0)
 
 /* consent along the path for a session (control.md 3.5), device's own given */
+#define NGX_MESH_CONSENT_DESKTOP  (1|8|64)    /* told, asked, a bar */
+
 uint32_t ngx_mesh_consent(int64_t account_id, int64_t group_id,
     uint32_t device_consent);
 

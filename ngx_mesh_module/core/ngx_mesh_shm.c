@@ -26,6 +26,7 @@ typedef enum {
     NGX_MESH_REC_MEET,
     NGX_MESH_REC_PAIR,
     NGX_MESH_REC_RUNNING,
+    NGX_MESH_REC_DESK,
     NGX_MESH_REC_LIMIT,               /* of all workers */
     NGX_MESH_REC_RATE,                /* of nobody */
     NGX_MESH_REC_TYPES,
@@ -69,6 +70,11 @@ typedef struct {
     ngx_mesh_rec_t      rec;
     ngx_mesh_running_t  r;
 } ngx_mesh_rec_running_t;
+
+typedef struct {
+    ngx_mesh_rec_t      rec;
+    ngx_mesh_addr_t     owner;
+} ngx_mesh_rec_desk_t;
 
 typedef struct {
     ngx_mesh_rec_t      rec;
@@ -611,7 +617,7 @@ ngx_mesh_presence_delete(ngx_uint_t kind, int64_t domain_id, const u_char *id,
 
 ngx_int_t
 ngx_mesh_presence_move(ngx_uint_t kind, int64_t domain_id, const u_char *id,
-    int64_t group_id)
+    int64_t group_id, uint8_t consent)
 {
     ngx_mesh_rec_t            key;
     ngx_mesh_rec_presence_t  *rec;
@@ -624,6 +630,7 @@ ngx_mesh_presence_move(ngx_uint_t kind, int64_t domain_id, const u_char *id,
 
     if (rec) {
         rec->p.group_id = group_id;
+        rec->p.consent = consent;
     }
 
     ngx_shmtx_unlock(&ngx_mesh_shpool->mutex);
@@ -913,6 +920,60 @@ ngx_mesh_pair_delete(const u_char *key, uint64_t serial)
     rec = (ngx_mesh_rec_pair_t *) ngx_mesh_rec_find_locked(&k);
 
     if (rec && rec->serial == serial) {
+        ngx_mesh_rec_delete_locked(&rec->rec);
+    }
+
+    ngx_shmtx_unlock(&ngx_mesh_shpool->mutex);
+}
+
+
+ngx_int_t
+ngx_mesh_desk_insert(const u_char *key, ngx_mesh_addr_t *owner)
+{
+    ngx_int_t             rc;
+    ngx_mesh_rec_t        k;
+    ngx_mesh_rec_desk_t  *rec;
+
+    ngx_mesh_rec_key(&k, NGX_MESH_REC_DESK, key, 32, "", 0);
+
+    ngx_shmtx_lock(&ngx_mesh_shpool->mutex);
+
+    rec = (ngx_mesh_rec_desk_t *) ngx_mesh_rec_find_locked(&k);
+
+    if (rec) {
+        *owner = rec->owner;
+        rc = NGX_BUSY;
+
+    } else {
+        rec = ngx_mesh_rec_create_locked(&k, sizeof(ngx_mesh_rec_desk_t));
+
+        if (rec) {
+            rec->owner = *owner;
+            ngx_mesh_rec_link_locked(&rec->rec);
+        }
+
+        rc = rec ? NGX_OK : NGX_ERROR;
+    }
+
+    ngx_shmtx_unlock(&ngx_mesh_shpool->mutex);
+
+    return rc;
+}
+
+
+void
+ngx_mesh_desk_delete(const u_char *key, uint64_t serial)
+{
+    ngx_mesh_rec_t        k;
+    ngx_mesh_rec_desk_t  *rec;
+
+    ngx_mesh_rec_key(&k, NGX_MESH_REC_DESK, key, 32, "", 0);
+
+    ngx_shmtx_lock(&ngx_mesh_shpool->mutex);
+
+    rec = (ngx_mesh_rec_desk_t *) ngx_mesh_rec_find_locked(&k);
+
+    if (rec && rec->owner.serial == serial) {
         ngx_mesh_rec_delete_locked(&rec->rec);
     }
 

@@ -138,6 +138,7 @@ typedef struct {
     time_t            since;
     uint8_t           kind;
     uint8_t           caps;
+    uint8_t           consent;                  /* of the device itself */
 } ngx_mesh_presence_t;
 
 /*
@@ -150,9 +151,9 @@ ngx_int_t ngx_mesh_presence_insert(const ngx_mesh_presence_t *p,
 /* NGX_OK: was mine and is gone; NGX_DECLINED: another session has it */
 ngx_int_t ngx_mesh_presence_delete(ngx_uint_t kind, int64_t domain_id,
     const u_char *id, uint64_t serial);
-/* only while serial still owns it: the device moved to another group */
+/* the device moved to another group, or others are to be asked */
 ngx_int_t ngx_mesh_presence_move(ngx_uint_t kind, int64_t domain_id,
-    const u_char *id, int64_t group_id);
+    const u_char *id, int64_t group_id, uint8_t consent);
 ngx_int_t ngx_mesh_presence_lookup(ngx_uint_t kind, int64_t domain_id,
     const u_char *id, ngx_mesh_presence_t *p);
 /*
@@ -208,6 +209,16 @@ void ngx_mesh_meet_cancel(const u_char *key, uint64_t serial);
  */
 ngx_int_t ngx_mesh_pair_insert(const u_char *key, uint64_t serial);
 void ngx_mesh_pair_delete(const u_char *key, uint64_t serial);
+
+/*
+ * Desktops that several watch: the worker that has the picture, under a hash
+ * of domain and device.
+ *   NGX_OK     nobody had it: now *owner has
+ *   NGX_BUSY   *owner is who has it
+ *   NGX_ERROR  the zone is full
+ */
+ngx_int_t ngx_mesh_desk_insert(const u_char *key, ngx_mesh_addr_t *owner);
+void ngx_mesh_desk_delete(const u_char *key, uint64_t serial);
 
 
 /* Relays that run, as lists show them: each is its viewer's half's. */

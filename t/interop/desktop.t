@@ -139,12 +139,52 @@ control($admin, 'pong');
 $admin->binary(pack 'nnC', 8, 5, 0);
 ok(packet($admin, 3), 'one that wants pictures again gets the change');
 
+# --- one of several has a slow line: 256 kbit/s
+
+my $slow_pid = open2(my $port, my $rate, $^X,
+                     "$Mesh::Test::ROOT/t/lib/slow.pl", $mesh->{port});
+$rate->autoflush(1);
+chomp(my $by = <$port> // die "no slow line\n");
+my @fast = ($admin, map { tunnel('admin', "fast$_") } 1, 2);
+my $slow = tunnel('admin', 'slow', port => $by);
+$_->binary(pack 'nnC', 8, 5, 0) for $view, $limited;
+$rate->print("rate 32000\n");
+$_->binary(pack 'nnCCnn', 5, 10, 1, 100, 1024, 50) for @fast, $slow;
+echo($_) for @fast;
+
+my (@of, @late);
+my $changes = 20;
+for my $n (1 .. $changes) {
+    $orders->print('pattern ', 100 + $n, "\n");
+    happened('painted ' . (100 + $n)) or last;
+    for my $i (0 .. $#fast) {
+        my $tile = packet($fast[$i], 3) // last;
+        push @{ $of[$i] }, $tile, echo($fast[$i]);
+    }
+    push @late, tiles($slow, 0);
+    last if @of < @fast;
+}
+push @{ $of[$_] }, echo($fast[$_]) for 0 .. $#fast;
+cmp_ok(scalar @{ $of[$_] }, '>=', $changes,
+       "who is fast sees each of $changes changes beside a slow one: $_")
+    for 0 .. $#fast;
+is($of[$_][-1], $of[0][-1], 'and what the others see') for 1, 2;
+my $until = $Mesh::Test::DEADLINE + time;
+push @late, tiles($slow, 1)
+    while time < $until && (!@late || $late[-1] ne $of[0][-1]);
+ok(@late && $late[-1] eq $of[0][-1],
+   'the slow one has the newest picture in the end');
+$_->close for @fast[1, 2], $slow;
+close $rate;
+waitpid $slow_pid, 0;
+
 # --- the end
 
 $_->close for $view, $limited;
 $users = control($admin, 'metadata')
     while ($users->{users}{'user//limited'} // 0)
-          || ($users->{users}{'user//view'} // 0);
+          || ($users->{users}{'user//view'} // 0)
+          || ($users->{users}{'user//admin'} // 0) > 1;
 is_deeply($users->{users}, { 'user//admin' => 1 },
           'who has left is no longer among them');
 $admin->close;
@@ -166,18 +206,40 @@ sub end {
 END { kill 'KILL', grep { $_ } $client, $xvfb if $xvfb }
 
 sub tunnel {
-    my ($name, $id) = @_;
+    my ($name, $id, %arg) = @_;
     my $cookie = $who{$name}->ask({ action => 'authcookie' });
     my $r = $who{$name}->ask({ action => 'msg', type => 'tunnel',
         nodeid => $node, usage => 2, value => '*/meshrelay.ashx?p=2&nodeid='
         . "$node&id=$id&rauth=$cookie->{rcookie}" });
     die "$name: $r->{result}\n" if $r->{result} ne 'OK';
     my $ws = $mesh->ws('/meshrelay.ashx?browser=1&p=2&nodeid=' . escape($node)
-        . "&id=$id&auth=" . escape($cookie->{cookie}));
+        . "&id=$id&auth=" . escape($cookie->{cookie}), %arg);
     my $m = $ws->read;
     die "no c\n" if ($m->{data} // '') ne 'c';
     $ws->text('2');
     return $ws;
+}
+
+# tiles that come within so many seconds, or before the echo of a probe
+sub tiles {
+    my ($ws, $seconds, $mark) = @_;
+    my @got;
+    while (my $m = $ws->read($seconds)) {
+        last if !defined $m->{data};
+        last if defined $mark && $m->{data} =~ /"time":"$mark"/;
+        next if $m->{opcode} != 2;
+        my $data = $m->{data};
+        $data = substr $data, 8 if unpack('n', $data) == 27;
+        push @got, $data if unpack('n', $data) == 3;
+    }
+    return @got;
+}
+
+sub echo {
+    my ($ws) = @_;
+    my $mark = int rand 1e9;
+    $ws->text(qq({"ctrlChannel":"102938","type":"rtt","time":"$mark"}));
+    return tiles($ws, undef, $mark);
 }
 
 # the next packet of that number, a jumbo without its head

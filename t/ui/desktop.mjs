@@ -232,6 +232,22 @@ test('it lives on while one looks elsewhere, and is among the sessions', async (
     await until('the newest pattern', async () => (await difference(5)).worst <= 4);
 });
 
+test('a second page has the screen at once, and both say that two watch', async () => {
+    const other = await context.newPage();
+    await other.goto(page.url());
+    await other.locator('canvas.picture').waitFor();
+    await until('the size', () => other.evaluate(() => document.querySelector('canvas.picture').width === 1280));
+    for (const on of [page, other]) {
+        await on.getByText('2 people watch').waitFor();
+    }
+    screen.lines.length = 0;
+    await other.locator('.desk-keys').focus();
+    await other.keyboard.press('x');
+    await happened('key down 78');
+    await other.close();
+    await page.getByText('2 people watch').waitFor({ state: 'detached' });
+});
+
 test('it is ended and connected again in place', async () => {
     await page.getByRole('button', { name: 'Disconnect' }).click();
     await page.locator('.term-says', { hasText: 'Disconnected' }).waitFor();

@@ -46,6 +46,8 @@ export class DesktopSession extends Store {
     inputLock: boolean | null = null;
     autolock = false;
     users: Record<string, number> = {};
+    /** Is the device there?  The server lets viewers in before it comes. */
+    arrived = true;
     frames = 0;
     best: Compression = { image: 'jpeg', quality: 80, scaling: 1024, interval: 50 };
     automatic = true;
@@ -163,9 +165,7 @@ export class DesktopSession extends Store {
             });
             if (attempt === this.#attempt && this.state === 'asking') {
                 this.#turn('waiting', '');
-                this.#patience = setTimeout(() => {
-                    this.#fail(attempt, 'The device did not answer in 20 seconds.');
-                }, PATIENCE);
+                this.#wonder(attempt);
             }
         } catch (error) {
             const text = error instanceof Error ? error.message : String(error);
@@ -301,6 +301,12 @@ export class DesktopSession extends Store {
         this.#turn('failed', why);
     }
 
+    #wonder(attempt: number): void {
+        this.#patience = setTimeout(() => {
+            this.#fail(attempt, 'The device did not answer in 20 seconds.');
+        }, PATIENCE);
+    }
+
     #packets(packets: Packet[]): void {
         for (const packet of packets) {
             switch (packet.kind) {
@@ -352,6 +358,7 @@ export class DesktopSession extends Store {
                 clearTimeout(this.#patience);
                 this.began = Date.now();
                 this.recorded = false;
+                this.arrived = true;
                 this.allowed = 0;
                 this.width = this.height = 0;
                 this.#rate = { at: performance.now(), bytes: 0, frames: this.frames };
@@ -388,6 +395,16 @@ export class DesktopSession extends Store {
         relay.addEventListener('users', (e) => {
             this.users = (e as CustomEvent<Record<string, number>>).detail;
             this.changed();
+        });
+        relay.addEventListener('device', (e) => {
+            if (mine()) {
+                clearTimeout(this.#patience);
+                this.arrived = (e as CustomEvent<boolean>).detail;
+                if (!this.arrived) {
+                    this.#wonder(attempt);
+                }
+                this.changed();
+            }
         });
         relay.addEventListener('broken', (e) => {
             this.#fail(attempt, `What the device sent is no picture: ${(e as CustomEvent<string>).detail}.`);

@@ -25,7 +25,7 @@ function make(): { relay: DesktopRelay; socket: DesktopSocket; seen: string[] } 
     const socket = new DesktopSocket();
     const seen: string[] = [];
     const relay = new DesktopRelay({ url: 'wss://x', best: BEST, automatic: true, socket: () => socket as unknown as WebSocket, now: () => Date.now() });
-    for (const type of ['open', 'packets', 'console', 'users', 'control', 'recording', 'broken', 'close']) {
+    for (const type of ['open', 'packets', 'console', 'users', 'device', 'control', 'recording', 'broken', 'close']) {
         relay.addEventListener(type, () => seen.push(type));
     }
     return { relay, socket, seen };
@@ -53,6 +53,17 @@ test('control messages are told apart, a number or a text as their mark', () => 
     socket.say('no json');
     socket.say('null');
     expect(seen).toEqual(['open', 'recording', 'console', 'users', 'control']);
+});
+
+test('where several watch the server says whether the device is there', () => {
+    const { relay, socket, seen } = make();
+    const there: boolean[] = [];
+    relay.addEventListener('device', (e) => there.push((e as CustomEvent<boolean>).detail));
+    socket.say('c');
+    socket.say('{"ctrlChannel":"102938","type":"metadata","users":{"user//a":1},"startTime":null}');
+    socket.say('{"ctrlChannel":"102938","type":"metadata","users":{"user//a":2},"startTime":1700000000000}');
+    expect(seen).toEqual(['open', 'users', 'device', 'users', 'device']);
+    expect(there).toEqual([false, true]);
 });
 
 test('what cannot be a packet ends it, with the reason', () => {

@@ -271,9 +271,11 @@ class MeshDesktop extends Part {
         }
         const { bits, frames } = session.figures;
         const asked = session.asked;
-        const others = Object.values(session.users).reduce((a, b) => a + b, 0) - 1;
+        const watching = Object.values(session.users).reduce((a, b) => a + b, 0);
+        const names = Object.entries(session.users).map(([id, n]) => id.slice(id.lastIndexOf('/') + 1) + (n > 1 ? ` (${num(n)})` : ''));
 
-        return html`${others > 0 ? html`<span class="stat">${icon('eye')}${count(others, '1 more looks on', '{n} more look on')}</span>` : nothing}
+        return html`${watching > 1 ? html`<span class="stat" title=${names.join(', ')}>${icon('eye')}${
+            count(watching, '1 person watches', '{n} people watch')}</span>` : nothing}
             <span class="stat">${path(session.way)} ${session.delay === null ? nothing : html`<b>${num(session.delay)} ms</b>`}</span>
             <span class="stat" title=${t('Quality {q}, size {s} %, every {i} ms', { q: asked.quality, s: Math.round(asked.scaling / 10.24), i: asked.interval })}><b>${
                 num(Math.round(frames))}</b> ${t('frames/s')}</span>
@@ -283,7 +285,7 @@ class MeshDesktop extends Part {
 
     #says(session: DesktopSession): TemplateResult | typeof nothing {
         const text = session.says || (session.state === 'asking' ? t('Asking the server') : session.state === 'waiting' ? t('Waiting for the device')
-            : session.state === 'open' && !session.width ? t('Waiting for the picture') : '');
+            : session.state === 'open' && !session.width ? session.arrived ? t('Waiting for the picture') : t('Waiting for the device') : '');
 
         if (text) {
             return html`<div class="term-says ${session.state}" role=${session.state === 'failed' ? 'alert' : 'status'}>${mark(MARKS[session.state], false)}<span>${text}</span>${
