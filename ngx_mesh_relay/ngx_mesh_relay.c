@@ -11,6 +11,10 @@
  *
  * A viewer of a desktop that may not give all input is filtered: its packets
  * are read one by one, and those that it may send go on in new frames.
+ *
+ * A messenger's id names who is at each end (session.md 7.1): who invited has
+ * the viewer's half, who was invited, a person or somebody at a device, the
+ * device's.
  */
 
 #include "../ngx_mesh_module/ngx_mesh.h"
@@ -25,6 +29,8 @@
 #define NGX_MESH_RELAY_TURNS    16        /* reads before others have a turn */
 #define NGX_MESH_RELAY_DESKTOP  2         /* p of a desktop */
 #define NGX_MESH_RELAY_TEXT     8192      /* bytes of a filtered text */
+#define NGX_MESH_RELAY_CHAT     200       /* p of a messenger */
+#define NGX_MESH_RELAY_CHAT_MAX 640       /* bytes of its id */
 
 /*
  * On a slow line a picture must not be old: 2 s of 256 kbit/s are 64 KB, in
@@ -88,6 +94,8 @@ struct ngx_mesh_relay_s {
     int64_t                  domain_id;
     int64_t                  account_id;
     int64_t                  device_id;
+    int64_t                  caller_id;     /* of a messenger, 0: it is none */
+    int64_t                  called_id;     /* 0: a device */
     int64_t                  password_at;
     u_char                   session[32];   /* the viewer's web session, */
     int64_t                  expires_at;    /* as in ngx_mesh_auth_t */
@@ -177,6 +185,10 @@ static ngx_int_t ngx_mesh_relay_target(ngx_http_request_t *r,
 static ngx_mesh_route_t *ngx_mesh_relay_route(ngx_mesh_relay_t *half,
     ngx_http_mesh_srv_conf_t *srv);
 static void ngx_mesh_relay_key(ngx_mesh_relay_t *half, ngx_str_t *id);
+static ngx_uint_t ngx_mesh_relay_is_chat(const ngx_str_t *id);
+static ngx_int_t ngx_mesh_relay_chat(ngx_mesh_relay_t *half,
+    const ngx_str_t *id);
+static ngx_int_t ngx_mesh_relay_chat_allowed(ngx_mesh_relay_t *half);
 static ngx_int_t ngx_mesh_relay_allowed(ngx_mesh_relay_t *half);
 static ngx_int_t ngx_mesh_relay_accept(ngx_http_request_t *r,
     ngx_mesh_relay_t *half);
@@ -213,6 +225,7 @@ static void ngx_mesh_relay_deliver(ngx_mesh_session_t *s,
     const ngx_mesh_addr_t *from, u_char *data, size_t len);
 static void ngx_mesh_relay_end(ngx_mesh_relay_t *half,
     const ngx_mesh_relay_end_t *end, ngx_uint_t code);
+static void ngx_mesh_relay_release(ngx_mesh_relay_t *half);
 static void ngx_mesh_relay_log(ngx_mesh_relay_t *half, ngx_uint_t end);
 static void ngx_mesh_relay_tell_agent(ngx_mesh_relay_t *half,
     ngx_uint_t opened);
@@ -289,6 +302,7 @@ static const ngx_mesh_relay_kind_t  ngx_mesh_relay_kinds[] = {
     { 10, NGX_MESH_D_REMOTECONTROL, NGX_MESH_D_NOFILES, "files", 16, 12 },
     { NGX_MESH_P_FETCH, NGX_MESH_D_REMOTECONTROL, NGX_MESH_D_NOFILES, "files",
       16, 12 },
+    { NGX_MESH_RELAY_CHAT, NGX_MESH_D_CHATNOTIFY, 0, "chat", 162, 112 },
     /* what is not named carries what the device's core allows */
     { 0, NGX_MESH_D_REMOTECONTROL, 0, "relay", 13, 9 }
 };
@@ -423,6 +437,11 @@ ngx_mesh_relay_args(ngx_http_request_t *r, ngx_mesh_relay_t *half,
 
         half->invites = 1;
 
+    } else if (ngx_mesh_relay_is_chat(id)) {
+
+        /* it says all; what else the URL has is not looked at */
+        return id->len <= NGX_MESH_RELAY_CHAT_MAX ? NGX_OK : NGX_ERROR;
+
     } else if (id->len == 0 || id->len > NGX_MESH_RELAY_ID_MAX) {
         return NGX_ERROR;
     }
@@ -445,7 +464,7 @@ ngx_mesh_relay_args(ngx_http_request_t *r, ngx_mesh_relay_t *half,
     if (ngx_mesh_relay_arg(r, "p", &value) == NGX_OK) {
         p = ngx_atoi(value.data, value.len);
 
-        if (p == NGX_ERROR || p > 255) {
+        if (p == NGX_ERROR || p > 255 || p == NGX_MESH_RELAY_CHAT) {
             return NGX_ERROR;
         }
 
@@ -492,15 +511,20 @@ ngx_mesh_relay_device(ngx_http_request_t *r, ngx_mesh_relay_t *half,
     ngx_str_t *id, ngx_str_t *rauth)
 {
     const char          *why;
+    ngx_uint_t           chat;
     ngx_mesh_ticket_t    ticket;
     ngx_mesh_presence_t  presence;
 
+    chat = ngx_mesh_relay_is_chat(id);
+
     if (half->invites
-        || ngx_mesh_ticket_read(&ticket, NGX_MESH_TICKET_RELAY, rauth,
-                                r->pool)
+        || ngx_mesh_ticket_read(&ticket, chat ? NGX_MESH_TICKET_CHAT
+                                              : NGX_MESH_TICKET_RELAY,
+                                rauth, r->pool)
            != NGX_OK
-        || ticket.id.len != id->len
-        || ngx_memcmp(ticket.id.data, id->data, id->len) != 0)
+        || (!chat
+            && (ticket.id.len != id->len
+                || ngx_memcmp(ticket.id.data, id->data, id->len) != 0)))
     {
         ngx_mesh_count(NGX_MESH_C_RELAY_REFUSED);
         return NGX_HTTP_FORBIDDEN;
@@ -513,6 +537,19 @@ ngx_mesh_relay_device(ngx_http_request_t *r, ngx_mesh_relay_t *half,
     half->device_id = ticket.device_id;
     half->password_at = ticket.password_at;
     ngx_memcpy(half->node, ticket.node, NGX_MESH_ID_LEN);
+
+    /* who sits at a device, in a browser: the agent has no part in it */
+    if (chat) {
+
+        if (ngx_mesh_relay_chat(half, id) != NGX_OK
+            || ngx_mesh_relay_allowed(half) != NGX_OK)
+        {
+            ngx_mesh_count(NGX_MESH_C_RELAY_REFUSED);
+            return NGX_HTTP_FORBIDDEN;
+        }
+
+        return NGX_OK;
+    }
 
     if (ngx_mesh_presence_lookup(NGX_MESH_AGENT, half->domain_id, half->node,
                                  &presence)
@@ -578,25 +615,34 @@ ngx_mesh_relay_viewer(void *data, ngx_mesh_auth_t *who, const char *cause,
 
     rc = NGX_OK;
 
-    if (ngx_mesh_relay_arg(r, "nodeid", &nodeid) == NGX_OK) {
-        rc = ngx_mesh_node_parse(half->domain_id, &nodeid, half->node);
-    }
-
     if (half->invites) {
+
+        if (ngx_mesh_relay_arg(r, "nodeid", &nodeid) == NGX_OK) {
+            rc = ngx_mesh_node_parse(half->domain_id, &nodeid, half->node);
+        }
 
         if (rc == NGX_OK) {
             rc = ngx_mesh_relay_target(r, half, &ctx->route);
         }
 
     } else {
+        rc = ctx->route.kind ? NGX_DECLINED
+                             : ngx_mesh_relay_arg(r, "id", &id);
 
-        if (rc == NGX_OK) {
-            rc = ctx->route.kind ? NGX_DECLINED
-                                 : ngx_mesh_relay_arg(r, "id", &id);
+        if (rc == NGX_OK && ngx_mesh_relay_is_chat(&id)) {
+            rc = ngx_mesh_relay_chat(half, &id);
+
+        } else if (rc == NGX_OK) {
+
+            if (ngx_mesh_relay_arg(r, "nodeid", &nodeid) == NGX_OK) {
+                rc = ngx_mesh_node_parse(half->domain_id, &nodeid,
+                                         half->node);
+            }
+
+            ngx_mesh_relay_key(half, &id);
         }
 
         if (rc == NGX_OK) {
-            ngx_mesh_relay_key(half, &id);
             rc = ngx_mesh_relay_allowed(half);
         }
     }
@@ -738,6 +784,132 @@ ngx_mesh_relay_key(ngx_mesh_relay_t *half, ngx_str_t *id)
 }
 
 
+static ngx_uint_t
+ngx_mesh_relay_is_chat(const ngx_str_t *id)
+{
+    return id->len > sizeof("meshmessenger/") - 1
+           && ngx_strncmp(id->data, "meshmessenger/",
+                          sizeof("meshmessenger/") - 1) == 0;
+}
+
+
+/*
+ * meshmessenger/A/B: B, a user, invited A, a user or a device.  The half is of
+ * one of them; of a device it has a ticket that says so.  The key is of both,
+ * and of no session that is no messenger, as account 0 has none.
+ */
+static ngx_int_t
+ngx_mesh_relay_chat(ngx_mesh_relay_t *half, const ngx_str_t *id)
+{
+    u_char              *p, *last, *slash[5];
+    u_char               node[NGX_MESH_ID_LEN], buf[24 + NGX_MESH_ID_LEN + 8];
+    ngx_str_t            a, b;
+    ngx_uint_t           n;
+    ngx_mesh_account_t  *caller, *called;
+
+    n = 0;
+    last = id->data + id->len;
+
+    /* exactly seven parts */
+    for (p = id->data + sizeof("meshmessenger/") - 1; p < last; p++) {
+        if (*p == '/') {
+            if (n == 5) {
+                return NGX_DECLINED;
+            }
+
+            slash[n++] = p;
+        }
+    }
+
+    if (n != 5) {
+        return NGX_DECLINED;
+    }
+
+    a.data = id->data + sizeof("meshmessenger/") - 1;
+    a.len = slash[2] - a.data;
+    b.data = slash[2] + 1;
+    b.len = last - b.data;
+
+    /* the long form of each; the names of the finder may be short */
+    if (slash[3] - b.data != 4 || ngx_strncmp(b.data, "user", 4) != 0) {
+        return NGX_DECLINED;
+    }
+
+    caller = ngx_mesh_account_find(half->domain_id, &b);
+
+    if (caller == NULL) {
+        return NGX_DECLINED;
+    }
+
+    called = NULL;
+    ngx_memzero(node, NGX_MESH_ID_LEN);
+
+    if (slash[0] - a.data == 4 && ngx_strncmp(a.data, "user", 4) == 0) {
+        called = ngx_mesh_account_find(half->domain_id, &a);
+
+        if (called == NULL || called == caller) {
+            return NGX_DECLINED;
+        }
+
+    } else if (ngx_mesh_node_parse(half->domain_id, &a, node) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    if (half->role == NGX_MESH_DEVICE) {
+
+        /* the ticket is of the one who invited, for one device */
+        if (called || caller->account_id != half->account_id
+            || ngx_memcmp(node, half->node, NGX_MESH_ID_LEN) != 0)
+        {
+            return NGX_DECLINED;
+        }
+
+    } else if (called && called->account_id == half->account_id) {
+        half->role = NGX_MESH_DEVICE;
+
+    } else if (caller->account_id != half->account_id) {
+        return NGX_DECLINED;
+    }
+
+    half->p = NGX_MESH_RELAY_CHAT;
+    half->caller_id = caller->account_id;
+    half->called_id = called ? called->account_id : 0;
+    ngx_memcpy(half->node, node, NGX_MESH_ID_LEN);
+
+    p = mesh_put64(buf, (uint64_t) half->domain_id);
+    p = mesh_put64(p, 0);
+    p = mesh_put64(p, (uint64_t) half->called_id);
+    p = ngx_cpymem(p, node, NGX_MESH_ID_LEN);
+    p = mesh_put64(p, (uint64_t) half->caller_id);
+
+    ngx_mesh_sha256(buf, p - buf, half->key);
+
+    return NGX_OK;
+}
+
+
+/* between two users: who invited may see users, and neither is locked */
+static ngx_int_t
+ngx_mesh_relay_chat_allowed(ngx_mesh_relay_t *half)
+{
+    ngx_mesh_account_t  *caller, *called;
+
+    caller = ngx_mesh_account(half->caller_id);
+    called = ngx_mesh_account(half->called_id);
+
+    if (caller == NULL || called == NULL
+        || caller->domain_id != half->domain_id
+        || called->domain_id != half->domain_id
+        || ngx_mesh_account_locked(caller) || ngx_mesh_account_locked(called)
+        || !ngx_mesh_right(caller->site_rights, NGX_MESH_S_MANAGEUSERS))
+    {
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
 /*
  * May the account use this session now?  Asked when a half comes, when two
  * pair, and when anything about the account or its grants has changed.
@@ -772,6 +944,10 @@ ngx_mesh_relay_allowed(ngx_mesh_relay_t *half)
         || account->password_at != half->password_at)
     {
         return NGX_DECLINED;
+    }
+
+    if (half->called_id) {
+        return ngx_mesh_relay_chat_allowed(half);
     }
 
     if (ngx_memcmp(half->node, zeros, NGX_MESH_ID_LEN) == 0) {
@@ -845,7 +1021,7 @@ ngx_mesh_relay_enter(ngx_http_request_t *r, ngx_mesh_relay_t *half)
     ngx_str_t                  user;
     ngx_http_mesh_srv_conf_t  *srv;
 
-    if (half->role != NGX_MESH_VIEWER) {
+    if (half->role != NGX_MESH_VIEWER && half->called_id == 0) {
         return NGX_OK;
     }
 
@@ -1207,7 +1383,12 @@ ngx_mesh_relay_joined(ngx_mesh_relay_t *half)
     }
 
     if (half->role == NGX_MESH_VIEWER) {
-        ngx_mesh_relay_list(half);
+
+        /* lists are of sessions on devices */
+        if (half->called_id == 0) {
+            ngx_mesh_relay_list(half);
+        }
+
         ngx_mesh_relay_log(half, 0);
 
     } else {
@@ -1261,7 +1442,8 @@ ngx_mesh_relay_record(ngx_mesh_relay_t *half)
     ngx_mesh_presence_t      presence;
     ngx_mesh_record_about_t  about;
 
-    if (half->record || half->end) {
+    /* of a device or not at all, session.md 8.4 */
+    if (half->record || half->end || half->called_id) {
         return;
     }
 
@@ -1463,7 +1645,26 @@ ngx_mesh_relay_end(ngx_mesh_relay_t *half, const ngx_mesh_relay_end_t *end,
         half->end = end;
     }
 
+    ngx_mesh_relay_release(half);
     ngx_mesh_ws_close(half->s, code);
+}
+
+
+/*
+ * Others may meet under this key: a messenger's is the same each time, and a
+ * client may take its time to close.
+ */
+static void
+ngx_mesh_relay_release(ngx_mesh_relay_t *half)
+{
+    if (half->state == NGX_MESH_RELAY_WAITING) {
+        ngx_mesh_meet_cancel(half->key, half->s->serial);
+    }
+
+    if (half->owns_key) {
+        half->owns_key = 0;
+        ngx_mesh_pair_delete(half->key, half->s->serial);
+    }
 }
 
 
@@ -1486,6 +1687,19 @@ ngx_mesh_relay_name(u_char *p, u_char *last, int64_t account_id)
     }
 
     return p;
+}
+
+
+static u_char *
+ngx_mesh_relay_with(u_char *p, u_char *last, ngx_mesh_relay_t *half)
+{
+    if (half->called_id == 0) {
+        return p;
+    }
+
+    p = ngx_slprintf(p, last, " with ");
+
+    return ngx_mesh_relay_name(p, last, half->called_id);
 }
 
 
@@ -1564,6 +1778,7 @@ ngx_mesh_relay_log(ngx_mesh_relay_t *half, ngx_uint_t end)
 
     e.scope.domain_id = half->domain_id;
     e.scope.account_id = half->account_id;
+    e.scope.subject_id = half->called_id;
     e.scope.device_id = half->device_id;
 
     if (ngx_mesh_presence_lookup(NGX_MESH_AGENT, half->domain_id, half->node,
@@ -1604,10 +1819,15 @@ ngx_mesh_relay_log(ngx_mesh_relay_t *half, ngx_uint_t end)
     p = ngx_mesh_relay_name(text, text + sizeof(text), half->account_id);
 
     if (end) {
-        p = ngx_slprintf(p, text + sizeof(text),
-                         " ended a %s session%s of %T seconds from %V%s",
-                         kind->name, to, seconds, &half->address,
-                         half->end->text);
+        p = ngx_slprintf(p, text + sizeof(text), " ended a %s session%s",
+                         kind->name, to);
+        p = ngx_mesh_relay_with(p, text + sizeof(text), half);
+        p = ngx_slprintf(p, text + sizeof(text), " of %T seconds from %V%s",
+                         seconds, &half->address,
+                         half->caller_id
+                         && half->end == &ngx_mesh_relay_end_device
+                         ? ", as the other side closed it or went away"
+                         : half->end->text);
 
         if (half->ended_by) {
             p = ngx_mesh_relay_name(p, text + sizeof(text), half->ended_by);
@@ -1615,9 +1835,10 @@ ngx_mesh_relay_log(ngx_mesh_relay_t *half, ngx_uint_t end)
         }
 
     } else {
-        p = ngx_slprintf(p, text + sizeof(text),
-                         " started a %s session%s from %V", kind->name, to,
-                         &half->address);
+        p = ngx_slprintf(p, text + sizeof(text), " started a %s session%s",
+                         kind->name, to);
+        p = ngx_mesh_relay_with(p, text + sizeof(text), half);
+        p = ngx_slprintf(p, text + sizeof(text), " from %V", &half->address);
     }
 
     e.text.data = text;
@@ -1656,6 +1877,11 @@ static void
 ngx_mesh_relay_tell_agent(ngx_mesh_relay_t *half, ngx_uint_t opened)
 {
     ngx_mesh_presence_t  presence;
+
+    /* a messenger is the browser's */
+    if (half->caller_id) {
+        return;
+    }
 
     /* it may have come back meanwhile, in another worker */
     if (ngx_mesh_presence_lookup(NGX_MESH_AGENT, half->domain_id, half->node,
@@ -2359,7 +2585,9 @@ ngx_mesh_relay_deadline(ngx_mesh_session_t *s)
 
         if (half->invites) {
             ngx_mesh_relay_refuse(half, "The device did not answer in time.");
+
         } else {
+            ngx_mesh_relay_release(half);
             ngx_mesh_ws_close(s, MESH_WS_CODE_NORMAL);
         }
 
@@ -2400,13 +2628,7 @@ ngx_mesh_relay_close(ngx_mesh_session_t *s)
 
     half = s->data;
 
-    if (half->state == NGX_MESH_RELAY_WAITING) {
-        ngx_mesh_meet_cancel(half->key, s->serial);
-    }
-
-    if (half->owns_key) {
-        ngx_mesh_pair_delete(half->key, s->serial);
-    }
+    ngx_mesh_relay_release(half);
 
     if (half->state == NGX_MESH_RELAY_JOINED) {
 

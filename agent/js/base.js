@@ -167,6 +167,11 @@ function answer(request, type, members) {
         reply[key] = members[key];
     });
 
+    return sendAnswer(request, reply);
+}
+
+
+function sendAnswer(request, reply) {
     ['sessionid', 'tag', 'responseid'].forEach(function (key) {
         if (isText(request[key], 512)) {
             reply[key] = request[key];

@@ -86,7 +86,8 @@ function takeServerInfo(message) {
 
 function answerOpenUrl(message) {
     openUrl(message, function (success) {
-        send({ action: 'openUrl', url: urlText(message), success: success });
+        sendAnswer(message, { action: 'openUrl', url: urlText(message),
+                              success: success });
     });
 }
 
@@ -99,8 +100,9 @@ function msgOpenUrl(message) {
 }
 
 
+/* what stands behind "#" may be a ticket */
 function urlText(message) {
-    return isText(message.url, 2048) ? message.url : '';
+    return isText(message.url, 2048) ? message.url.split('#')[0] : '';
 }
 
 

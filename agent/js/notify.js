@@ -273,7 +273,7 @@ function openUrl(message, reply) {
         return;
     }
 
-    log(message, 20, 'Opening: ' + url, [url]);
+    log(message, 20, 'Opening: ' + urlText(message), [urlText(message)]);
 
     if (!isLinux) {
         reply(false);

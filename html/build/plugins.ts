@@ -84,6 +84,8 @@ export function xtermUnderCsp(): Plugin {
  */
 export function novncUnderCsp(): Plugin {
     const edits: Record<string, [string, string][]> = {
+        // what it has to say, the page says
+        'util/logging.js': [["let _logLevel = 'warn';", "let _logLevel = 'none';"]],
         'util/browser.js': [['url("data:image/x-icon;base64,', 'url("blob:']],
         'util/cursor.js': [[
             'let url = this._canvas.toDataURL();\n'
@@ -127,6 +129,31 @@ export function novncUnderCsp(): Plugin {
                 this.error(`${file} has ${left[0]}, which the page may not do`);
             }
             return { code, map: null };
+        },
+    };
+}
+
+/**
+ * Of the SSH library only what a browser has: no crypto of Node, no groups of big
+ * numbers in script, and of vscode-jsonrpc its events alone.
+ */
+export function sshForBrowsers(): Plugin {
+    const none = '\0ssh-none';
+    const events = '\0ssh-events';
+
+    return {
+        name: 'ssh-for-browsers',
+        apply: 'build',
+        enforce: 'pre',
+        resolveId(id, from) {
+            if (!from || !/@microsoft\/dev-tunnels-ssh\//.test(from)) {
+                return null;
+            }
+            return /^(?:stream|diffie-hellman)$|\/node\/node\w+$/.test(id) ? none : id === 'vscode-jsonrpc' ? events : null;
+        },
+        load(id) {
+            return id === none ? 'export {};' : id === events
+                ? "export * from 'vscode-jsonrpc/lib/events';\nexport * from 'vscode-jsonrpc/lib/cancellation';" : null;
         },
     };
 }

@@ -41,6 +41,10 @@ static void ngx_mesh_agent_battery(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
     ngx_pool_t *pool);
 static void ngx_mesh_agent_msg(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
     ngx_pool_t *pool);
+static void ngx_mesh_agent_open_url(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
+    ngx_pool_t *pool);
+static void ngx_mesh_agent_answer(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
+    ngx_pool_t *pool, const char *action);
 static void ngx_mesh_agent_log(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
     ngx_pool_t *pool);
 static void ngx_mesh_agent_ping(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
@@ -71,6 +75,7 @@ static const ngx_mesh_agent_json_row_t  ngx_mesh_agent_json_rows[] = {
     { "sysinfocheck",     ngx_mesh_agent_sysinfocheck },
     { "battery",          ngx_mesh_agent_battery },
     { "msg",              ngx_mesh_agent_msg },
+    { "openUrl",          ngx_mesh_agent_open_url },
     { "log",              ngx_mesh_agent_log },
     { "ping",             ngx_mesh_agent_ping },
     { "pong",             ngx_mesh_agent_quiet },
@@ -635,14 +640,10 @@ ngx_mesh_agent_asker(ngx_mesh_agent_t *a, const ngx_str_t *id)
 static void
 ngx_mesh_agent_msg(ngx_mesh_agent_t *a, ngx_mesh_json_t *j, ngx_pool_t *pool)
 {
-    ngx_str_t                        type, id, text;
-    ngx_mesh_jw_t                    w;
-    ngx_mesh_asker_t                *asker;
+    ngx_str_t                        type;
     const ngx_mesh_agent_msg_row_t  *row;
 
-    if (ngx_mesh_json_str(j, "type", &type) != NGX_OK
-        || ngx_mesh_json_str(j, "sessionid", &id) != NGX_OK)
-    {
+    if (ngx_mesh_json_str(j, "type", &type) != NGX_OK) {
         ngx_mesh_count(NGX_MESH_C_UNKNOWN_MSG);
         return;
     }
@@ -655,17 +656,43 @@ ngx_mesh_agent_msg(ngx_mesh_agent_t *a, ngx_mesh_json_t *j, ngx_pool_t *pool)
         }
     }
 
-    asker = ngx_mesh_agent_asker(a, &id);
+    if (row->type == NULL) {
+        ngx_mesh_count(NGX_MESH_C_UNKNOWN_MSG);
+        return;
+    }
 
-    if (row->type == NULL || asker == NULL
-        || ngx_mesh_jw_init(&w, pool, 4096) != NGX_OK)
-    {
+    ngx_mesh_agent_answer(a, j, pool, "msg");
+}
+
+
+/* did the page of an invitation open? */
+static void
+ngx_mesh_agent_open_url(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
+    ngx_pool_t *pool)
+{
+    ngx_mesh_agent_answer(a, j, pool, "openUrl");
+}
+
+
+/* to the session that asked, and to no other */
+static void
+ngx_mesh_agent_answer(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
+    ngx_pool_t *pool, const char *action)
+{
+    ngx_str_t          id, text;
+    ngx_mesh_jw_t      w;
+    ngx_mesh_asker_t  *asker;
+
+    asker = ngx_mesh_json_str(j, "sessionid", &id) == NGX_OK
+            ? ngx_mesh_agent_asker(a, &id) : NULL;
+
+    if (asker == NULL || ngx_mesh_jw_init(&w, pool, 4096) != NGX_OK) {
         ngx_mesh_count(NGX_MESH_C_UNKNOWN_MSG);
         return;
     }
 
     ngx_mesh_jw_open(&w, NULL, '{');
-    ngx_mesh_jw_cstr(&w, "action", "msg");
+    ngx_mesh_jw_cstr(&w, "action", action);
     ngx_mesh_agent_node(a, &w);
     (void) ngx_mesh_json_members(j, ngx_mesh_agent_member, &w);
     ngx_mesh_jw_shut(&w, '}');

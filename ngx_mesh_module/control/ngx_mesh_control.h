@@ -67,7 +67,9 @@ typedef enum {
     NGX_MESH_CTL_DEVICES,             /* nodeids: each has its answer */
     NGX_MESH_CTL_MOVE,                /* nodeids into meshid or meshname */
     NGX_MESH_CTL_NOTE,                /* id of a device, a group, oneself */
-    NGX_MESH_CTL_EVENTS               /* nodeid, if it is there */
+    NGX_MESH_CTL_EVENTS,              /* nodeid, if it is there */
+    NGX_MESH_CTL_PEER                 /* nodeid; without: a person, for which
+                                         the site right is needed */
 } ngx_mesh_ctl_object_e;
 
 typedef struct {
@@ -241,6 +243,19 @@ ngx_uint_t ngx_mesh_ctl_group_name(ngx_mesh_ctl_t *ctl,
 /* rights and presence of a fetched row */
 void ngx_mesh_ctl_device(ngx_mesh_ctl_t *ctl, ngx_mesh_device_t *device,
     ngx_str_t *row);
+
+
+/* What goes to an agent (ngx_mesh_control_agent.c). */
+
+/*
+ * Begins it: "action", which only the server writes, and who asks for it, with
+ * which rights.
+ */
+ngx_mesh_jw_t *ngx_mesh_ctl_compose(ngx_mesh_ctl_t *ctl,
+    ngx_mesh_device_t *device, const char *action);
+/* closes and sends it */
+ngx_int_t ngx_mesh_ctl_command(ngx_mesh_ctl_t *ctl,
+    ngx_mesh_device_t *device, ngx_mesh_jw_t *w);
 
 
 /* Events (ngx_mesh_control_event.c). */

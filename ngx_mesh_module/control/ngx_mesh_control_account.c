@@ -1120,38 +1120,5 @@ ngx_mesh_ctl_users_got(ngx_mesh_db_req_t *q, ngx_int_t rc)
 ngx_mesh_account_t *
 ngx_mesh_ctl_find(int64_t domain_id, const ngx_str_t *id)
 {
-    size_t      len;
-    u_char      folded[128], *slash;
-    ngx_str_t   name, domain;
-
-    name = *id;
-
-    if (name.len > 5 && ngx_strncmp(name.data, "user/", 5) == 0) {
-        slash = ngx_strlchr(name.data + 5, name.data + name.len, '/');
-
-        if (slash == NULL) {
-            return NULL;
-        }
-
-        domain.data = name.data + 5;
-        domain.len = slash - domain.data;
-
-        if (ngx_mesh_domain_id(&domain) != domain_id) {
-            return NULL;
-        }
-
-        name.len -= slash + 1 - name.data;
-        name.data = slash + 1;
-    }
-
-    len = ngx_mesh_fold(folded, sizeof(folded), name.data, name.len);
-
-    if (len == 0) {
-        return NULL;
-    }
-
-    name.data = folded;
-    name.len = len;
-
-    return ngx_mesh_account_login(domain_id, &name);
+    return ngx_mesh_account_find(domain_id, id);
 }

@@ -97,10 +97,6 @@ static ngx_int_t ngx_mesh_ctl_url_arg(ngx_mesh_ctl_t *ctl,
 static void ngx_mesh_ctl_route(ngx_mesh_ctl_t *ctl, ngx_mesh_route_t *route);
 static ngx_uint_t ngx_mesh_ctl_tag(ngx_mesh_ctl_t *ctl, const char *tag);
 static ngx_uint_t ngx_mesh_ctl_http_url(const ngx_str_t *url);
-static ngx_int_t ngx_mesh_ctl_command(ngx_mesh_ctl_t *ctl,
-    ngx_mesh_device_t *device, ngx_mesh_jw_t *w);
-static ngx_mesh_jw_t *ngx_mesh_ctl_compose(ngx_mesh_ctl_t *ctl,
-    ngx_mesh_device_t *device, const char *action);
 static ngx_uint_t ngx_mesh_ctl_windows(ngx_mesh_device_t *device);
 static void ngx_mesh_ctl_woken(ngx_mesh_db_req_t *q, ngx_int_t rc);
 static ngx_uint_t ngx_mesh_ctl_macs(ngx_mesh_ctl_t *ctl, ngx_mesh_json_t *doc,
@@ -815,11 +811,7 @@ ngx_mesh_ctl_http_url(const ngx_str_t *url)
 }
 
 
-/*
- * Begins what goes to an agent: "action", which only the server writes, and
- * who asks for it, with which rights.
- */
-static ngx_mesh_jw_t *
+ngx_mesh_jw_t *
 ngx_mesh_ctl_compose(ngx_mesh_ctl_t *ctl, ngx_mesh_device_t *device,
     const char *action)
 {
@@ -862,7 +854,7 @@ ngx_mesh_ctl_compose(ngx_mesh_ctl_t *ctl, ngx_mesh_device_t *device,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_mesh_ctl_command(ngx_mesh_ctl_t *ctl, ngx_mesh_device_t *device,
     ngx_mesh_jw_t *w)
 {

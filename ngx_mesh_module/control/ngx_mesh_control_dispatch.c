@@ -93,6 +93,8 @@ static ngx_int_t ngx_mesh_ctl_device_id(ngx_mesh_ctl_t *ctl,
 static void ngx_mesh_ctl_resolved(ngx_mesh_db_req_t *q, ngx_int_t rc);
 static void ngx_mesh_ctl_allow(ngx_mesh_ctl_t *ctl);
 static ngx_uint_t ngx_mesh_ctl_has(ngx_mesh_ctl_t *ctl, uint32_t rights);
+static ngx_uint_t ngx_mesh_ctl_site(ngx_mesh_ctl_t *ctl,
+    ngx_mesh_account_t *account);
 static void ngx_mesh_ctl_answer(void *data);
 static void ngx_mesh_ctl_write(ngx_mesh_ctl_t *ctl, const ngx_str_t *text);
 
@@ -144,9 +146,8 @@ ngx_mesh_ctl_dispatch(ngx_mesh_browser_t *b, u_char *data, size_t len)
         return;
     }
 
-    if ((ctl->row->site
-         && account->site_rights != NGX_MESH_FULL
-         && (account->site_rights & ctl->row->site) == 0)
+    if ((ctl->row->object != NGX_MESH_CTL_PEER
+         && !ngx_mesh_ctl_site(ctl, account))
         || ((ctl->row->flags & NGX_MESH_CTL_OWN)
             && account->site_rights != NGX_MESH_FULL
             && (account->site_rights & NGX_MESH_S_LOCKSETTINGS)))
@@ -468,6 +469,20 @@ ngx_mesh_ctl_resolve(ngx_mesh_ctl_t *ctl)
         }
 
         return;
+
+    case NGX_MESH_CTL_PEER:
+
+        if (!ngx_mesh_ctl_value(ctl, "nodeid")->set) {
+
+            if (!ngx_mesh_ctl_site(ctl, ngx_mesh_ctl_account(ctl))) {
+                ngx_mesh_ctl_result(ctl, ctl->row->denied);
+                return;
+            }
+
+            break;
+        }
+
+        /* fall through */
 
     case NGX_MESH_CTL_DEVICE:
         value = ngx_mesh_ctl_value(ctl, "nodeid");
@@ -911,6 +926,7 @@ ngx_mesh_ctl_allow(ngx_mesh_ctl_t *ctl)
     switch (ctl->row->object) {
 
     case NGX_MESH_CTL_DEVICE:
+    case NGX_MESH_CTL_PEER:
     case NGX_MESH_CTL_NOTE:
         device = ctl->device;
 
@@ -952,6 +968,14 @@ ngx_mesh_ctl_has(ngx_mesh_ctl_t *ctl, uint32_t rights)
     }
 
     return ctl->row->right == 0 || ngx_mesh_right(rights, ctl->row->right);
+}
+
+
+static ngx_uint_t
+ngx_mesh_ctl_site(ngx_mesh_ctl_t *ctl, ngx_mesh_account_t *account)
+{
+    return ctl->row->site == 0
+           || ngx_mesh_right(account->site_rights, ctl->row->site);
 }
 
 

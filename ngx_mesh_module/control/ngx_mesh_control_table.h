@@ -94,7 +94,7 @@ ARGS(editmesh)
     ARG(consent, INT, 0, 0, 127, "Invalid group consent")
     ARG(expireDevs, INT, 0, 0, 2000, "Invalid expireDevs")
     /* ours: where connections through its devices may go, beside themselves */
-    ARG(targets, LIST, 0, 0, 64, "A group has at most 64 entries.")
+    ARG(targets, ANY, 0, 0, 0, NULL)
 END
 ACTION(editmesh, group_edit, GROUP, D_EDITMESH, 0,
        "Invalid group identifier", "Permission denied", DB)
@@ -322,6 +322,20 @@ ARGS(endrelay)
     ARG(id, STR, NEEDED, 16, 16, "Invalid session")
 END
 ACTION(endrelay, relay_end, NONE, 0, 0, NULL, NULL, 0)
+
+/* messenger; with nodeid the site right is not asked for */
+
+ARGS(meshmessenger)
+    ARG(nodeid, STR, 0, 1, 256, "Invalid nodeid")
+    ARG(userid, STR, 0, 1, 256, "Invalid userid")
+END
+ACTION(meshmessenger, messenger, PEER, D_CHATNOTIFY, S_MANAGEUSERS,
+       "Invalid nodeid", "Access denied", DB)
+
+/* without the right to see users the answer is empty */
+ARGS(wssessioncount)
+END
+ACTION(wssessioncount, session_count, NONE, 0, 0, NULL, NULL, 0)
 
 /* recordings; the second is ours */
 

@@ -25,6 +25,7 @@
 
 #define NGX_MESH_TICKET_WEB_LIFE  300 /* seconds: some links are pasted */
 #define NGX_MESH_TICKET_ROUTE   'T'   /* getcookie: one target, 60 min */
+#define NGX_MESH_TICKET_CHAT    'M'   /* who is at a device, messenger */
 
 typedef struct {
     u_char        kind;

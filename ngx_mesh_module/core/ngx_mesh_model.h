@@ -143,6 +143,9 @@ ngx_str_t *ngx_mesh_domain_name(int64_t domain_id);     /* NULL: unknown */
 ngx_mesh_account_t *ngx_mesh_account(int64_t account_id);
 ngx_mesh_account_t *ngx_mesh_account_login(int64_t domain_id,
     const ngx_str_t *login);          /* folded by the caller */
+/* user/D/name or a short name; NULL: nobody of this domain */
+ngx_mesh_account_t *ngx_mesh_account_find(int64_t domain_id,
+    const ngx_str_t *id);
 ngx_mesh_group_t *ngx_mesh_group(int64_t group_id);
 ngx_mesh_group_t *ngx_mesh_group_raw(int64_t domain_id, const u_char *raw);
 ngx_int_t ngx_mesh_account_each(int64_t domain_id,

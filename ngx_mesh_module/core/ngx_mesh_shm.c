@@ -1135,6 +1135,28 @@ ngx_mesh_limit_leave(ngx_uint_t what, const ngx_str_t *name)
 
 
 ngx_uint_t
+ngx_mesh_limit_count(ngx_uint_t what, const ngx_str_t *name)
+{
+    u_char                 w;
+    ngx_uint_t             n;
+    ngx_mesh_rec_t         key;
+    ngx_mesh_rec_limit_t  *limit;
+
+    w = what;
+    ngx_mesh_rec_key(&key, NGX_MESH_REC_LIMIT, &w, 1, name->data, name->len);
+
+    ngx_shmtx_lock(&ngx_mesh_shpool->mutex);
+
+    limit = (ngx_mesh_rec_limit_t *) ngx_mesh_rec_find_locked(&key);
+    n = limit ? limit->total : 0;
+
+    ngx_shmtx_unlock(&ngx_mesh_shpool->mutex);
+
+    return n;
+}
+
+
+ngx_uint_t
 ngx_mesh_rate(ngx_uint_t what, const ngx_str_t *name, ngx_uint_t n,
     ngx_uint_t window)
 {

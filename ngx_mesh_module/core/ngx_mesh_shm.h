@@ -242,6 +242,8 @@ ngx_int_t ngx_mesh_running_each(int64_t domain_id,
 ngx_int_t ngx_mesh_limit_enter(ngx_uint_t what, const ngx_str_t *name,
     ngx_uint_t n);
 void ngx_mesh_limit_leave(ngx_uint_t what, const ngx_str_t *name);
+/* how many are in */
+ngx_uint_t ngx_mesh_limit_count(ngx_uint_t what, const ngx_str_t *name);
 
 /*
  * Failures with forgetting: adds n to the count of name within window
@@ -259,6 +261,7 @@ void ngx_mesh_rate_clear(ngx_uint_t what, const ngx_str_t *name);
 #define NGX_MESH_RATE_CHECK          21
 #define NGX_MESH_RATE_UPDATE         22
 #define NGX_MESH_RATE_WEB            23     /* tickets that were used */
+#define NGX_MESH_RATE_INVITE         32
 
 
 /* Refused agents, as the Server page shows them: a ring of the last 128. */

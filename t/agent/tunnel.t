@@ -105,6 +105,22 @@ $s = $server->accept;
 ok($s && $s->admit, 'which comes back');
 like(shell($t, 'echo $((6 * 6))', qr/\b36\b/), qr/36/, 'and with it again');
 
+# --- an invitation, whose page has a ticket behind "#"
+
+$s->json({ action => 'openUrl', sessionid => 'user//a/1', userid => 'user//a',
+           username => 'a', rights => 0x4000,
+           url => 'https://localhost/#/messenger/x/y?auth=secret' });
+my ($logged, $told);
+while (!$told) {
+    my $m = $s->message or last;
+    $logged = $m->{json} if ($m->{json}{action} // '') eq 'log';
+    $told = $m->{json} if ($m->{json}{action} // '') eq 'openUrl';
+}
+is_deeply([@$told{qw(sessionid url)}, defined $told->{success}],
+          ['user//a/1', 'https://localhost/', 1],
+          'who invited is told whether the page opened');
+is($logged->{msg}, 'Opening: https://localhost/', 'S-05: the log has no ticket');
+
 # --- its end
 
 my $pid = shell($t, 'echo pid $$', qr/pid \d+\s/) =~ /pid (\d+)/ && $1;

@@ -6,7 +6,7 @@
  * test starts ends with it.
  */
 
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { createRequire } from 'node:module';
@@ -143,6 +143,27 @@ export class Mesh {
         return start(command, args, { cwd: dir, env: { ...process.env, ...env } });
     }
 
+    /** mesh-admin, with what it reads. */
+    admin(args, input = '') {
+        const program = process.env.MESH_ADMIN_BIN || join(root, 'build/mesh-admin');
+        return execFileSync(program, ['-c', join(this.data, 'nginx.conf'), ...args], { input, encoding: 'utf8' });
+    }
+
+    /** An agent of the wire that does nothing but say what it is told: `messages`, `send`. */
+    async wireAgent(n, name, group) {
+        const child = start('perl', [join(root, 't/lib/agent.pl'), new URL(this.base).port, String(n), name, group], { stdio: ['pipe', 'pipe', 'pipe'] });
+        await until('the agent is online', () => {
+            if (child.exitCode !== null) {
+                throw new Error(`the agent ended: ${child.text}`);
+            }
+            return child.text.includes('online ');
+        });
+        child.node = /online (\S+)/.exec(child.text)[1];
+        child.messages = () => child.text.split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
+        child.send = (message) => child.stdin.write(`${JSON.stringify(message)}\n`);
+        return child;
+    }
+
     stopAgent(child) {
         return stop(child, 'SIGKILL');
     }
@@ -173,6 +194,26 @@ export class Line {
     /** Bytes a second; 0: no limit. */
     rate(n) {
         this.child.stdin.write(`rate ${n}\n`);
+    }
+
+    async stop() {
+        const ended = new Promise((resolve) => this.child.once('exit', resolve));
+        this.child.stdin.end();
+        await ended;
+    }
+}
+
+/** An sshd with one account of its own: t/lib/sshd.pl. */
+export class Sshd {
+    static async start(user, password) {
+        const sshd = new Sshd();
+        sshd.child = spawn('perl', [join(root, 't/lib/sshd.pl'), user, password], { stdio: ['pipe', 'pipe', 'ignore'] });
+        const said = await new Promise((resolve, reject) => {
+            sshd.child.stdout.once('data', (data) => resolve(String(data)));
+            sshd.child.once('exit', () => reject(new Error('sshd.pl ended')));
+        });
+        [sshd.port, sshd.dir] = said.trim().split(' ');
+        return sshd;
     }
 
     async stop() {

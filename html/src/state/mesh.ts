@@ -1,8 +1,10 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 import { Control, type Message } from '../wire/control.ts';
 import { Http, type SessionInfo } from '../wire/http.ts';
+import { readTag } from '../wire/messenger.ts';
 import { Account } from './account.ts';
 import { Actions } from './actions.ts';
+import { Chats } from './chats.ts';
 import { Desktops } from './desktop.ts';
 import { Devices } from './devices.ts';
 import { Groups } from './groups.ts';
@@ -31,6 +33,7 @@ export class Mesh extends Store {
     readonly recordings: Recordings;
     readonly desktops: Desktops;
     readonly vncs: Vncs;
+    readonly chats: Chats;
     readonly actions: Actions;
     readonly toasts = new Toasts();
     readonly days: Days;
@@ -53,11 +56,12 @@ export class Mesh extends Store {
         this.groups = new Groups(this.control, () => this.account.id);
         this.devices = new Devices(this.control, (id) => this.groups.name(id));
         this.server = new Server(this.control);
-        this.sessions = new Sessions(this.control, base);
+        this.sessions = new Sessions(this.control, base, () => this.account.id);
         this.relays = new Relays(this.control);
         this.recordings = new Recordings(this.control, this.http);
         this.desktops = new Desktops(this.control, base, () => this.account.direct);
         this.vncs = new Vncs(this.control, base);
+        this.chats = new Chats(this.control, base, () => this.account.id);
         this.actions = new Actions(this.control);
         this.days = new Days(this);
         this.groups.onGone = (id) => this.devices.dropGroup(id);
@@ -98,6 +102,7 @@ export class Mesh extends Store {
         this.sessions.closeAll();
         this.desktops.closeAll();
         this.vncs.closeAll();
+        this.chats.closeAll();
         await this.http.logout();
         // a new page: nothing of the old person is left in memory
         location.hash = '#/login';
@@ -151,7 +156,8 @@ export class Mesh extends Store {
     #notice(message: Message): void {
         if (message.action === 'msg' && message['type'] === 'notify' && typeof message['value'] === 'string') {
             const own = [17, 18, 19, 20, 21];     // answers to a change of password, said beside the form
-            if (!own.includes(Number(message['msgid']))) {
+            // an invitation is answered, not read
+            if (!own.includes(Number(message['msgid'])) && !readTag(message['tag'])) {
                 const title = typeof message['title'] === 'string' && message['title'] ? `${message['title']}: ` : '';
                 this.toasts.say('attention', title + message['value']);
             }

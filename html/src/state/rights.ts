@@ -41,6 +41,11 @@ export function mayTerminal(rights: number): boolean {
     return rights === FULL || (has(rights, R.CONTROL) && !(rights & R.NO_TERMINAL));
 }
 
+/** A shell of the device's own, over a relay of its port. */
+export function maySsh(rights: number): boolean {
+    return has(rights, R.RELAY) || mayTerminal(rights);
+}
+
 export type DesktopInput = 'full' | 'limited' | 'none';
 
 export function mayDesktop(rights: number): boolean {
@@ -70,6 +75,11 @@ export function mayRelay(rights: number): boolean {
 
 export function maySeeRecordings(site: number): boolean {
     return site === FULL || (site & S.RECORDINGS) !== 0;
+}
+
+/** Sees who is connected, and invites them. */
+export function mayInvite(site: number): boolean {
+    return site === FULL || (site & S.USERS) !== 0;
 }
 
 export function maySeeServer(site: number): boolean {

@@ -2,12 +2,13 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import { num, t } from '../i18n/index.ts';
 import { clockSeconds, exact } from '../i18n/format.ts';
-import { maySeeServer } from '../state/rights.ts';
-import { parseRoute, type Route } from '../state/route.ts';
+import { mayInvite, maySeeServer } from '../state/rights.ts';
+import { href, parseRoute, type Route } from '../state/route.ts';
 import { refusedWords } from './server/reasons.ts';
 import { define, Part } from './element.ts';
 import type { IconName } from './icons.ts';
 import { logo } from './logo.ts';
+import { peerName } from './messenger/name.ts';
 import { btn, icon, loading, mark, notLoaded } from './ui.ts';
 import './door/door.ts';
 import './devices/devices.ts';
@@ -21,10 +22,11 @@ const LATE: Record<string, () => Promise<unknown>> = {
     events: () => import('./events/events.ts'),
     server: () => import('./server/server.ts'),
     account: () => import('./account/account.ts'),
+    messenger: () => import('./messenger/messenger.ts'),
 };
 
 const TITLES: Record<string, string> = {
-    devices: 'Devices', device: 'Device', groups: 'Groups', sessions: 'Sessions', recordings: 'Recordings', events: 'Events', server: 'Server', account: 'Account',
+    devices: 'Devices', device: 'Device', groups: 'Groups', sessions: 'Sessions', recordings: 'Recordings', events: 'Events', server: 'Server', account: 'Account', messenger: 'Chat',
 };
 
 class MeshApp extends Part {
@@ -37,7 +39,7 @@ class MeshApp extends Part {
     #shown = '';
 
     protected override begin(): void {
-        this.watch(this.mesh, this.mesh.account, this.mesh.sessions, this.mesh.desktops, this.mesh.vncs, this.mesh.toasts);
+        this.watch(this.mesh, this.mesh.account, this.mesh.sessions, this.mesh.desktops, this.mesh.vncs, this.mesh.chats, this.mesh.toasts);
         this.listen(window, 'hashchange', () => this.#go());
         this.listen(window, 'keydown', (e: KeyboardEvent) => this.#key(e));
         this.listen(window, 'online', () => this.mesh.control.hurry());
@@ -102,6 +104,16 @@ class MeshApp extends Part {
         return page in TITLES ? page : 'devices';
     }
 
+    /** Somebody at a device, who was invited and has no account. */
+    get #visits(): boolean {
+        return this.#page === 'messenger' && this.#route.parts.length === 3 && this.#route.query.has('auth');
+    }
+
+    #messenger(): TemplateResult {
+        const [, called = '', caller = ''] = this.#route.parts;
+        return html`<mesh-messenger .called=${called} .caller=${caller} .ticket=${this.#route.query.get('auth') ?? ''}></mesh-messenger>`;
+    }
+
     get #place(): string {
         const page = this.#page;
         return page === 'device' || page === 'groups' ? 'devices' : page;
@@ -129,6 +141,9 @@ class MeshApp extends Part {
         const { door } = this.mesh;
         const setup = this.#route.parts[0] === 'setup';
 
+        if (this.#visits) {
+            return html`<main id="page" class="p-messenger" tabindex="-1">${this.#failed ? notLoaded() : this.#ready.has('messenger') ? this.#messenger() : loading()}</main>`;
+        }
         if (door === 'opening') {
             return html`<div class="opening" role="status">${mark('connecting', false)}<span class="off-screen">${t('Opening')}</span></div>`;
         }
@@ -144,12 +159,34 @@ class MeshApp extends Part {
                 this.#palette = false;
                 this.requestUpdate();
             }}></mesh-palette>` : nothing}
-            <div class="toasts" role="region" aria-label=${t('Notices')}>${this.mesh.toasts.list.map((toast) => html`<div class="toast"
+            <div class="toasts" role="region" aria-label=${t('Notices')}>${this.mesh.chats.invitations.map((invitation) => html`<div class="toast invitation"
+                role="alert">${icon('message-square')}<span><bdi>${invitation.title}</bdi> ${t('asks for a conversation')}</span>${
+                btn(t('Accept'), { kind: 'small', click: () => {
+                    const chat = this.mesh.chats.accept(invitation);
+                    location.hash = href('messenger', chat.called, chat.caller);
+                } })}${btn(t('Refuse'), { kind: 'small', click: () => this.mesh.chats.refuse(invitation) })}</div>`)}${this.#calls()}${this.mesh.toasts.list.map((toast) => html`<div class="toast"
                 role=${toast.tone === 'fault' ? 'alert' : 'status'}>${mark(toast.tone, false)}<span>${toast.text}</span>${
                 toast.action ? btn(toast.action.label, { kind: 'small', click: () => {
                     this.mesh.toasts.dismiss(toast.id);
                     toast.action?.run();
                 } }) : nothing}${btn('', { i: 'x', kind: 'bare small', name: t('Dismiss'), click: () => this.mesh.toasts.dismiss(toast.id) })}</div>`)}</div>`;
+    }
+
+    /** Calls of conversations that are not looked at: heard, and at hand. */
+    #calls(): TemplateResult[] {
+        const [page, called, caller] = this.#route.parts;
+        const elsewhere = this.mesh.chats.list.filter((chat) => chat.call.state !== 'none' && !(page === 'messenger' && chat.called === called && chat.caller === caller));
+
+        return elsewhere.map((chat) => {
+            const { call } = chat;
+            const asked = call.state === 'asked';
+            const name = peerName(chat.peer, chat);
+            return html`<div class="toast" role=${asked ? 'alert' : 'status'}>${icon(call.media === 'video' ? 'video' : 'phone')}<span>${
+                asked ? html`<bdi>${name}</bdi> ${t('calls')}` : html`${t('Call with')} <bdi>${name}</bdi>`}</span>${btn(t('Open'), { kind: 'small', click: () => {
+                location.hash = href('messenger', chat.called, chat.caller);
+            } })}${btn(asked ? t('Decline') : t('Hang up'), { kind: 'small danger', click: () => call.hangUp() })}
+                <audio autoplay .srcObject=${call.remote}></audio></div>`;
+        });
     }
 
     #frame(): TemplateResult {
@@ -159,6 +196,9 @@ class MeshApp extends Part {
             ['sessions', t('Sessions'), 'square-terminal', this.mesh.sessions.running + this.mesh.desktops.running + this.mesh.vncs.running],
             ['events', t('Events'), 'history', 0],
         ];
+        if (mayInvite(this.mesh.account.siteRights) || this.mesh.chats.list.length) {
+            places.push(['messenger', t('Chat'), 'message-square', this.mesh.chats.unread]);
+        }
         if (maySeeServer(this.mesh.account.siteRights)) {
             places.push(['server', t('Server'), 'server', 0]);
         }
@@ -170,7 +210,7 @@ class MeshApp extends Part {
             <nav class="rail" aria-label=${t('Places')}>
                 <a class="home" href="#/devices" aria-label="ngx_mesh">${logo}</a>
                 ${places.map(([id, name, i, n]) => html`<a href="#/${id}" aria-current=${id === place ? 'page' : nothing}>
-                    ${icon(i)}<span>${name}</span>${n ? html`<b class="count" aria-label=${t('{n} running', { n })}>${num(n)}</b>` : nothing}</a>`)}
+                    ${icon(i)}<span>${name}</span>${n ? html`<b class="count" aria-label=${id === 'messenger' ? t('{n} new', { n }) : t('{n} running', { n })}>${num(n)}</b>` : nothing}</a>`)}
             </nav>
             <header class="top">
                 <button class="find" type="button" @click=${() => this.#openPalette()}>${icon('search')}<span>${
@@ -240,6 +280,7 @@ class MeshApp extends Part {
         case 'events': return html`<mesh-events></mesh-events>`;
         case 'server': return html`<mesh-server></mesh-server>`;
         case 'account': return html`<mesh-account></mesh-account>`;
+        case 'messenger': return this.#messenger();
         default: return html`<mesh-devices .query=${this.#route.query.get('q') ?? ''}></mesh-devices>`;
         }
     }
@@ -249,8 +290,8 @@ class MeshApp extends Part {
         const [, id = ''] = this.#route.parts;
         const name = page === 'device' ? this.mesh.devices.get(id)?.label ?? t('Device')
             : page === 'groups' && id ? this.mesh.groups.name(id) || t('Groups') : t(TITLES[page] ?? '');
-        document.title = this.mesh.door === 'in' ? `${name} · ngx_mesh` : 'ngx_mesh';
-        document.documentElement.dataset['page'] = this.mesh.door !== 'in' ? 'door' : page === 'device' ? this.#route.parts[2] ?? 'overview' : page;
+        document.title = this.mesh.door === 'in' || this.#visits ? `${name} · ngx_mesh` : 'ngx_mesh';
+        document.documentElement.dataset['page'] = this.#visits ? 'visit' : this.mesh.door !== 'in' ? 'door' : page === 'device' ? this.#route.parts[2] ?? 'overview' : page;
 
         const where = location.hash;
         if (this.#shown && this.#shown.split('?')[0] !== where.split('?')[0] && this.mesh.door === 'in') {

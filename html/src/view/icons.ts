@@ -10,6 +10,7 @@ export const ICONS = [
     'laptop', 'smartphone', 'router', 'microchip', 'container', 'hard-drive', 'columns-3', 'ellipsis-vertical', 
     'square-arrow-out-up-right', 'keyboard', 'clipboard', 'scaling', 'camera',
     'square-arrow-out-up-right', 'file', 'file-archive', 'file-code', 'file-text', 'folder-up', 'pause',
+    'phone', 'phone-off', 'video', 'video-off', 'mic', 'mic-off', 'paperclip',
 ] as const;
 
 export type IconName = (typeof ICONS)[number];

@@ -1,7 +1,7 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 import { html, nothing, type TemplateResult } from 'lit';
 import type { Device } from '../../state/devices.ts';
-import { has, mayDesktop, mayFiles, mayRelay, mayTerminal, mayVnc, R } from '../../state/rights.ts';
+import { has, mayDesktop, mayFiles, mayRelay, maySsh, mayTerminal, mayVnc, R } from '../../state/rights.ts';
 import { href } from '../../state/route.ts';
 import { t } from '../../i18n/index.ts';
 import { duration, exact } from '../../i18n/format.ts';
@@ -9,7 +9,7 @@ import { sessionWords } from '../devices/says.ts';
 import { define, Part } from '../element.ts';
 import { btn, icon, loading, mark, notLoaded, STATES } from '../ui.ts';
 import { editTags, move, powerItems, powerSelected, remove, whyNot } from '../verbs.ts';
-import { openUrl, openWebPage, rename, sendMessage } from './verbs.ts';
+import { openUrl, openWebPage, rename, sendMessage, startChat } from './verbs.ts';
 import './overview.ts';
 
 interface Tab {
@@ -30,7 +30,7 @@ const TABS: Tab[] = [
         view: (id) => html`<mesh-desktop .deviceId=${id}></mesh-desktop>`,
     },
     {
-        id: 'terminal', title: 'Terminal', may: mayTerminal, fill: true, load: () => import('../terminal/terminal.ts'),
+        id: 'terminal', title: 'Terminal', may: maySsh, fill: true, load: () => import('../terminal/terminal.ts'),
         view: (id) => html`<mesh-terminal .deviceId=${id}></mesh-terminal>`,
     },
     {
@@ -159,6 +159,7 @@ class MeshDevice extends Part {
             ['rename', t('Rename…'), edit, whyNot(ids, 'edit'), () => rename(device.id)],
             ['tags', t('Tags…'), edit, whyNot(ids, 'edit'), () => editTags(ids)],
             ['move', t('Move…'), edit, whyNot(ids, 'move'), () => move(ids)],
+            ['chat', t('Chat…'), has(rights, R.CHAT), device.conn & 1 ? undefined : t('It is off'), () => startChat(device.id)],
             ['say', t('Send a message…'), has(rights, R.CHAT), device.conn & 1 ? undefined : t('It is off'), () => sendMessage(device.id)],
             ['web', t('Open web page…'), this.mesh.account.webRelay && mayRelay(rights), device.conn & 1 ? undefined : t('It is off'), () => openWebPage(device.id)],
             ['url', t('Open a page there…'), has(rights, R.CONTROL), device.conn & 1 ? undefined : t('It is off'), () => openUrl(device.id)],

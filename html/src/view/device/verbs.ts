@@ -2,6 +2,7 @@
 import { html } from 'lit';
 import { count, t } from '../../i18n/index.ts';
 import { str } from '../../state/read.ts';
+import { href } from '../../state/route.ts';
 import { mesh } from '../app-state.ts';
 import { ask, value } from '../dialogs.ts';
 
@@ -48,6 +49,19 @@ export async function sendMessage(id: string): Promise<void> {
     });
     if (sent) {
         mesh.toasts.say('online', t('Message sent to {name}', { name: label(id) }));
+    }
+}
+
+/** A page of ours opens in the browser of who is logged in there, and asks. */
+export async function startChat(id: string): Promise<void> {
+    const yes = await ask({
+        title: t('Invite who sits at {name}?', { name: label(id) }), yes: t('Invite'),
+        body: html`<p>${t('A page opens in the browser of who is logged in there, and asks for a conversation. It is written with, files are offered, and calls are possible.')}</p>`,
+    });
+    if (yes) {
+        const chat = mesh.chats.with(mesh.account.nodeId(id));
+        void chat.invite();
+        location.hash = href('messenger', chat.called, chat.caller);
     }
 }
 

@@ -10,6 +10,7 @@ import { define, Part } from '../element.ts';
 import type { IconName } from '../icons.ts';
 import { icon, mark, STATES } from '../ui.ts';
 import { newGroup, power, wake, whyNot } from '../verbs.ts';
+import { startChat } from '../device/verbs.ts';
 
 const MOST = 12;
 
@@ -74,6 +75,7 @@ class MeshPalette extends Part {
             { i: 'history', name: t('Events'), run: () => this.#go('#/events') },
             { i: 'folder', name: t('Groups'), run: () => this.#go('#/groups') },
             ...(maySeeServer(this.mesh.account.siteRights) ? [{ i: 'server' as IconName, name: t('Server'), run: () => this.#go('#/server') }] : []),
+            { i: 'message-square', name: t('Chat'), run: () => this.#go('#/messenger') },
             { i: 'circle-user', name: t('Account'), run: () => this.#go('#/account') },
             { i: 'folder-plus', name: t('New device group…'), run: () => this.#then(() => newGroup()) },
             { i: 'log-out', name: t('Sign out'), run: () => this.#then(() => this.mesh.logout()) },
@@ -97,6 +99,7 @@ class MeshPalette extends Part {
             ...(mayFiles(rights) ? [{ i: 'folder' as IconName, name: t('Files'), reason: whyNot(ids, 'terminal'), run: tab('files') }] : []),
             ...(this.mesh.may(device.id, R.COMMAND) ? [{ i: 'play' as IconName, name: t('Run a command'), reason: whyNot(ids, 'run'), run: tab('run') }] : []),
             { i: 'history', name: t('Events'), run: tab('events') },
+            ...(this.mesh.may(device.id, R.CHAT) ? [{ i: 'message-square' as IconName, name: t('Chat…'), reason: device.conn & 1 ? undefined : t('It is off'), run: () => this.#then(() => startChat(device.id)) }] : []),
             ...(this.mesh.may(device.id, R.WAKE) ? [{ i: 'zap' as IconName, name: t('Wake'), reason: whyNot(ids, 'wake'), run: () => this.#then(() => wake(ids)) }] : []),
             ...(this.mesh.may(device.id, R.POWER) ? [{ i: 'refresh-cw' as IconName, name: t('Restart…'), reason: whyNot(ids, 'power'), run: () => this.#then(() => power(ids, 'reset')) },
                 { i: 'power' as IconName, name: t('Power off…'), reason: whyNot(ids, 'power'), run: () => this.#then(() => power(ids, 'off')) }] : []),

@@ -2,7 +2,8 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import type { Running } from '../../state/relays.ts';
 import type { DesktopSession } from '../../state/desktop.ts';
-import type { TerminalSession } from '../../state/sessions.ts';
+import type { ShellSession } from '../../state/shell.ts';
+import { SshSession } from '../../state/ssh.ts';
 import type { VncSession } from '../../state/vnc.ts';
 import { maySeeRecordings } from '../../state/rights.ts';
 import { href } from '../../state/route.ts';
@@ -13,7 +14,7 @@ import { define, Part } from '../element.ts';
 import { btn, icon, mark } from '../ui.ts';
 import { kindOf } from './kinds.ts';
 
-const STATES: Record<TerminalSession['state'], string> = {
+const STATES: Record<ShellSession['state'], string> = {
     asking: 'Opening', waiting: 'Waiting for the device', open: 'Open', ended: 'Ended', failed: 'Failed',
 };
 
@@ -56,10 +57,10 @@ class MeshSessions extends Part {
         </div>`;
     }
 
-    #own(session: TerminalSession | DesktopSession | VncSession): TemplateResult {
+    #own(session: ShellSession | DesktopSession | VncSession): TemplateResult {
         const device = this.mesh.devices.get(session.deviceId);
         const [tab, kind, i] = 'keyboard' in session ? ['desktop', t('Desktop'), 'monitor'] as const
-            : 'channel' in session ? ['vnc', t('VNC'), 'monitor'] as const : ['terminal', t('Terminal'), 'square-terminal'] as const;
+            : 'channel' in session ? ['vnc', t('VNC'), 'monitor'] as const : ['terminal', session instanceof SshSession ? t('SSH') : t('Terminal'), 'square-terminal'] as const;
         const close = (): void => 'keyboard' in session ? this.mesh.desktops.close(session)
             : 'channel' in session ? this.mesh.vncs.close(session) : this.mesh.sessions.close(session);
         return html`<tr>
