@@ -7,7 +7,8 @@ ROOT := $(CURDIR)
 B    := build
 NGX  := /usr/share/nginx/src
 
-# the run target; URL, MESH_DATA, DB and AGENT are empty where nobody set them
+# the run target; URL, MESH_DATA, DB, AGENT and RELAY_PORT, the one behind
+# HTTPS_PORT, are empty where nobody set them
 HTTPS_PORT ?= 443
 HTTP_PORT  ?= 80
 MPS_PORT   ?= 4433
@@ -73,7 +74,7 @@ all: nginx signer admin agent core html ## what an installation needs
 help:                                   ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile agent/agent.mk | \
 	    while IFS='|' read -r t d; do printf '  %-14s %s\n' "$$t" "$$d"; done
-	@echo "make run takes HTTPS_PORT= HTTP_PORT= MPS_PORT= URL= MESH_DATA= DB= AGENT=no"
+	@echo "make run takes HTTPS_PORT= HTTP_PORT= MPS_PORT= RELAY_PORT= URL= MESH_DATA= DB= AGENT=no"
 
 
 # --- packages
@@ -186,7 +187,7 @@ $(B)/html.stamp: html/node_modules/.stamp $(HTML) | $(B)
 run:                                    ## packages, build, data, start
 	@$(MAKE) -s --no-print-directory all
 	@HTTPS_PORT='$(HTTPS_PORT)' HTTP_PORT='$(HTTP_PORT)' \
-	    MPS_PORT='$(MPS_PORT)' URL='$(URL)' DB='$(DB)' \
+	    MPS_PORT='$(MPS_PORT)' RELAY_PORT='$(RELAY_PORT)' URL='$(URL)' DB='$(DB)' \
 	    MESH_DATA='$(MESH_DATA)' AGENT='$(AGENT)' exec perl conf/run.pl
 
 
@@ -423,6 +424,7 @@ install: all                            ## into DESTDIR, as Debian lays it out
 	    $(DESTDIR)/usr/lib/sysusers.d/ngx_mesh.conf
 	install -m 644 conf/systemd/tmpfiles.conf \
 	    $(DESTDIR)/usr/lib/tmpfiles.d/ngx_mesh.conf
+	install -m 644 conf/mesh-web.conf $(DESTDIR)$(DATADIR)
 	sh conf/install.sh '$(DESTDIR)' '$(MODDIR)' '$(DATADIR)' '$(ETCDIR)'
 
 clean:                                  ## what was built; not data, not packages

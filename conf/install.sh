@@ -28,6 +28,8 @@ put() {
         "LOCAL=$etc/site*.conf" \
         'LISTEN_HTTP=listen 80; listen [::]:80;' \
         'LISTEN_HTTPS=listen 443 ssl reuseport; listen [::]:443 ssl reuseport;' \
+        'LISTEN_RELAY=listen 444 ssl; listen [::]:444 ssl;' RELAY_PORT=444 \
+        "PAGES=$share/mesh-web.conf" \
         'REDIRECT=https://$host' \
         "CERTIFICATES=ssl_certificate $keys/web-ecdsa.pem; ssl_certificate_key \
 $keys/web-ecdsa.key; ssl_certificate $keys/web-rsa.pem; ssl_certificate_key \
@@ -41,6 +43,7 @@ $keys/web-rsa.key;"
 install -d "$dest$share/agents" "$dest$share/own-agents"
 put mesh-main.conf.in /usr/share/nginx/modules-available/mod-mesh.conf
 put mesh-site.conf.in /etc/nginx/sites-available/mesh
+put mesh-pages.conf.in /etc/nginx/sites-available/mesh-pages
 ln -sf /usr/share/nginx/modules-available/mod-mesh.conf \
     "$dest/etc/nginx/modules-enabled/60-mod-mesh.conf"
 
@@ -51,6 +54,7 @@ installed.  What is left for you, in this order:
   mesh-admin -c /etc/nginx/nginx.conf migrate
   chown www-data: /var/lib/ngx_mesh/*
   ln -s ../sites-available/mesh /etc/nginx/sites-enabled/
+  ln -s ../sites-available/mesh-pages /etc/nginx/sites-enabled/
   raise worker_connections in /etc/nginx/nginx.conf (768 is Debian's)
   systemctl enable --now mesh-signer.socket
   systemctl restart nginx

@@ -17,7 +17,7 @@ build='build-essential pkg-config nginx nginx-dev libssl-dev libjson-c-dev
 functional='libio-socket-ssl-perl libnet-ssleay-perl libcryptx-perl
             libprotocol-websocket-perl libdbd-sqlite3-perl libdbd-pg-perl
             postgresql openssl procps perl curl wget iproute2 xvfb xclip'
-browser='chromium zip unzip'
+browser='chromium zip unzip tigervnc-standalone-server'
 interop='libnginx-mod-stream swtpm tpm2-openssl libx11-dev xvfb zip unzip'
 cross='musl-tools gcc-aarch64-linux-gnu libc6-dev-arm64-cross
        gcc-arm-linux-gnueabihf libc6-dev-armhf-cross qemu-user cmake'

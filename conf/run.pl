@@ -5,6 +5,7 @@
 # until Ctrl-C.  Uses only what Debian's perl-base brings.  Environment:
 #
 #   HTTPS_PORT HTTP_PORT MPS_PORT  ports to listen on (443, 80, 4433)
+#   RELAY_PORT for pages of devices (the one behind HTTPS_PORT); no: none
 #   URL        https://name[:port], the address from outside if it is another
 #   DB         postgres:CONNINFO or sqlite:FILE; default: a file in the data
 #   MESH_DATA  folder of keys, database and logs; default: run/ in the clone
@@ -102,15 +103,27 @@ sub main {
 # --- before the start
 
 sub ports {
-    my %port = (HTTPS_PORT => 443, HTTP_PORT => 80, MPS_PORT => 4433);
+    my %port = (HTTPS_PORT => 443, HTTP_PORT => 80, MPS_PORT => 4433,
+                RELAY_PORT => 0);
+    my %seen;
 
     for (sort keys %port) {
         $port{$_} = $ENV{$_} if ($ENV{$_} // '') ne '';
+
+        if ($_ eq 'RELAY_PORT') {
+            next if $port{$_} eq 'no';
+            $port{$_} ||= $port{HTTPS_PORT} + 1;
+        }
+
         $port{$_} =~ /^[0-9]{1,5}$/ && $port{$_} > 0 && $port{$_} < 65536
             or fail("$_=\"$port{$_}\" is not a port");
 
         # opened by nothing yet; checked as a number only
         next if $_ eq 'MPS_PORT';
+
+        fail("$seen{$port{$_}} and $_ are the same port, $port{$_}")
+            if $seen{ $port{$_} };
+        $seen{ $port{$_} } = $_;
 
         # as nginx binds, but not sharing the port with another nginx
         IO::Socket::INET->new(Listen => 1, ReuseAddr => 1,
@@ -259,6 +272,9 @@ sub make_config {
         CONNECTIONS => $files > 18000 ? 16384 : int($files * 9 / 10),
         LISTEN_HTTP => $listen->($port->{HTTP_PORT}, ''),
         LISTEN_HTTPS => $listen->($port->{HTTPS_PORT}, ' ssl reuseport'),
+        LISTEN_RELAY => $listen->($port->{RELAY_PORT}, ' ssl'),
+        RELAY_PORT => $port->{RELAY_PORT},
+        PAGES => "$root/conf/mesh-web.conf",
         CERTIFICATES => certificates($data),
         MESH_URL => ($ENV{URL} // '') ne '' ? "mesh_url $url;" : '',
         REDIRECT => ($ENV{URL} // '') ne '' ? $url
@@ -266,7 +282,10 @@ sub make_config {
               . ($port->{HTTPS_PORT} == 443 ? '' : ":$port->{HTTPS_PORT}"),
     );
 
-    for my $name ('mesh-main.conf', 'mesh-site.conf', 'nginx.conf') {
+    unlink "$data/mesh-pages.conf";
+
+    for my $name ('mesh-main.conf', 'mesh-site.conf', 'nginx.conf',
+                  $port->{RELAY_PORT} eq 'no' ? () : 'mesh-pages.conf') {
         run('no configuration', 'sh', "$root/conf/fill.sh",
             "$root/conf/$name.in", "$data/$name",
             map { "$_=$common{$_}" } sort keys %common);

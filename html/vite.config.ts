@@ -1,10 +1,10 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 import { defineConfig } from 'vitest/config';
-import { gzipBeside, sprite, xtermUnderCsp } from './build/plugins.ts';
+import { gzipBeside, novncUnderCsp, sprite, sshForBrowsers, xtermUnderCsp } from './build/plugins.ts';
 
 export default defineConfig({
     base: './',
-    plugins: [sprite(), xtermUnderCsp(), gzipBeside()],
+    plugins: [sprite(), xtermUnderCsp(), novncUnderCsp(), sshForBrowsers(), gzipBeside()],
     optimizeDeps: { exclude: ['@xterm/xterm'] },
     build: {
         target: 'es2022',

@@ -235,6 +235,15 @@ static ngx_command_t  ngx_http_mesh_commands[] = {
       offsetof(ngx_http_mesh_loc_conf_t, webrtc),
       NULL },
 
+    /* mesh_web_relay https://name[:port] | :port;  pages of devices are served
+       here; the address from outside, ":port" with the application's name */
+    { ngx_string("mesh_web_relay"),
+      NGX_HTTP_SRV_CONF|NGX_CONF_TAKE1,
+      ngx_http_mesh_web_relay,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      offsetof(ngx_http_mesh_srv_conf_t, web_relay),
+      NULL },
+
     /* mesh_limit agent|control|relay per=address|user|total n; */
     { ngx_string("mesh_limit"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_CONF_TAKE3,
@@ -243,7 +252,7 @@ static ngx_command_t  ngx_http_mesh_commands[] = {
       0,
       NULL },
 
-    /* mesh_session_log file | off; */
+    /* mesh_session_log file | off;  a line each, written every second */
     { ngx_string("mesh_session_log"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_CONF_TAKE1,
       ngx_http_mesh_session_log,
@@ -591,6 +600,8 @@ ngx_http_mesh_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_mesh_loc_conf_t *prev = parent;
     ngx_http_mesh_loc_conf_t *conf = child;
 
+    ngx_http_mesh_srv_conf_t  *mscf;
+
     ngx_conf_merge_value(conf->mesh, prev->mesh, 0);
     ngx_conf_merge_value(conf->relay, prev->relay, 0);
 
@@ -614,6 +625,11 @@ ngx_http_mesh_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_msec_value(conf->relay_idle, prev->relay_idle, 0);
     ngx_conf_merge_size_value(conf->relay_rate, prev->relay_rate, 0);
     ngx_conf_merge_value(conf->webrtc, prev->webrtc, 0);
+
+    if (conf->mesh) {
+        mscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_mesh_module);
+        mscf->mesh = 1;
+    }
 
     if (conf->buffer_hard < conf->buffer_high) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -1280,7 +1296,7 @@ ngx_http_mesh_variables(ngx_conf_t *cf)
         var->data = v->data;
     }
 
-    return NGX_OK;
+    return ngx_mesh_web_relay_variables(cf);
 }
 
 
@@ -1336,6 +1352,10 @@ ngx_http_mesh_init(ngx_conf_t *cf)
     ngx_http_mesh_main_conf_t  *mmcf;
 
     mmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_mesh_module);
+
+    if (ngx_mesh_web_relay_conf(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     if (!mmcf->enabled) {
         return NGX_OK;
@@ -1404,8 +1424,10 @@ ngx_http_mesh_init_process(ngx_cycle_t *cycle)
         ngx_mesh_known_init,
         ngx_mesh_control_init,
         ngx_mesh_agent_init,
+        ngx_mesh_dial_init,
         ngx_mesh_relay_init,
         ngx_mesh_web_fetch_init,
+        ngx_mesh_web_relay_init,
         ngx_mesh_db_init
     };
 
@@ -1419,6 +1441,11 @@ ngx_http_mesh_init_process(ngx_cycle_t *cycle)
     if (ngx_mesh_slot_claim(cycle) != NGX_OK) {
         return NGX_OK;
     }
+
+#ifdef M_ARENA_MAX
+    /* the threads share one: an arena for each of them is never full */
+    (void) mallopt(M_ARENA_MAX, 2);
+#endif
 
     for (i = 0; i < sizeof(inits) / sizeof(inits[0]); i++) {
         if (inits[i](cycle) != NGX_OK) {

@@ -8,6 +8,7 @@
 
 #include "ngx_mesh.h"
 #include "ws/ngx_mesh_ws_private.h"
+#include "ws/ngx_mesh_dial.h"
 
 
 ngx_int_t ngx_http_mesh_agent_handler(ngx_http_request_t *r);
@@ -32,6 +33,11 @@ ngx_int_t ngx_mesh_control_init(ngx_cycle_t *cycle);
 ngx_int_t ngx_mesh_relay_init(ngx_cycle_t *cycle);
 void ngx_mesh_relay_exit(void);
 ngx_int_t ngx_mesh_web_fetch_init(ngx_cycle_t *cycle);
+
+char *ngx_http_mesh_web_relay(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+ngx_int_t ngx_mesh_web_relay_variables(ngx_conf_t *cf);
+ngx_int_t ngx_mesh_web_relay_conf(ngx_conf_t *cf);
+ngx_int_t ngx_mesh_web_relay_init(ngx_cycle_t *cycle);
 
 
 #endif /* _NGX_MESH_ENDPOINTS_H_INCLUDED_ */

@@ -19,7 +19,7 @@
 
 #include "../ngx_mesh_module/ngx_mesh.h"
 #include "../ngx_mesh_module/core/ngx_mesh_auth.h"
-#include "../ngx_mesh_module/ws/ngx_mesh_deliver.h"
+#include "../ngx_mesh_module/ws/ngx_mesh_dial.h"
 #include "../proto/mesh_kvm.h"
 #include "ngx_mesh_relay_record.h"
 
@@ -99,6 +99,8 @@ struct ngx_mesh_relay_s {
     int64_t                  password_at;
     u_char                   session[32];   /* web session, zeros: none */
 
+    ngx_mesh_route_t        *route;   /* owned; NULL: no target is known */
+    const char              *refusal; /* a sentence for the viewer, or NULL */
     ngx_mesh_relay_t        *peer;    /* in this worker, or */
     ngx_mesh_relay_pipe_t   *pipe;    /* in another one */
     ngx_mesh_addr_t          agent;   /* control session of the device */
@@ -128,6 +130,9 @@ struct ngx_mesh_relay_s {
     unsigned                 owns_key:1;    /* in the table of pairs */
     unsigned                 slowed:1;      /* mesh_relay_rate */
     unsigned                 narrow:1;      /* NGX_MESH_RELAY_SLOW */
+    unsigned                 invites:1;     /* the id is ours: id[] */
+
+    u_char                   id[NGX_MESH_DIAL_ID];
 
     u_char                   data[64];
 };
@@ -159,6 +164,7 @@ static const ngx_mesh_relay_end_t  ngx_mesh_relay_end_person =
 typedef struct {
     ngx_http_request_t      *r;
     ngx_mesh_relay_t        *half;
+    ngx_mesh_ticket_t        route;   /* of getcookie; kind 0: none */
 } ngx_mesh_relay_ctx_t;
 
 
@@ -170,6 +176,10 @@ static ngx_int_t ngx_mesh_relay_device(ngx_http_request_t *r,
     ngx_mesh_relay_t *half, ngx_str_t *id, ngx_str_t *rauth);
 static void ngx_mesh_relay_viewer(void *data, ngx_mesh_auth_t *who,
     const char *cause, const char *msg);
+static ngx_int_t ngx_mesh_relay_target(ngx_http_request_t *r,
+    ngx_mesh_relay_t *half, ngx_mesh_ticket_t *ticket);
+static ngx_mesh_route_t *ngx_mesh_relay_route(ngx_mesh_relay_t *half,
+    ngx_http_mesh_srv_conf_t *srv);
 static void ngx_mesh_relay_key(ngx_mesh_relay_t *half, ngx_str_t *id);
 static ngx_uint_t ngx_mesh_relay_is_chat(const ngx_str_t *id);
 static ngx_int_t ngx_mesh_relay_chat(ngx_mesh_relay_t *half,
@@ -183,6 +193,7 @@ static ngx_int_t ngx_mesh_relay_enter(ngx_http_request_t *r,
 static void ngx_mesh_relay_free(ngx_mesh_relay_t *half);
 
 static ngx_int_t ngx_mesh_relay_open(ngx_mesh_session_t *s);
+static void ngx_mesh_relay_refuse(ngx_mesh_relay_t *half, const char *why);
 static ngx_int_t ngx_mesh_relay_meet(ngx_mesh_relay_t *half,
     ngx_mesh_meet_t *first);
 static ngx_int_t ngx_mesh_relay_pair(ngx_mesh_relay_t *half,
@@ -203,6 +214,7 @@ static void ngx_mesh_relay_record_frames(ngx_mesh_record_t *record,
     ngx_uint_t direction, mesh_ws_parse_t *parse, u_char *data, size_t len);
 static void ngx_mesh_relay_record_ready(void *data);
 static void ngx_mesh_relay_record_failed(void *data);
+static ngx_mesh_route_t *ngx_mesh_relay_goal(ngx_mesh_relay_t *half);
 static void ngx_mesh_relay_list(ngx_mesh_relay_t *half);
 static void ngx_mesh_relay_tick(void);
 static void ngx_mesh_relay_deliver(ngx_mesh_session_t *s,
@@ -289,6 +301,19 @@ static const ngx_mesh_relay_kind_t  ngx_mesh_relay_kinds[] = {
     { 0, NGX_MESH_D_REMOTECONTROL, 0, "relay", 13, 9 }
 };
 
+/* of a target; what it needs beyond that is a matter of its route */
+static const ngx_mesh_relay_kind_t  ngx_mesh_relay_targets[] = {
+    { 10, NGX_MESH_D_REMOTECONTROL|NGX_MESH_D_RELAY, 0, "RDP", 13, 9 },
+    { 11, NGX_MESH_D_REMOTECONTROL|NGX_MESH_D_RELAY, 0, "SSH", 13, 9 },
+    { 12, NGX_MESH_D_REMOTECONTROL|NGX_MESH_D_RELAY, 0, "VNC", 13, 9 },
+    { 13, NGX_MESH_D_REMOTECONTROL|NGX_MESH_D_RELAY, 0, "SFTP", 13, 9 },
+    { 14, NGX_MESH_D_REMOTECONTROL|NGX_MESH_D_RELAY, 0, "web", 13, 9 },
+    { 0, NGX_MESH_D_REMOTECONTROL|NGX_MESH_D_RELAY, 0, "TCP", 13, 9 }
+};
+
+static const ngx_mesh_relay_kind_t  ngx_mesh_relay_udp =
+    { 0, NGX_MESH_D_REMOTECONTROL|NGX_MESH_D_RELAY, 0, "UDP", 13, 9 };
+
 
 static u_char       ngx_mesh_relay_scratch[16 + NGX_MESH_RELAY_READ];
 static ngx_queue_t  ngx_mesh_relays_listed;
@@ -306,8 +331,15 @@ ngx_mesh_relay_kind(uint32_t p)
 {
     const ngx_mesh_relay_kind_t  *kind;
 
-    for (kind = ngx_mesh_relay_kinds; kind->p; kind++) {
-        if (kind->p == p) {
+    if (p & NGX_MESH_P_UDP) {
+        return &ngx_mesh_relay_udp;
+    }
+
+    kind = (p & NGX_MESH_P_TCP) ? ngx_mesh_relay_targets
+                                : ngx_mesh_relay_kinds;
+
+    for ( /* void */ ; kind->p; kind++) {
+        if (kind->p == (p & ~NGX_MESH_P_FLAGS)) {
             break;
         }
     }
@@ -358,7 +390,7 @@ ngx_http_mesh_relay_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    ctx = ngx_palloc(r->pool, sizeof(ngx_mesh_relay_ctx_t));
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_mesh_relay_ctx_t));
     if (ctx == NULL) {
         ngx_mesh_relay_free(half);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -367,7 +399,7 @@ ngx_http_mesh_relay_handler(ngx_http_request_t *r)
     ctx->r = r;
     ctx->half = half;
 
-    rc = ngx_mesh_auth(r, ngx_mesh_relay_viewer, ctx);
+    rc = ngx_mesh_auth_route(r, &ctx->route, ngx_mesh_relay_viewer, ctx);
 
     if (rc != NGX_DONE) {
         ngx_mesh_relay_free(half);
@@ -386,17 +418,30 @@ ngx_mesh_relay_args(ngx_http_request_t *r, ngx_mesh_relay_t *half,
     ngx_int_t  p;
     ngx_str_t  value;
 
-    if (ngx_mesh_relay_arg(r, "id", id) != NGX_OK || id->len == 0) {
-        return NGX_ERROR;
-    }
+    if (ngx_mesh_relay_arg(r, "id", id) != NGX_OK) {
 
-    if (ngx_mesh_relay_is_chat(id)) {
+        /* who names a target, or has a ticket for one, gets an id of ours */
+
+        if (ngx_mesh_relay_arg(r, "tcpport", &value) != NGX_OK
+            && ngx_mesh_relay_arg(r, "udpport", &value) != NGX_OK
+            && ngx_mesh_relay_arg(r, "auth", &value) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        half->invites = 1;
+
+    } else if (ngx_mesh_relay_is_chat(id)) {
+
         /* it says all; what else the URL has is not looked at */
         return id->len <= NGX_MESH_RELAY_CHAT_MAX ? NGX_OK : NGX_ERROR;
+
+    } else if (id->len == 0 || id->len > NGX_MESH_RELAY_ID_MAX) {
+        return NGX_ERROR;
     }
 
-    if (id->len > NGX_MESH_RELAY_ID_MAX) {
-        return NGX_ERROR;
+    if (half->invites) {
+        ngx_str_null(id);
     }
 
     for (i = 0; i < id->len; i++) {
@@ -459,16 +504,18 @@ static ngx_int_t
 ngx_mesh_relay_device(ngx_http_request_t *r, ngx_mesh_relay_t *half,
     ngx_str_t *id, ngx_str_t *rauth)
 {
+    const char          *why;
     ngx_uint_t           chat;
     ngx_mesh_ticket_t    ticket;
     ngx_mesh_presence_t  presence;
 
     chat = ngx_mesh_relay_is_chat(id);
 
-    if (ngx_mesh_ticket_read(&ticket, chat ? NGX_MESH_TICKET_CHAT
-                                           : NGX_MESH_TICKET_RELAY,
-                             rauth, r->pool)
-        != NGX_OK
+    if (half->invites
+        || ngx_mesh_ticket_read(&ticket, chat ? NGX_MESH_TICKET_CHAT
+                                              : NGX_MESH_TICKET_RELAY,
+                                rauth, r->pool)
+           != NGX_OK
         || (!chat
             && (ticket.id.len != id->len
                 || ngx_memcmp(ticket.id.data, id->data, id->len) != 0)))
@@ -504,6 +551,20 @@ ngx_mesh_relay_device(ngx_http_request_t *r, ngx_mesh_relay_t *half,
         == NGX_OK)
     {
         half->agent = presence.owner;
+    }
+
+    if (ticket.port) {
+        half->route = ngx_mesh_relay_route(half,
+                          ngx_http_get_module_srv_conf(r,
+                                                      ngx_http_mesh_module));
+
+        if (half->route == NULL
+            || ngx_mesh_route_target(half->route, &ticket.addr, ticket.port,
+                                     &why)
+               != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
     }
 
     ngx_mesh_relay_key(half, id);
@@ -545,22 +606,38 @@ ngx_mesh_relay_viewer(void *data, ngx_mesh_auth_t *who, const char *cause,
     half->password_at = who->password_at;
     ngx_memcpy(half->session, who->session, 32);
 
-    rc = ngx_mesh_relay_arg(r, "id", &id);
+    rc = NGX_OK;
 
-    if (rc == NGX_OK && ngx_mesh_relay_is_chat(&id)) {
-        rc = ngx_mesh_relay_chat(half, &id);
-
-    } else if (rc == NGX_OK) {
+    if (half->invites) {
 
         if (ngx_mesh_relay_arg(r, "nodeid", &nodeid) == NGX_OK) {
             rc = ngx_mesh_node_parse(half->domain_id, &nodeid, half->node);
         }
 
-        ngx_mesh_relay_key(half, &id);
-    }
+        if (rc == NGX_OK) {
+            rc = ngx_mesh_relay_target(r, half, &ctx->route);
+        }
 
-    if (rc == NGX_OK) {
-        rc = ngx_mesh_relay_allowed(half);
+    } else {
+        rc = ctx->route.kind ? NGX_DECLINED
+                             : ngx_mesh_relay_arg(r, "id", &id);
+
+        if (rc == NGX_OK && ngx_mesh_relay_is_chat(&id)) {
+            rc = ngx_mesh_relay_chat(half, &id);
+
+        } else if (rc == NGX_OK) {
+
+            if (ngx_mesh_relay_arg(r, "nodeid", &nodeid) == NGX_OK) {
+                rc = ngx_mesh_node_parse(half->domain_id, &nodeid,
+                                         half->node);
+            }
+
+            ngx_mesh_relay_key(half, &id);
+        }
+
+        if (rc == NGX_OK) {
+            rc = ngx_mesh_relay_allowed(half);
+        }
     }
 
     if (rc != NGX_OK) {
@@ -577,6 +654,109 @@ ngx_mesh_relay_viewer(void *data, ngx_mesh_auth_t *who, const char *cause,
     }
 
     ngx_http_finalize_request(r, rc);
+}
+
+
+/*
+ * A viewer whose agent we command: which target, from its ticket or its URL.
+ * What is wrong is told to it as a viewer, whose client shows no statuses.
+ */
+static ngx_int_t
+ngx_mesh_relay_target(ngx_http_request_t *r, ngx_mesh_relay_t *half,
+    ngx_mesh_ticket_t *ticket)
+{
+    ngx_int_t         n;
+    ngx_str_t         addr, port;
+    ngx_uint_t        udp;
+    ngx_mesh_route_t  *route;
+
+    static u_char  zeros[NGX_MESH_ID_LEN];
+
+    ngx_str_null(&addr);
+    udp = 0;
+
+    if (ngx_mesh_relay_arg(r, "tcpport", &port) == NGX_OK) {
+        (void) ngx_mesh_relay_arg(r, "tcpaddr", &addr);
+
+    } else if (ngx_mesh_relay_arg(r, "udpport", &port) == NGX_OK) {
+        (void) ngx_mesh_relay_arg(r, "udpaddr", &addr);
+        udp = 1;
+
+    } else {
+        ngx_str_null(&port);
+    }
+
+    if (ticket->kind) {
+
+        /* it stands for one target of one device; the URL names no other */
+
+        if (port.len
+            || (ngx_memcmp(half->node, zeros, NGX_MESH_ID_LEN) != 0
+                && ngx_memcmp(half->node, ticket->node, NGX_MESH_ID_LEN) != 0))
+        {
+            half->refusal = "The cookie is for another connection.";
+            return NGX_OK;
+        }
+
+        ngx_memcpy(half->node, ticket->node, NGX_MESH_ID_LEN);
+        half->p = ticket->p;
+        addr = ticket->addr;
+        n = ticket->port;
+
+    } else if (port.len == 0) {
+        half->refusal = "The cookie of this connection is not valid any more.";
+        return NGX_OK;
+
+    } else {
+        n = ngx_atoi(port.data, port.len);
+        half->p |= udp ? NGX_MESH_P_UDP : NGX_MESH_P_TCP;
+    }
+
+    route = ngx_mesh_relay_route(half,
+                ngx_http_get_module_srv_conf(r, ngx_http_mesh_module));
+    if (route == NULL) {
+        return NGX_ERROR;
+    }
+
+    half->route = route;
+    ngx_memcpy(route->address, r->connection->addr_text.data,
+               ngx_min(r->connection->addr_text.len,
+                       sizeof(route->address) - 1));
+
+    if (ngx_mesh_route_target(route, &addr, n == NGX_ERROR ? 0 : n,
+                              &half->refusal)
+        != NGX_OK
+        || ngx_mesh_route_check(route, &half->refusal) != NGX_OK)
+    {
+        return NGX_OK;
+    }
+
+    half->refusal = NULL;
+
+    return ngx_mesh_route_id(route, half->id, half->key);
+}
+
+
+/* what the half knows of itself */
+static ngx_mesh_route_t *
+ngx_mesh_relay_route(ngx_mesh_relay_t *half, ngx_http_mesh_srv_conf_t *srv)
+{
+    ngx_mesh_route_t  *route;
+
+    route = ngx_calloc(sizeof(ngx_mesh_route_t), ngx_cycle->log);
+    if (route == NULL) {
+        return NULL;
+    }
+
+    route->srv = srv;
+    route->who.domain_id = half->domain_id;
+    route->who.account_id = half->account_id;
+    route->who.password_at = half->password_at;
+    ngx_memcpy(route->who.session, half->session, 32);
+    ngx_memcpy(route->node, half->node, NGX_MESH_ID_LEN);
+    route->p = half->p;
+
+    return route;
 }
 
 
@@ -738,6 +918,18 @@ ngx_mesh_relay_allowed(ngx_mesh_relay_t *half)
 
     static u_char  zeros[NGX_MESH_ID_LEN];
 
+    if (half->route) {
+        half->route->runs = half->state == NGX_MESH_RELAY_JOINED;
+
+        if (ngx_mesh_route_check(half->route, &half->refusal) != NGX_OK) {
+            return NGX_DECLINED;
+        }
+
+        half->refusal = NULL;
+        half->device_id = half->route->device.device_id;
+        return NGX_OK;
+    }
+
     account = ngx_mesh_account(half->account_id);
 
     if (account == NULL || ngx_mesh_account_locked(account)
@@ -875,6 +1067,10 @@ ngx_mesh_relay_free(ngx_mesh_relay_t *half)
         ngx_free(half->filter);
     }
 
+    if (half->route) {
+        ngx_free(half->route);
+    }
+
     ngx_free(half);
 }
 
@@ -883,11 +1079,18 @@ static ngx_int_t
 ngx_mesh_relay_open(ngx_mesh_session_t *s)
 {
     ngx_int_t          rc;
+    ngx_str_t          id;
+    const char        *why;
     ngx_mesh_meet_t    first;
     ngx_mesh_relay_t  *half;
 
     half = s->data;
     half->s = s;
+
+    if (half->refusal) {
+        ngx_mesh_relay_refuse(half, half->refusal);
+        return NGX_OK;
+    }
 
     /* rights may have gone since the upgrade began */
     rc = ngx_mesh_relay_allowed(half);
@@ -909,15 +1112,43 @@ ngx_mesh_relay_open(ngx_mesh_session_t *s)
     }
 
     if (rc != NGX_AGAIN) {
-        ngx_mesh_count(NGX_MESH_C_RELAY_REFUSED);
-        ngx_mesh_ws_close(s, MESH_WS_CODE_POLICY);
+        ngx_mesh_relay_refuse(half, half->refusal);
         return NGX_OK;
     }
 
     half->state = NGX_MESH_RELAY_WAITING;
     ngx_mesh_ws_deadline(s, (s->conf->relay_wait + 999) / 1000);
 
+    if (half->invites) {
+        id.data = half->id;
+        id.len = NGX_MESH_DIAL_ID;
+
+        if (ngx_mesh_route_invite(half->route, &id,
+                                  s->conf->relay_wait / 1000 + 1, &why)
+            != NGX_OK)
+        {
+            ngx_mesh_relay_refuse(half, why);
+        }
+    }
+
     return NGX_OK;
+}
+
+
+/* why NULL: nothing that is told; session.md 1.8 */
+static void
+ngx_mesh_relay_refuse(ngx_mesh_relay_t *half, const char *why)
+{
+    u_char  text[256], *p;
+
+    ngx_mesh_count(NGX_MESH_C_RELAY_REFUSED);
+
+    if (why && half->role == NGX_MESH_VIEWER) {
+        p = ngx_snprintf(text, sizeof(text), "error: %s", why);
+        (void) ngx_mesh_ws_send(half->s, NGX_MESH_WS_TEXT, text, p - text);
+    }
+
+    ngx_mesh_ws_close(half->s, MESH_WS_CODE_POLICY);
 }
 
 
@@ -965,7 +1196,7 @@ ngx_mesh_relay_pair(ngx_mesh_relay_t *half, ngx_mesh_meet_t *first)
     if (half->role == NGX_MESH_VIEWER) {
         ngx_memcpy(half->node, first->device, NGX_MESH_ID_LEN);
 
-        if (half->p == 0) {
+        if (half->p == 0 || (first->p & NGX_MESH_P_TARGET)) {
             half->p = first->p;
         }
 
@@ -979,7 +1210,9 @@ ngx_mesh_relay_pair(ngx_mesh_relay_t *half, ngx_mesh_meet_t *first)
     }
 
     /* a request is no session: it is met by a pipe in its own worker too */
-    if (first->owner.slot != ngx_mesh_slot_n || half->p == NGX_MESH_P_FETCH) {
+    if (first->owner.slot != ngx_mesh_slot_n || half->p == NGX_MESH_P_FETCH
+        || (half->p & NGX_MESH_P_DIAL))
+    {
         return ngx_mesh_relay_connect(half, first);
     }
 
@@ -1027,12 +1260,15 @@ ngx_mesh_relay_pair(ngx_mesh_relay_t *half, ngx_mesh_meet_t *first)
 static ngx_int_t
 ngx_mesh_relay_connect(ngx_mesh_relay_t *half, ngx_mesh_meet_t *first)
 {
+    ngx_uint_t         type;
     ngx_connection_t  *c;
 
-    c = ngx_mesh_pipe_connect(&first->owner,
-                              half->p == NGX_MESH_P_FETCH
-                              ? NGX_MESH_PIPE_FETCH : NGX_MESH_PIPE_RELAY,
-                              half->p, half->node, NGX_MESH_ID_LEN);
+    type = half->p == NGX_MESH_P_FETCH ? NGX_MESH_PIPE_FETCH
+           : (half->p & NGX_MESH_P_DIAL) ? NGX_MESH_PIPE_DIAL
+                                         : NGX_MESH_PIPE_RELAY;
+
+    c = ngx_mesh_pipe_connect(&first->owner, type, half->p, half->node,
+                              NGX_MESH_ID_LEN);
 
     if (c == NULL) {
         ngx_mesh_ws_close(half->s, MESH_WS_CODE_AWAY);
@@ -1215,6 +1451,8 @@ ngx_mesh_relay_record(ngx_mesh_relay_t *half)
         about.scope.group_id = presence.group_id;
     }
 
+    /* the bytes of a target are not what a player knows: none is due */
+
     if (!ngx_mesh_recording_due(&srv->record, half->p, account->flags,
                                 about.scope.group_id))
     {
@@ -1315,10 +1553,23 @@ ngx_mesh_relay_record_failed(void *data)
 }
 
 
+/* where it goes, as one of its halves knows, or NULL */
+static ngx_mesh_route_t *
+ngx_mesh_relay_goal(ngx_mesh_relay_t *half)
+{
+    if (half->route) {
+        return half->route;
+    }
+
+    return half->peer ? half->peer->route : NULL;
+}
+
+
 /* lists show it from now on; where the zone is full they do not */
 static void
 ngx_mesh_relay_list(ngx_mesh_relay_t *half)
 {
+    ngx_mesh_route_t   *route;
     ngx_mesh_running_t  r;
 
     ngx_memzero(&r, sizeof(ngx_mesh_running_t));
@@ -1331,6 +1582,14 @@ ngx_mesh_relay_list(ngx_mesh_relay_t *half)
     r.p = half->p;
     ngx_memcpy(r.address, half->address.data,
                ngx_min(half->address.len, sizeof(r.address) - 1));
+
+    route = ngx_mesh_relay_goal(half);
+
+    if (route) {
+        r.port = route->target.port;
+        ngx_memcpy(r.target, route->target.text,
+                   ngx_min(route->target.len, sizeof(r.target) - 1));
+    }
 
     if (ngx_mesh_running_insert(&r) == NGX_OK) {
         ngx_queue_insert_tail(&ngx_mesh_relays_listed, &half->queue);
@@ -1507,10 +1766,12 @@ ngx_mesh_relay_option(ngx_connection_t *c, int level, int name, int value)
 static void
 ngx_mesh_relay_log(ngx_mesh_relay_t *half, ngx_uint_t end)
 {
-    u_char                       *p, args[160], text[384], doc[192];
-    u_char                        id[17];
+    u_char                       *p, args[160], text[640], doc[512];
+    u_char                        id[17], to[MESH_TARGET_TEXT + 32];
     time_t                        seconds;
+    const char                   *name;
     ngx_mesh_event_t              e;
+    ngx_mesh_route_t             *route;
     ngx_mesh_presence_t           presence;
     const ngx_mesh_relay_kind_t  *kind;
 
@@ -1550,11 +1811,20 @@ ngx_mesh_relay_log(ngx_mesh_relay_t *half, ngx_uint_t end)
     e.args.data = args;
     e.args.len = p - args;
 
+    to[0] = '\0';
+    route = ngx_mesh_relay_goal(half);
+
+    if (route) {
+        *ngx_snprintf(to, sizeof(to) - 1, " to %s port %ui",
+                      route->target.text, (ngx_uint_t) route->target.port)
+            = '\0';
+    }
+
     p = ngx_mesh_relay_name(text, text + sizeof(text), half->account_id);
 
     if (end) {
-        p = ngx_slprintf(p, text + sizeof(text), " ended a %s session",
-                         kind->name);
+        p = ngx_slprintf(p, text + sizeof(text), " ended a %s session%s",
+                         kind->name, to);
         p = ngx_mesh_relay_with(p, text + sizeof(text), half);
         p = ngx_slprintf(p, text + sizeof(text), " of %T seconds from %V%s",
                          seconds, &half->address,
@@ -1569,8 +1839,8 @@ ngx_mesh_relay_log(ngx_mesh_relay_t *half, ngx_uint_t end)
         }
 
     } else {
-        p = ngx_slprintf(p, text + sizeof(text), " started a %s session",
-                         kind->name);
+        p = ngx_slprintf(p, text + sizeof(text), " started a %s session%s",
+                         kind->name, to);
         p = ngx_mesh_relay_with(p, text + sizeof(text), half);
         p = ngx_slprintf(p, text + sizeof(text), " from %V", &half->address);
     }
@@ -1578,14 +1848,23 @@ ngx_mesh_relay_log(ngx_mesh_relay_t *half, ngx_uint_t end)
     e.text.data = text;
     e.text.len = p - text;
 
-    if (end) {
-        p = ngx_sprintf(doc, "{\"protocol\":%uD,\"bytesin\":%uL,"
-                        "\"bytesout\":%uL,\"reason\":\"%s\"}",
-                        half->p, half->to_viewer, half->to_device,
-                        half->end->reason);
-    } else {
-        p = ngx_sprintf(doc, "{\"protocol\":%uD}", half->p);
+    p = ngx_sprintf(doc, "{\"protocol\":%uD", half->p & ~NGX_MESH_P_FLAGS);
+
+    /* an address holds nothing that JSON would escape */
+    if (route) {
+        name = (half->p & NGX_MESH_P_UDP) ? "udp" : "tcp";
+        p = ngx_sprintf(p, ",\"%sport\":%ui,\"%saddr\":\"%s\"", name,
+                        (ngx_uint_t) route->target.port, name,
+                        route->target.text);
     }
+
+    if (end) {
+        p = ngx_sprintf(p, ",\"bytesin\":%uL,\"bytesout\":%uL,"
+                        "\"reason\":\"%s\"", half->to_viewer,
+                        half->to_device, half->end->reason);
+    }
+
+    *p++ = '}';
 
     e.doc.data = doc;
     e.doc.len = p - doc;
@@ -2307,8 +2586,15 @@ ngx_mesh_relay_deadline(ngx_mesh_session_t *s)
 
     if (half->state == NGX_MESH_RELAY_WAITING) {
         ngx_mesh_count(NGX_MESH_C_RELAY_EXPIRED);
-        ngx_mesh_relay_release(half);
-        ngx_mesh_ws_close(s, MESH_WS_CODE_NORMAL);
+
+        if (half->invites) {
+            ngx_mesh_relay_refuse(half, "The device did not answer in time.");
+
+        } else {
+            ngx_mesh_relay_release(half);
+            ngx_mesh_ws_close(s, MESH_WS_CODE_NORMAL);
+        }
+
         return;
     }
 

@@ -28,6 +28,7 @@ typedef enum {
     MESH_BUS_RELAY,
     MESH_BUS_AMT,
     MESH_BUS_FETCH,
+    MESH_BUS_DIAL,
     MESH_BUS_PIPES
 } mesh_bus_pipe_e;
 

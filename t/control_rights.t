@@ -49,6 +49,7 @@ my %ask = (
     adddeviceuser => sub { (nodeid => $_[0]{node}, usernames => ['other'],
                             rights => 0) },
     msg => sub { (nodeid => $_[0]{node}, type => 'userSessions') },
+    getcookie => sub { (nodeid => $_[0]{node}, tcpport => 22) },
     runcommands => sub { (nodeids => [$_[0]{node}], type => 3, cmds => 'id') },
     poweraction => sub { (nodeids => [$_[0]{node}], actiontype => 3) },
     wakedevices => sub { (nodeids => [$_[0]{node}]) },

@@ -74,8 +74,11 @@ is($event->{size}, -s "$dir/$first->{filename}", 'and how large it is');
 
 # --- messages are whole and in order, whatever the frames were
 
-my $n = 0;
-for my $i (1 .. 8) {
+my ($n, $tried) = (0, 0);
+for my $i (1 .. 60) {
+    last if $i > 8 && $mesh->metric('relays_local')
+            && $mesh->metric('relays_cross');
+    $tried++;
     ($v, $d) = relay($mesh, $admin, $agent, "mixed$i", 5);
     my $large = Mesh::Agent::random(1000) x 400;
     my $half = length($large) / 2;
@@ -102,7 +105,7 @@ for my $i (1 .. 8) {
     $n++ if join('|', map { $_ eq $large ? 'LARGE' : $_ } @message)
             eq 'LARGE|5|key 1|key 2|key 3|cut in two|after';
 }
-is($n, 8, 'messages that were sent at once are each whole, in their order');
+is($n, $tried, 'messages that were sent at once are each whole, in their order');
 my ($local, $cross) = map { $mesh->metric($_) } qw(relays_local relays_cross);
 ok($local && $cross, "in one worker ($local) and over two ($cross)");
 
@@ -133,7 +136,7 @@ cmp_ok(memory() - $before, '<', ($ENV{MESH_ASAN} ? 256 : 24) * 1048576,
        'S-18: a recording of 30 MB is not kept in memory');
 $d->close;
 waitpid $reader, 0;
-my ($flood) = whole(10);
+my ($flood) = whole(2 + $tried);
 is((grep { $_->{type} == 2 && $_->{data} eq 'f' x 60000 }
     blocks("$dir/$flood->{filename}")), $sent / 60000, 'and is all there');
 

@@ -39,6 +39,7 @@ my $agent = $ENV{AGENT_BIN} = $ENV{MESH_AGENT_BIN} || "$root/build/mesh-agent";
 my $PASSWORD = 'correct horse battery';
 my $https = free_port();
 my $http = free_port();
+my $relay = free_port();
 
 # --- the first start
 
@@ -57,6 +58,9 @@ like($page, qr{^HTTP/1\.1 200}, 'the page is served');
 like($page, qr/^content-security-policy: default-src 'none'; script-src 'self'/mi,
      'the content policy is on the page');
 like(get('/health.ashx'), qr{^HTTP/1\.1 200.*^ok$}ms, 'its health is well');
+
+like(get('/', $relay), qr{^HTTP/1\.1 403.*No page of a device is open here}s,
+     'S-54: pages of devices have a port of their own');
 
 my $plain = plain("GET /x?y=z HTTP/1.1\r\nHost: localhost\r\n"
                   . "Connection: close\r\n\r\n");
@@ -162,6 +166,19 @@ like(output($second), qr/port $https .*HTTPS_PORT=/,
      'a port in use is named, with the way to choose another');
 ok($second->{rc}, 'and that run fails');
 
+my $same = free_port();
+for my $case ([{ HTTPS_PORT => free_port(), HTTP_PORT => free_port() },
+               qr/port $relay .*RELAY_PORT=/, 'that of pages of devices too'],
+              [{ HTTPS_PORT => $same, HTTP_PORT => free_port(),
+                 RELAY_PORT => $same },
+               qr/HTTPS_PORT and RELAY_PORT are the same port, $same/,
+               'which is not the port of the application'])
+{
+    $second = start(MESH_DATA => "$dir/second", %{ $case->[0] });
+    ended($second);
+    like(output($second), $case->[1], $case->[2]);
+}
+
 # --- Ctrl-C
 
 my $ids = ids();
@@ -262,7 +279,7 @@ sub start {
     my (%env) = @_;
     my $out = "$dir/out" . keys %running;
     my %all = (MESH_DATA => $data, HTTPS_PORT => $https, HTTP_PORT => $http,
-               %env);
+               RELAY_PORT => $relay, %env);
     my $pid = fork // die "fork: $!";
 
     if ($pid == 0) {
@@ -361,8 +378,9 @@ sub owner {
 }
 
 sub get {
-    my ($path) = @_;
-    my $s = IO::Socket::SSL->new(PeerAddr => '127.0.0.1', PeerPort => $https,
+    my ($path, $port) = @_;
+    my $s = IO::Socket::SSL->new(PeerAddr => '127.0.0.1',
+                                 PeerPort => $port // $https,
                                  SSL_verify_mode => 0, Timeout => 10)
         or return "no connection: $SSL_ERROR";
     print $s "GET $path HTTP/1.1\r\nHost: localhost:$https\r\n"

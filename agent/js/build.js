@@ -30,6 +30,7 @@ const TARGETS = {
         'notify.js',        /* toasts, message boxes, addresses, consent */
         'terminal.js',      /* protocols 1, 6, 8 and 9 */
         'tunnel.js',        /* relay sessions up to the protocol's start */
+        'target.js',        /* those to an address and a port */
         'webrtc.js',        /* their data beside the server */
         'files.js',         /* protocols 5 and 10 */
         'fileops.js',       /* what changes them, search, archives */

@@ -45,6 +45,9 @@ var PROTOCOLS = {
 /* further control messages: fn(tunnel, message) by type, of webrtc.js */
 var CONTROLS = {};
 
+/* fn(tunnel) of target.js; the recovery core has none */
+var openTarget = null;
+
 var tunnels = {};
 
 
@@ -360,7 +363,7 @@ function tunnelInput(tunnel, data) {
     if (tunnel.state === TUNNEL_WAITING) {
         if (data === 'c' || data === 'cr') {
             tunnel.state = TUNNEL_CHOOSING;
-            refuseTargets(tunnel);
+            tunnelTarget(tunnel);
         }
         return;
     }
@@ -385,13 +388,20 @@ function tunnelInput(tunnel, data) {
 }
 
 
-/* TCP and UDP relays have no protocol number, and no part in this core yet */
-function refuseTargets(tunnel) {
-    if (tunnel.request.tcpport !== undefined
-        || tunnel.request.udpport !== undefined)
+/* TCP and UDP relays have no protocol number */
+function tunnelTarget(tunnel) {
+    if (tunnel.request.tcpport === undefined
+        && tunnel.request.udpport === undefined)
     {
-        tunnel.refuse('Relays to ports are not supported by this core.');
+        return;
     }
+
+    if (openTarget === null) {
+        tunnel.refuse('Relays to ports are not supported by this core.');
+        return;
+    }
+
+    openTarget(tunnel);
 }
 
 

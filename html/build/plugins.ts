@@ -78,6 +78,86 @@ export function xtermUnderCsp(): Plugin {
     };
 }
 
+/**
+ * noVNC makes data: images of pictures and cursors; img-src blocks them, blob: is
+ * allowed.  A new version that does it elsewhere too fails the build here.
+ */
+export function novncUnderCsp(): Plugin {
+    const edits: Record<string, [string, string][]> = {
+        // what it has to say, the page says
+        'util/logging.js': [["let _logLevel = 'warn';", "let _logLevel = 'none';"]],
+        'util/browser.js': [['url("data:image/x-icon;base64,', 'url("blob:']],
+        'util/cursor.js': [[
+            'let url = this._canvas.toDataURL();\n'
+                + "            this._target.style.cursor = 'url(' + url + ')' + hotx + ' ' + hoty + ', default';",
+            `const target = this._target;
+            const shape = this._shape = {};
+            this._canvas.toBlob((blob) => {
+                if (blob !== null && this._shape === shape && this._target === target) {
+                    URL.revokeObjectURL(this._url);
+                    this._url = URL.createObjectURL(blob);
+                    target.style.cursor = 'url(' + this._url + ')' + hotx + ' ' + hoty + ', default';
+                }
+            });`,
+        ], [
+            "    clear() {\n        this._target.style.cursor = 'none';",
+            "    clear() {\n        this._shape = null;\n        this._target.style.cursor = 'none';",
+        ]],
+        'display.js': [[
+            'img.src = "data: " + mime + ";base64," + Base64.encode(arr);',
+            `const url = URL.createObjectURL(new Blob([arr], { type: mime }));
+        img.onload = img.onerror = () => URL.revokeObjectURL(url);
+        img.src = url;`,
+        ]],
+    };
+
+    return {
+        name: 'novnc-under-csp',
+        transform(code, id) {
+            const file = /@novnc\/novnc\/core\/(.*\.js)$/.exec(id.split('?')[0] ?? '')?.[1];
+            if (file === undefined) {
+                return null;
+            }
+            for (const [from, to] of edits[file] ?? []) {
+                if (code.split(from).length !== 2) {
+                    this.error(`${file} does not have it once: ${from}`);
+                }
+                code = code.replace(from, () => to);
+            }
+            const left = /["'\x60]data: ?[\x60"'a-z]|toDataURL\(\)|innerHTML|\beval\(/.exec(code);
+            if (left) {
+                this.error(`${file} has ${left[0]}, which the page may not do`);
+            }
+            return { code, map: null };
+        },
+    };
+}
+
+/**
+ * Of the SSH library only what a browser has: no crypto of Node, no groups of big
+ * numbers in script, and of vscode-jsonrpc its events alone.
+ */
+export function sshForBrowsers(): Plugin {
+    const none = '\0ssh-none';
+    const events = '\0ssh-events';
+
+    return {
+        name: 'ssh-for-browsers',
+        apply: 'build',
+        enforce: 'pre',
+        resolveId(id, from) {
+            if (!from || !/@microsoft\/dev-tunnels-ssh\//.test(from)) {
+                return null;
+            }
+            return /^(?:stream|diffie-hellman)$|\/node\/node\w+$/.test(id) ? none : id === 'vscode-jsonrpc' ? events : null;
+        },
+        load(id) {
+            return id === none ? 'export {};' : id === events
+                ? "export * from 'vscode-jsonrpc/lib/events';\nexport * from 'vscode-jsonrpc/lib/cancellation';" : null;
+        },
+    };
+}
+
 /** A .gz beside each file that is smaller compressed, for gzip_static. */
 export function gzipBeside(): Plugin {
     const worth = /\.(?:js|css|html|svg|json|webmanifest)$/;

@@ -173,6 +173,9 @@ ngx_mesh_ctl_do_serverinfo(ngx_mesh_ctl_t *ctl)
         ngx_mesh_jw_str(w, "agentCertHash", &s);
     }
 
+    /* ours: pages of devices can be opened */
+    ngx_mesh_jw_bool(w, "webrelay", srv->web_pages.len != 0);
+
     ngx_mesh_jw_bool(w, "https", 1);
     ngx_mesh_jw_int(w, "redirport", 80);
     ngx_mesh_jw_cstr(w, "domainsuffix", "");

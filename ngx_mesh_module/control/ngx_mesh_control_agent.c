@@ -7,9 +7,13 @@
 
 #include "ngx_mesh_control.h"
 #include "../core/ngx_mesh_recording.h"
+#include "../ws/ngx_mesh_dial.h"
 
 
 #define NGX_MESH_CTL_RELAY      60    /* seconds a device has to come */
+#define NGX_MESH_CTL_ROUTE      3600  /* seconds that a cookie is good for */
+#define NGX_MESH_CTL_TICKET     1536  /* bytes of a cookie in a link */
+#define NGX_MESH_CTL_WEB        14    /* session.md 0 */
 #define NGX_MESH_CTL_RELAY_ID   64
 #define NGX_MESH_CTL_MACS       64    /* of one device */
 #define NGX_MESH_CTL_WAKERS     16    /* agents that wake one device */
@@ -90,7 +94,8 @@ static ngx_int_t ngx_mesh_ctl_tunnel_args(ngx_mesh_ctl_t *ctl,
     const ngx_str_t *value, ngx_uint_t *p, ngx_str_t *id);
 static ngx_int_t ngx_mesh_ctl_url_arg(ngx_mesh_ctl_t *ctl,
     const ngx_str_t *url, const char *name, ngx_str_t *value);
-static ngx_uint_t ngx_mesh_ctl_local(const ngx_mesh_ctl_value_t *address);
+static void ngx_mesh_ctl_route(ngx_mesh_ctl_t *ctl, ngx_mesh_route_t *route);
+static ngx_uint_t ngx_mesh_ctl_tag(ngx_mesh_ctl_t *ctl, const char *tag);
 static ngx_uint_t ngx_mesh_ctl_http_url(const ngx_str_t *url);
 static ngx_uint_t ngx_mesh_ctl_windows(ngx_mesh_device_t *device);
 static void ngx_mesh_ctl_woken(ngx_mesh_db_req_t *q, ngx_int_t rc);
@@ -254,6 +259,8 @@ ngx_mesh_ctl_tunnel(ngx_mesh_ctl_t *ctl)
     ngx_str_t                    id, cookie, url, s, path, node;
     ngx_uint_t                   p, tcp, udp;
     ngx_mesh_jw_t               *w;
+    const char                  *why;
+    ngx_mesh_route_t             route;
     ngx_mesh_ticket_t            ticket;
     ngx_mesh_device_t           *device;
     ngx_mesh_account_t          *account;
@@ -286,9 +293,16 @@ ngx_mesh_ctl_tunnel(ngx_mesh_ctl_t *ctl)
 
         /* the device itself; its network is a matter of the group (S-50) */
 
+        ngx_mesh_ctl_route(ctl, &route);
+        route.p = p | (tcp ? NGX_MESH_P_TCP : NGX_MESH_P_UDP);
+
         if ((tcp && udp)
-            || !ngx_mesh_ctl_local(ngx_mesh_ctl_value(ctl, "tcpaddr"))
-            || !ngx_mesh_ctl_local(ngx_mesh_ctl_value(ctl, "udpaddr")))
+            || ngx_mesh_route_target(&route,
+                   &ngx_mesh_ctl_value(ctl, tcp ? "tcpaddr" : "udpaddr")->s,
+                   ngx_mesh_ctl_value(ctl, tcp ? "tcpport" : "udpport")->n,
+                   &why)
+               != NGX_OK
+            || ngx_mesh_route_check(&route, &why) != NGX_OK)
         {
             goto refuse;
         }
@@ -332,6 +346,13 @@ ngx_mesh_ctl_tunnel(ngx_mesh_ctl_t *ctl)
     ticket.p = p;
     ticket.rights = device->rights;
     ticket.expires = ngx_time() + NGX_MESH_CTL_RELAY;
+
+    if (tcp || udp) {
+        ticket.p = route.p;
+        ticket.port = route.target.port;
+        ticket.addr.data = (u_char *) route.target.text;
+        ticket.addr.len = route.target.len;
+    }
 
     if (ngx_mesh_ticket_write(&ticket, ctl->pool, &cookie) != NGX_OK) {
         goto refuse;
@@ -385,11 +406,11 @@ ngx_mesh_ctl_tunnel(ngx_mesh_ctl_t *ctl)
 
     if (tcp) {
         ngx_mesh_jw_int(w, "tcpport", ngx_mesh_ctl_value(ctl, "tcpport")->n);
-        ngx_mesh_jw_cstr(w, "tcpaddr", "127.0.0.1");
+        ngx_mesh_jw_cstr(w, "tcpaddr", route.target.text);
 
     } else if (udp) {
         ngx_mesh_jw_int(w, "udpport", ngx_mesh_ctl_value(ctl, "udpport")->n);
-        ngx_mesh_jw_cstr(w, "udpaddr", "127.0.0.1");
+        ngx_mesh_jw_cstr(w, "udpaddr", route.target.text);
     }
 
     ngx_mesh_ctl_result(ctl, ngx_mesh_ctl_command(ctl, device, w) == NGX_OK
@@ -399,6 +420,232 @@ ngx_mesh_ctl_tunnel(ngx_mesh_ctl_t *ctl)
 refuse:
 
     ngx_mesh_ctl_result(ctl, "Unable to route");
+}
+
+
+/*
+ * A ticket for one target, which a viewer's URL holds instead of a user's:
+ * session.md 1.8.
+ */
+void
+ngx_mesh_ctl_do_get_cookie(ngx_mesh_ctl_t *ctl)
+{
+    ngx_str_t              cookie;
+    ngx_uint_t             i;
+    const char            *why;
+    ngx_mesh_jw_t         *w;
+    ngx_mesh_route_t       route;
+    ngx_mesh_ticket_t      ticket;
+    ngx_mesh_ctl_value_t  *value;
+
+    static const char  *texts[] = { "nodeid", "tcpaddr", "name", "ip", NULL };
+    static const char  *numbers[] = { "tcpport", "localport", "protocol",
+                                      NULL };
+
+    static const struct {
+        const char  *tag;
+        uint32_t     p;
+    } tags[] = {
+        { "mstsc", 10 }, { "ssh", 11 }, { "novnc", 12 }, { NULL, 0 }
+    };
+
+    ngx_mesh_ctl_route(ctl, &route);
+
+    for (i = 0; tags[i].tag; i++) {
+        if (ngx_mesh_ctl_tag(ctl, tags[i].tag)) {
+            route.p = tags[i].p;
+        }
+    }
+
+    if (ngx_mesh_route_target(&route, &ngx_mesh_ctl_value(ctl, "tcpaddr")->s,
+                              ngx_mesh_ctl_value(ctl, "tcpport")->n, &why)
+        != NGX_OK
+        || ngx_mesh_route_check(&route, &why) != NGX_OK)
+    {
+        ngx_mesh_ctl_result(ctl, why);
+        return;
+    }
+
+    ngx_memzero(&ticket, sizeof(ngx_mesh_ticket_t));
+
+    ticket.kind = NGX_MESH_TICKET_ROUTE;
+    ticket.domain_id = ctl->who.domain_id;
+    ticket.account_id = ctl->who.account_id;
+    ticket.password_at = ctl->who.password_at;
+    ngx_memcpy(ticket.node, route.node, NGX_MESH_ID_LEN);
+    ngx_memcpy(ticket.session, ctl->who.session, 32);
+    ticket.p = route.p;
+    ticket.port = route.target.port;
+    ticket.addr.data = (u_char *) route.target.text;
+    ticket.addr.len = route.target.len;
+    ticket.expires = ngx_time() + NGX_MESH_CTL_ROUTE;
+
+    if (ngx_mesh_ticket_write(&ticket, ctl->pool, &cookie) != NGX_OK) {
+        ngx_mesh_ctl_result(ctl, "The server cannot make a cookie now.");
+        return;
+    }
+
+    /* what was asked for comes back */
+
+    w = ngx_mesh_ctl_open(ctl);
+
+    for (i = 0; texts[i]; i++) {
+        value = ngx_mesh_ctl_value(ctl, texts[i]);
+
+        if (value->set) {
+            ngx_mesh_jw_str(w, texts[i], &value->s);
+        }
+    }
+
+    for (i = 0; numbers[i]; i++) {
+        value = ngx_mesh_ctl_value(ctl, numbers[i]);
+
+        if (value->set) {
+            ngx_mesh_jw_int(w, numbers[i], value->n);
+        }
+    }
+
+    ngx_mesh_jw_str(w, "cookie", &cookie);
+    ngx_mesh_jw_bool(w, "trustedCert", 0);
+
+    ngx_mesh_ctl_reply(ctl, w);
+}
+
+
+/* session.md 1.12: a link that opens a page of the device, once */
+void
+ngx_mesh_ctl_do_webrelay(ngx_mesh_ctl_t *ctl)
+{
+    u_char                    *p;
+    ngx_str_t                  host, url, cookie, *pages;
+    const char                *why;
+    ngx_mesh_jw_t             *w;
+    ngx_mesh_route_t           route;
+    ngx_mesh_ticket_t          ticket;
+    ngx_mesh_ctl_value_t      *port, *appid, *addr;
+
+    if (ctl->b == NULL) {
+        ngx_mesh_ctl_end(ctl);
+        return;
+    }
+
+    pages = &ctl->b->s->srv->web_pages;
+
+    if (pages->len == 0) {
+        ngx_mesh_ctl_result(ctl, "WebRelay Disabled");
+        return;
+    }
+
+    port = ngx_mesh_ctl_value(ctl, "port");
+    appid = ngx_mesh_ctl_value(ctl, "appid");
+    addr = ngx_mesh_ctl_value(ctl, "addr");
+
+    ngx_mesh_ctl_route(ctl, &route);
+    route.p = NGX_MESH_CTL_WEB;
+
+    if (ngx_mesh_route_target(&route, &addr->s, port->n, &why) != NGX_OK
+        || ngx_mesh_route_check(&route, &why) != NGX_OK)
+    {
+        ngx_mesh_ctl_result(ctl, why);
+        return;
+    }
+
+    ngx_memzero(&ticket, sizeof(ngx_mesh_ticket_t));
+
+    ticket.kind = NGX_MESH_TICKET_WEB;
+    ticket.domain_id = ctl->who.domain_id;
+    ticket.account_id = ctl->who.account_id;
+    ticket.password_at = ctl->who.password_at;
+    ngx_memcpy(ticket.node, route.node, NGX_MESH_ID_LEN);
+    ngx_memcpy(ticket.session, ctl->who.session, 32);
+    ticket.p = appid->n;
+    ticket.port = route.target.port;
+    ticket.addr.data = (u_char *) route.target.text;
+    ticket.addr.len = route.target.len;
+    ticket.expires = ngx_time() + NGX_MESH_TICKET_WEB_LIFE;
+
+    /* ":port" is beside the name by which this client called */
+
+    host = *pages;
+
+    if (host.data[0] == ':') {
+        host = ctl->b->host;
+
+        for (p = host.data + host.len; p > host.data; p--) {
+            if (p[-1] == ':') {
+                host.len = p - host.data - 1;
+                break;
+            }
+
+            if (p[-1] == ']') {
+                break;
+            }
+        }
+    }
+
+    url.data = ngx_pnalloc(ctl->pool, host.len + pages->len + MESH_TARGET_TEXT
+                                      + NGX_MESH_ID_TEXT
+                                      + 128 + NGX_MESH_CTL_TICKET);
+
+    if (url.data == NULL
+        || ngx_mesh_ticket_write(&ticket, ctl->pool, &cookie) != NGX_OK
+        || cookie.len > NGX_MESH_CTL_TICKET)
+    {
+        ngx_mesh_ctl_result(ctl, "The server cannot make a link now.");
+        return;
+    }
+
+    p = ngx_sprintf(url.data, pages->data[0] == ':' ? "https://%V%V" : "%V",
+                    &host, pages);
+    p = ngx_sprintf(p, "/control-redirect.ashx?n=");
+    p = ngx_mesh_id_write(p, route.node);
+    p = ngx_sprintf(p, "&p=%d&appid=%d&c=%V", (int) port->n, (int) appid->n,
+                    &cookie);
+
+    if (addr->s.len) {
+        p = ngx_sprintf(p, "&addr=%s", route.target.text);
+    }
+
+    url.len = p - url.data;
+
+    w = ngx_mesh_ctl_open(ctl);
+
+    ngx_mesh_jw_str(w, "nodeid", &ctl->device->id);
+    ngx_mesh_jw_int(w, "port", port->n);
+    ngx_mesh_jw_int(w, "appid", appid->n);
+
+    if (addr->s.len) {
+        ngx_mesh_jw_str(w, "addr", &addr->s);
+    }
+
+    ngx_mesh_jw_str(w, "url", &url);
+    ngx_mesh_jw_cstr(w, "result", "OK");
+
+    ngx_mesh_ctl_reply(ctl, w);
+}
+
+
+/* from the command's account through its device */
+static void
+ngx_mesh_ctl_route(ngx_mesh_ctl_t *ctl, ngx_mesh_route_t *route)
+{
+    ngx_memzero(route, sizeof(ngx_mesh_route_t));
+
+    route->who = ctl->who;
+    ngx_memcpy(route->node, ctl->device->raw, NGX_MESH_ID_LEN);
+    ngx_memcpy(route->address, ctl->address.data,
+               ngx_min(ctl->address.len, sizeof(route->address) - 1));
+}
+
+
+static ngx_uint_t
+ngx_mesh_ctl_tag(ngx_mesh_ctl_t *ctl, const char *tag)
+{
+    ngx_str_t  s;
+
+    return ctl->tag && ngx_mesh_json_text(ctl->tag, &s) == NGX_OK
+           && s.len == ngx_strlen(tag)
+           && ngx_memcmp(s.data, tag, s.len) == 0;
 }
 
 
@@ -535,34 +782,6 @@ ngx_mesh_ctl_url_arg(ngx_mesh_ctl_t *ctl, const ngx_str_t *url,
     }
 
     return NGX_DECLINED;
-}
-
-
-static ngx_uint_t
-ngx_mesh_ctl_local(const ngx_mesh_ctl_value_t *address)
-{
-    static ngx_str_t  names[] = {
-        ngx_string("127.0.0.1"),
-        ngx_string("localhost"),
-        ngx_null_string
-    };
-
-    ngx_uint_t  i;
-
-    if (!address->set) {
-        return 1;
-    }
-
-    for (i = 0; names[i].len; i++) {
-        if (address->s.len == names[i].len
-            && ngx_strncasecmp(address->s.data, names[i].data, names[i].len)
-               == 0)
-        {
-            return 1;
-        }
-    }
-
-    return 0;
 }
 
 

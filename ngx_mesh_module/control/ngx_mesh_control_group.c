@@ -3,6 +3,7 @@
 /* Actions: device groups, their members, and who is granted what. */
 
 #include "ngx_mesh_control.h"
+#include "../core/ngx_mesh_target.h"
 
 
 /* a change of rights of one account on a group or a device */
@@ -115,7 +116,7 @@ ngx_mesh_ctl_write_group(ngx_mesh_jw_t *w, ngx_mesh_group_t *group)
 {
     int64_t              n;
     ngx_str_t            id, s;
-    ngx_mesh_json_t     *doc;
+    ngx_mesh_json_t     *doc, *list;
     ngx_mesh_account_t  *account;
 
     ngx_mesh_jw_cstr(w, "type", "mesh");
@@ -140,6 +141,12 @@ ngx_mesh_ctl_write_group(ngx_mesh_jw_t *w, ngx_mesh_group_t *group)
 
     if (doc && ngx_mesh_json_int(doc, "expireDevs", &n, 1, 2000) == NGX_OK) {
         ngx_mesh_jw_int(w, "expireDevs", n);
+    }
+
+    list = doc ? ngx_mesh_json_array(doc, "targets") : NULL;
+
+    if (list) {
+        ngx_mesh_jw_json(w, "targets", list);
     }
 
     account = group->created_by ? ngx_mesh_account(group->created_by) : NULL;
@@ -437,7 +444,9 @@ ngx_mesh_ctl_do_group_edit(ngx_mesh_ctl_t *ctl)
     ngx_mesh_group_t           *group;
     ngx_mesh_db_req_t          *q;
     ngx_mesh_ctl_event_t        ev;
+    const char                 *why;
     ngx_mesh_ctl_value_t       *name, *desc, *flags, *consent, *expire;
+    ngx_mesh_ctl_value_t       *targets;
     ngx_mesh_ctl_group_edit_t  *edit;
 
     group = ngx_mesh_ctl_group(ctl);
@@ -455,6 +464,28 @@ ngx_mesh_ctl_do_group_edit(ngx_mesh_ctl_t *ctl)
     flags = ngx_mesh_ctl_value(ctl, "flags");
     consent = ngx_mesh_ctl_value(ctl, "consent");
     expire = ngx_mesh_ctl_value(ctl, "expireDevs");
+    targets = ngx_mesh_ctl_value(ctl, "targets");
+
+    if (targets->set && ngx_mesh_json_array(ctl->json, "targets") == NULL) {
+        ngx_mesh_ctl_result(ctl, "Targets are a list of texts.");
+        return;
+    }
+
+    if (targets->set
+        && ngx_mesh_target_list(targets->json, &s, &why) != NGX_OK)
+    {
+        text.len = ngx_strlen(why) + s.len + 4;
+        text.data = ngx_pnalloc(ctl->pool, text.len + 1);
+
+        if (text.data == NULL || s.len == 0 || s.len > MESH_TARGET_ENTRY) {
+            ngx_mesh_ctl_result(ctl, why);
+            return;
+        }
+
+        *ngx_snprintf(text.data, text.len, "%V: %s", &s, why) = '\0';
+        ngx_mesh_ctl_result(ctl, (char *) text.data);
+        return;
+    }
 
     rename = name->set
              && (name->s.len != group->name.len
@@ -515,6 +546,11 @@ ngx_mesh_ctl_do_group_edit(ngx_mesh_ctl_t *ctl)
         ngx_mesh_ctl_group_said("expiry", 5);
     }
 
+    /* a number of ours: stock clients show the text */
+    if (targets->set) {
+        ngx_mesh_ctl_group_said("reachable addresses", 100);
+    }
+
     if (n == 0) {
         ngx_mesh_ctl_result(ctl, "ok");
         return;
@@ -554,6 +590,10 @@ ngx_mesh_ctl_do_group_edit(ngx_mesh_ctl_t *ctl)
         ngx_mesh_jw_str(&ev.w, "desc", &desc->s);
     }
 
+    if (targets->set) {
+        ngx_mesh_jw_json(&ev.w, "targets", targets->json);
+    }
+
     ngx_mesh_ctl_event_store(ctl, &ev, q, &edit->json);
 
     ngx_mesh_model_change(q, NGX_MESH_CHANGE_GROUP, group->group_id);
@@ -569,7 +609,7 @@ ngx_mesh_ctl_group_doc(ngx_mesh_ctl_t *ctl, ngx_mesh_group_t *group,
 {
     ngx_mesh_jw_t          w;
     ngx_mesh_json_t       *old;
-    ngx_mesh_ctl_value_t  *desc, *expire;
+    ngx_mesh_ctl_value_t  *desc, *expire, *targets;
 
     ngx_str_null(doc);
 
@@ -579,6 +619,7 @@ ngx_mesh_ctl_group_doc(ngx_mesh_ctl_t *ctl, ngx_mesh_group_t *group,
 
     desc = ngx_mesh_ctl_value(ctl, "desc");
     expire = ngx_mesh_ctl_value(ctl, "expireDevs");
+    targets = ngx_mesh_ctl_value(ctl, "targets");
     old = group->doc.len ? ngx_mesh_json_parse(group->doc.data,
                                                group->doc.len)
                          : NULL;
@@ -586,7 +627,8 @@ ngx_mesh_ctl_group_doc(ngx_mesh_ctl_t *ctl, ngx_mesh_group_t *group,
     ngx_mesh_jw_open(&w, NULL, '{');
 
     if (old) {
-        ctl->waiting = (desc->set ? 1 : 0) | (expire->set ? 2 : 0);
+        ctl->waiting = (desc->set ? 1 : 0) | (expire->set ? 2 : 0)
+                       | (targets->set ? 4 : 0);
 
         {
             void  *args[2];
@@ -610,6 +652,10 @@ ngx_mesh_ctl_group_doc(ngx_mesh_ctl_t *ctl, ngx_mesh_group_t *group,
         ngx_mesh_jw_int(&w, "expireDevs", expire->n);
     }
 
+    if (targets->set && ngx_mesh_json_count(targets->json)) {
+        ngx_mesh_jw_json(&w, "targets", targets->json);
+    }
+
     ngx_mesh_jw_shut(&w, '}');
 
     if (ngx_mesh_jw_done(&w, doc) != NGX_OK) {
@@ -630,7 +676,8 @@ ngx_mesh_ctl_group_doc_member(const char *name, ngx_mesh_json_t *value,
     ctl = args[1];
 
     if (((ctl->waiting & 1) && ngx_strcmp(name, "desc") == 0)
-        || ((ctl->waiting & 2) && ngx_strcmp(name, "expireDevs") == 0))
+        || ((ctl->waiting & 2) && ngx_strcmp(name, "expireDevs") == 0)
+        || ((ctl->waiting & 4) && ngx_strcmp(name, "targets") == 0))
     {
         return NGX_OK;
     }

@@ -68,6 +68,7 @@ ngx_mesh_ctl_relay(const ngx_mesh_running_t *r, void *data)
     u_char               hex[17], node[256];
     uint32_t             rights;
     ngx_str_t            text;
+    ngx_uint_t           udp;
     ngx_mesh_jw_t       *w;
     ngx_mesh_ctl_t      *ctl;
     ngx_mesh_account_t  *account;
@@ -105,7 +106,16 @@ ngx_mesh_ctl_relay(const ngx_mesh_running_t *r, void *data)
     ngx_mesh_jw_str(w, "username", &account->name);
 
     ngx_mesh_jw_cstr(w, "address", (const char *) r->address);
-    ngx_mesh_jw_int(w, "protocol", r->p);
+    ngx_mesh_jw_int(w, "protocol", r->p & ~NGX_MESH_P_FLAGS);
+
+    if (r->p & NGX_MESH_P_TARGET) {
+        udp = (r->p & NGX_MESH_P_UDP) ? 1 : 0;
+
+        ngx_mesh_jw_int(w, udp ? "udpport" : "tcpport", r->port);
+        ngx_mesh_jw_cstr(w, udp ? "udpaddr" : "tcpaddr",
+                         (const char *) r->target);
+    }
+
     ngx_mesh_jw_int(w, "since", (int64_t) r->since * 1000);
     ngx_mesh_jw_int(w, "bytesin", (int64_t) r->to_viewer);
     ngx_mesh_jw_int(w, "bytesout", (int64_t) r->to_device);

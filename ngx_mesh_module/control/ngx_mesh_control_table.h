@@ -93,6 +93,8 @@ ARGS(editmesh)
     ARG(flags, INT, 0, 0, 7, "Invalid group flags")
     ARG(consent, INT, 0, 0, 127, "Invalid group consent")
     ARG(expireDevs, INT, 0, 0, 2000, "Invalid expireDevs")
+    /* ours: where connections through its devices may go, beside themselves */
+    ARG(targets, ANY, 0, 0, 0, NULL)
 END
 ACTION(editmesh, group_edit, GROUP, D_EDITMESH, 0,
        "Invalid group identifier", "Permission denied", DB)
@@ -248,6 +250,28 @@ ARGS(msg)
 END
 ACTION(msg, msg, DEVICE, D_REMOTECONTROL|D_REMOTEVIEWONLY|D_RELAY, 0,
        "Unable to route", "Unable to route", DB)
+
+ARGS(getcookie)
+    ARG(nodeid, STR, NEEDED, 1, 256, "Invalid nodeid")
+    ARG(tcpport, INT, NEEDED, 1, 65535, "Invalid tcpport")
+    ARG(tcpaddr, STR, LOOSE, 1, 255, NULL)
+    ARG(name, STR, LOOSE, 0, 256, NULL)
+    ARG(ip, STR, LOOSE, 0, 256, NULL)
+    ARG(localport, INT, LOOSE, 0, 65535, NULL)
+    ARG(protocol, INT, LOOSE, 0, 255, NULL)
+END
+ACTION(getcookie, get_cookie, DEVICE, D_REMOTECONTROL|D_RELAY, 0,
+       "Invalid nodeid", "Permission denied", DB)
+
+ARGS(webrelay)
+    ARG(nodeid, STR, NEEDED, 1, 256, "Invalid node id")
+    ARG(port, INT, NEEDED, 1, 65535, "Invalid port")
+    ARG(appid, INT, NEEDED, 1, 2, "Invalid appid")
+    /* ours: another address than that of the device itself */
+    ARG(addr, STR, LOOSE, 0, 255, NULL)
+END
+ACTION(webrelay, webrelay, DEVICE, D_REMOTECONTROL|D_RELAY, 0,
+       "Invalid node id", "Permission denied", DB)
 
 ARGS(runcommands)
     ARG(nodeids, LIST, NEEDED, 1, 1000, "Invalid nodeids")

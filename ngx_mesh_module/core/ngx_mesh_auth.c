@@ -22,6 +22,7 @@ typedef struct {
     void                 *data;
     ngx_mesh_auth_t       who;
     ngx_mesh_login_t      login;
+    ngx_mesh_ticket_t    *route;      /* of ngx_mesh_auth_route(), or NULL */
     unsigned              cookie:1;   /* may fall back to the session cookie */
     unsigned              header:1;   /* may use x-meshauth */
 } ngx_mesh_auth_ctx_t;
@@ -67,6 +68,14 @@ static ngx_uint_t  ngx_mesh_login_count;
 ngx_int_t
 ngx_mesh_auth(ngx_http_request_t *r, ngx_mesh_auth_pt done, void *data)
 {
+    return ngx_mesh_auth_route(r, NULL, done, data);
+}
+
+
+ngx_int_t
+ngx_mesh_auth_route(ngx_http_request_t *r, ngx_mesh_ticket_t *route,
+    ngx_mesh_auth_pt done, void *data)
+{
     ngx_int_t             rc;
     ngx_mesh_auth_ctx_t  *ctx;
 
@@ -78,6 +87,12 @@ ngx_mesh_auth(ngx_http_request_t *r, ngx_mesh_auth_pt done, void *data)
     ctx = ngx_mesh_auth_ctx(r, done, data);
     if (ctx == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->route = route;
+
+    if (route) {
+        ngx_memzero(route, sizeof(ngx_mesh_ticket_t));
     }
 
     /* what a page brings without its visitor's will counts only from ours */
@@ -162,16 +177,24 @@ ngx_mesh_auth_ctx(ngx_http_request_t *r, ngx_mesh_auth_pt done, void *data)
 static ngx_int_t
 ngx_mesh_auth_ticket(ngx_mesh_auth_ctx_t *ctx, const char *name)
 {
+    ngx_int_t             rc;
     ngx_str_t             text;
     ngx_mesh_ticket_t     ticket;
     ngx_mesh_account_t   *account;
 
-    if (ngx_mesh_arg(ctx->r, name, &text) != NGX_OK
-        || ngx_mesh_ticket_read(&ticket, NGX_MESH_TICKET_AUTH, &text,
-                                ctx->r->pool)
-           != NGX_OK
-        || ticket.domain_id != ctx->who.domain_id)
-    {
+    if (ngx_mesh_arg(ctx->r, name, &text) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_mesh_ticket_read(&ticket, NGX_MESH_TICKET_AUTH, &text,
+                              ctx->r->pool);
+
+    if (rc != NGX_OK && ctx->route) {
+        rc = ngx_mesh_ticket_read(&ticket, NGX_MESH_TICKET_ROUTE, &text,
+                                  ctx->r->pool);
+    }
+
+    if (rc != NGX_OK || ticket.domain_id != ctx->who.domain_id) {
         return NGX_DECLINED;
     }
 
@@ -187,6 +210,10 @@ ngx_mesh_auth_ticket(ngx_mesh_auth_ctx_t *ctx, const char *name)
     ctx->who.account_id = ticket.account_id;
     ctx->who.password_at = ticket.password_at;
     ctx->who.how = NGX_MESH_AUTH_TICKET;
+
+    if (ticket.kind == NGX_MESH_TICKET_ROUTE) {
+        *ctx->route = ticket;
+    }
 
     if (ngx_memcmp(ticket.session, ngx_mesh_auth_zeros, 32) == 0) {
         ngx_mesh_auth_end(ctx, &ctx->who, NULL, NULL);
@@ -213,6 +240,10 @@ ngx_mesh_auth_next(ngx_mesh_auth_ctx_t *ctx)
 
     ngx_memzero(ctx->who.session, 32);
     ctx->who.account_id = 0;
+
+    if (ctx->route) {
+        ngx_memzero(ctx->route, sizeof(ngx_mesh_ticket_t));
+    }
 
     h = ctx->header ? ngx_mesh_header(ctx->r, "x-meshauth") : NULL;
 

@@ -42,6 +42,13 @@ ngx_int_t ngx_mesh_auth(ngx_http_request_t *r, ngx_mesh_auth_pt done,
     void *data);
 
 /*
+ * As above, and auth= may also be what getcookie gave, which stands for one
+ * target: *route is it then; its kind is 0 where somebody came otherwise.
+ */
+ngx_int_t ngx_mesh_auth_route(ngx_http_request_t *r, ngx_mesh_ticket_t *route,
+    ngx_mesh_auth_pt done, void *data);
+
+/*
  * Only the session cookie, whatever the Origin: for answers that no other
  * origin can read (GET) and for requests with a CSRF token.  As above, but
  * nobody is (NULL, "noauth", "noauth").

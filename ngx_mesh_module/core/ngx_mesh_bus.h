@@ -62,6 +62,7 @@ void ngx_mesh_bus_broadcast(ngx_mesh_bus_type_e type, const u_char *data,
 #define NGX_MESH_PIPE_RELAY  MESH_BUS_RELAY
 #define NGX_MESH_PIPE_AMT    MESH_BUS_AMT
 #define NGX_MESH_PIPE_FETCH  MESH_BUS_FETCH   /* to a devicefile.ashx */
+#define NGX_MESH_PIPE_DIAL   MESH_BUS_DIAL    /* to a ngx_mesh_dial_t */
 
 typedef mesh_bus_hello_t  ngx_mesh_hello_t;
 

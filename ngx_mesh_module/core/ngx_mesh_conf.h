@@ -53,8 +53,10 @@ typedef struct {
 } ngx_mesh_record_conf_t;
 
 
+typedef struct ngx_http_mesh_srv_conf_s  ngx_http_mesh_srv_conf_t;
+
 /* one per server: facts of the address under which clients reach us */
-typedef struct {
+struct ngx_http_mesh_srv_conf_s {
     ngx_str_t            domain;      /* mesh_domain, "" by default */
     ngx_str_t            agents;      /* mesh_agents folder, or empty */
     ngx_flag_t           agents_update;
@@ -74,7 +76,11 @@ typedef struct {
     ngx_array_t         *webcert_conf;       /* of ngx_str_t: the directive */
     ngx_mesh_webcert_t  *webcert;            /* made in init_module */
     ngx_uint_t           index;       /* of the server, same after reload */
-} ngx_http_mesh_srv_conf_t;
+    ngx_uint_t           mesh;        /* "mesh on" in it */
+    ngx_str_t            web_relay;   /* mesh_web_relay of this server, or */
+    ngx_str_t            web_pages;   /* that of its domain; or empty */
+    ngx_http_mesh_srv_conf_t  *web_app;     /* whose agents a relay uses */
+};
 
 
 /* mesh_status */

@@ -12,7 +12,7 @@
 
 
 #define NGX_MESH_TICKET_KEY       32
-#define NGX_MESH_TICKET_MAX       1024  /* bytes of text */
+#define NGX_MESH_TICKET_MAX       1536  /* bytes of text */
 #define NGX_MESH_TICKET_SKEW      30    /* seconds */
 
 #define NGX_MESH_KEYS             16
@@ -67,6 +67,8 @@ static ngx_int_t ngx_mesh_ticket_unseal(const ngx_str_t *key, u_char kind,
     const u_char *in, size_t len, u_char *out);
 static ngx_int_t ngx_mesh_ticket_fields(ngx_mesh_ticket_t *t,
     ngx_mesh_json_t *j, ngx_pool_t *pool);
+static ngx_int_t ngx_mesh_ticket_text(ngx_mesh_json_t *j, const char *name,
+    ngx_str_t *dst, ngx_pool_t *pool);
 static ngx_int_t ngx_mesh_ticket_hex(ngx_mesh_json_t *j, const char *name,
     u_char *dst, size_t len);
 static ngx_int_t ngx_mesh_hex_parse(u_char *dst, const u_char *src,
@@ -244,7 +246,8 @@ ngx_mesh_ticket_json(const ngx_mesh_ticket_t *t, ngx_pool_t *pool,
         { "grp", t->group_id },
         { "pw", t->password_at },
         { "p", (int64_t) t->p },
-        { "r", (int64_t) t->rights }
+        { "r", (int64_t) t->rights },
+        { "to", (int64_t) t->port }
     };
 
     if (ngx_mesh_jw_init(&w, pool, 512) != NGX_OK) {
@@ -273,6 +276,10 @@ ngx_mesh_ticket_json(const ngx_mesh_ticket_t *t, ngx_pool_t *pool,
 
     if (t->id.len) {
         ngx_mesh_jw_str(&w, "id", &t->id);
+    }
+
+    if (t->addr.len) {
+        ngx_mesh_jw_str(&w, "at", &t->addr);
     }
 
     ngx_mesh_jw_shut(&w, '}');
@@ -413,13 +420,14 @@ static ngx_int_t
 ngx_mesh_ticket_fields(ngx_mesh_ticket_t *t, ngx_mesh_json_t *j,
     ngx_pool_t *pool)
 {
-    int64_t     created, expires, p, rights;
-    ngx_str_t   id;
+    int64_t    created, expires, p, rights, port;
+    ngx_int_t  rc;
 
     created = 0;
     expires = 0;
     p = 0;
     rights = 0;
+    port = 0;
 
     if (ngx_mesh_json_int(j, "t", &created, 1, NGX_MAX_INT_T_VALUE) != NGX_OK
         || ngx_mesh_json_int(j, "e", &expires, 1, NGX_MAX_INT_T_VALUE)
@@ -442,6 +450,7 @@ ngx_mesh_ticket_fields(ngx_mesh_ticket_t *t, ngx_mesh_json_t *j,
            == NGX_ERROR
         || ngx_mesh_json_int(j, "p", &p, 1, 0xffffffff) == NGX_ERROR
         || ngx_mesh_json_int(j, "r", &rights, 1, 0xffffffff) == NGX_ERROR
+        || ngx_mesh_json_int(j, "to", &port, 1, 65535) == NGX_ERROR
         || ngx_mesh_ticket_hex(j, "n", t->node, 48) != NGX_OK
         || ngx_mesh_ticket_hex(j, "s", t->session, 32) != NGX_OK)
     {
@@ -451,16 +460,30 @@ ngx_mesh_ticket_fields(ngx_mesh_ticket_t *t, ngx_mesh_json_t *j,
     t->expires = (time_t) expires;
     t->p = (uint32_t) p;
     t->rights = (uint32_t) rights;
+    t->port = (uint32_t) port;
 
-    switch (ngx_mesh_json_str(j, "id", &id)) {
+    rc = ngx_mesh_ticket_text(j, "id", &t->id, pool);
+
+    return rc == NGX_OK ? ngx_mesh_ticket_text(j, "at", &t->addr, pool) : rc;
+}
+
+
+/* absent: dst stays as it is */
+static ngx_int_t
+ngx_mesh_ticket_text(ngx_mesh_json_t *j, const char *name, ngx_str_t *dst,
+    ngx_pool_t *pool)
+{
+    ngx_str_t  s;
+
+    switch (ngx_mesh_json_str(j, name, &s)) {
 
     case NGX_OK:
-        t->id.data = ngx_pstrdup(pool, &id);
-        if (t->id.data == NULL) {
+        dst->data = ngx_pstrdup(pool, &s);
+        if (dst->data == NULL) {
             return NGX_ERROR;
         }
 
-        t->id.len = id.len;
+        dst->len = s.len;
         return NGX_OK;
 
     case NGX_DECLINED:

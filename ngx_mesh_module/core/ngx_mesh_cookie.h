@@ -20,6 +20,11 @@
 #define NGX_MESH_TICKET_RELAY   'R'   /* agent half, 60 s */
 #define NGX_MESH_TICKET_RCOOKIE 'C'   /* means nothing, clients paste it */
 #define NGX_MESH_TICKET_UPDATE  'U'
+#define NGX_MESH_TICKET_WEB     'W'   /* opens a page of a device, once */
+#define NGX_MESH_TICKET_WEB_PAGE  'w' /* the cookie of one that is open */
+
+#define NGX_MESH_TICKET_WEB_LIFE  300 /* seconds: some links are pasted */
+#define NGX_MESH_TICKET_ROUTE   'T'   /* getcookie: one target, 60 min */
 #define NGX_MESH_TICKET_CHAT    'M'   /* who is at a device, messenger */
 
 typedef struct {
@@ -31,6 +36,8 @@ typedef struct {
     int64_t       password_at;        /* of the account when made */
     u_char        node[48];
     ngx_str_t     id;                 /* relay id, at most 64 */
+    ngx_str_t     addr;               /* of a target, as it was checked */
+    uint32_t      port;
     uint32_t      p;
     uint32_t      rights;
     time_t        expires;
@@ -43,7 +50,8 @@ typedef struct {
  */
 ngx_int_t ngx_mesh_ticket_write(const ngx_mesh_ticket_t *t, ngx_pool_t *pool,
     ngx_str_t *out);
-/* checks kind, age, MAC, form; NGX_DECLINED: not valid.  id is in pool */
+/* checks kind, age, MAC, form; NGX_DECLINED: not valid.  id and addr are in
+   pool */
 ngx_int_t ngx_mesh_ticket_read(ngx_mesh_ticket_t *t, u_char kind,
     const ngx_str_t *text, ngx_pool_t *pool);
 

@@ -783,6 +783,21 @@ ngx_mesh_running_each(int64_t domain_id,
 }
 
 
+/* a viewer that named its target in a command does not name it again */
+static ngx_uint_t
+ngx_mesh_meet_differ(uint32_t a, uint32_t b)
+{
+    if ((a & NGX_MESH_P_DIAL) != (b & NGX_MESH_P_DIAL)) {
+        return 1;
+    }
+
+    a &= ~NGX_MESH_P_FLAGS;
+    b &= ~NGX_MESH_P_FLAGS;
+
+    return a && b && a != b;
+}
+
+
 ngx_int_t
 ngx_mesh_meet(const ngx_mesh_meet_t *m, ngx_mesh_meet_t *first)
 {
@@ -815,7 +830,7 @@ ngx_mesh_meet(const ngx_mesh_meet_t *m, ngx_mesh_meet_t *first)
         rc = rec ? NGX_AGAIN : NGX_ERROR;
 
     } else if (rec->m.role == m->role
-               || (rec->m.p && m->p && rec->m.p != m->p)
+               || ngx_mesh_meet_differ(rec->m.p, m->p)
                || (ngx_memcmp(rec->m.device, zeros, NGX_MESH_ID_LEN) != 0
                    && ngx_memcmp(m->device, zeros, NGX_MESH_ID_LEN) != 0
                    && ngx_memcmp(rec->m.device, m->device, NGX_MESH_ID_LEN)

@@ -181,11 +181,19 @@ typedef struct {
    the tunnel; above all that a URL can name */
 #define NGX_MESH_P_FETCH  266
 
+/* added to p: what the agent connects to, and a worker in place of a viewer */
+#define NGX_MESH_P_TCP    0x200
+#define NGX_MESH_P_UDP    0x400
+#define NGX_MESH_P_DIAL   0x800
+
+#define NGX_MESH_P_TARGET  (NGX_MESH_P_TCP|NGX_MESH_P_UDP)
+#define NGX_MESH_P_FLAGS   (NGX_MESH_P_TARGET|NGX_MESH_P_DIAL)
+
 /*
  * Under one lock: finds who waits under m->key.  Nobody: inserts m.
  *   NGX_AGAIN     m waits
  *   NGX_OK        *first was waiting, fits (other role, same device and p
- *                 where both name them) and is removed
+ *                 where both name them, P_TARGET aside) and is removed
  *   NGX_BUSY      does not fit, or has the same role: m is the newcomer to
  *                 be closed, the waiting half stays
  *   NGX_ERROR     the zone is full
@@ -213,6 +221,8 @@ typedef struct {
     uint32_t          p;
     uint64_t          to_viewer, to_device;     /* bytes, some seconds old */
     u_char            address[46];    /* of the viewer, NUL-terminated */
+    uint16_t          port;           /* of a target, 0: none known */
+    u_char            target[64];     /* its address, NUL-terminated, cut */
 } ngx_mesh_running_t;
 
 /* NGX_ERROR: the zone is full; the relay runs all the same */
@@ -250,6 +260,7 @@ void ngx_mesh_rate_clear(ngx_uint_t what, const ngx_str_t *name);
 #define NGX_MESH_RATE_LOG            20
 #define NGX_MESH_RATE_CHECK          21
 #define NGX_MESH_RATE_UPDATE         22
+#define NGX_MESH_RATE_WEB            23     /* tickets that were used */
 #define NGX_MESH_RATE_INVITE         32
 
 

@@ -67,6 +67,7 @@ sub server {
     local $ENV{HTTPS_PORT} = $s{port};
     local $ENV{HTTP_PORT} = $http;
     local $ENV{AGENT} = 'no';
+    local $ENV{RELAY_PORT} = 'no';
     delete local @ENV{qw(DB URL)};
 
     spawn($log, $^X, "$root/conf/run.pl");

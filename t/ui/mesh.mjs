@@ -25,7 +25,7 @@ export const LONG = 40_000;
 const children = [];
 const browsers = [];
 
-function freePort() {
+export function freePort() {
     return new Promise((resolve, reject) => {
         const server = createServer();
         server.on('error', reject);
@@ -83,10 +83,11 @@ export class Mesh {
         mesh.dir = mkdtempSync('/var/tmp/mesh-ui.');
         chmodSync(mesh.dir, 0o755);
         mesh.data = join(mesh.dir, 'data');
-        const [https, http] = [await freePort(), await freePort()];
+        const [https, http, relay] = [await freePort(), await freePort(), await freePort()];
         mesh.base = `https://127.0.0.1:${https}/`;
         mesh.env = {
-            ...process.env, MESH_DATA: mesh.data, HTTPS_PORT: String(https), HTTP_PORT: String(http), AGENT: 'no',
+            ...process.env, MESH_DATA: mesh.data, HTTPS_PORT: String(https), HTTP_PORT: String(http), RELAY_PORT: String(relay),
+            AGENT: 'no',
             ...(process.env.MESH_NGINX ? { NGINX: process.env.MESH_NGINX } : {}),
             ...(process.env.MESH_MODULES !== undefined ? { MODULES: process.env.MESH_MODULES } : {}),
         };
@@ -200,15 +201,35 @@ export class Line {
     }
 }
 
-/** A virtual screen, painted and read by build/mesh_screen. */
+/** An sshd with one account of its own: t/lib/sshd.pl. */
+export class Sshd {
+    static async start(user, password) {
+        const sshd = new Sshd();
+        sshd.child = spawn('perl', [join(root, 't/lib/sshd.pl'), user, password], { stdio: ['pipe', 'pipe', 'ignore'] });
+        const said = await new Promise((resolve, reject) => {
+            sshd.child.stdout.once('data', (data) => resolve(String(data)));
+            sshd.child.once('exit', () => reject(new Error('sshd.pl ended')));
+        });
+        [sshd.port, sshd.dir] = said.trim().split(' ');
+        return sshd;
+    }
+
+    async stop() {
+        const ended = new Promise((resolve) => this.child.once('exit', resolve));
+        this.child.stdin.end();
+        await ended;
+    }
+}
+
+/** A virtual screen, painted and read by build/mesh_screen; command: another X server than Xvfb. */
 export class Screen {
-    static async start(width, height) {
+    static async start(width, height, command = ['Xvfb', '-screen', '0', `${width}x${height}x24`]) {
         const screen = new Screen();
-        const server = spawn('Xvfb', ['-displayfd', '3', '-screen', '0', `${width}x${height}x24`, '-nolisten', 'tcp', '-noreset'],
+        const server = spawn(command[0], [...command.slice(1), '-displayfd', '3', '-nolisten', 'tcp', '-noreset'],
             { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
         const said = await new Promise((resolve, reject) => {
             server.stdio[3].once('data', (data) => resolve(String(data)));
-            server.once('exit', () => reject(new Error('Xvfb ended')));
+            server.once('exit', () => reject(new Error(`${command[0]} ended`)));
             server.once('error', reject);
         });
         screen.server = server;

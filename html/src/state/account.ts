@@ -25,6 +25,8 @@ export class Account extends Store {
     domain = '';
     serverName = '';
     serverPort = 443;
+    /** The server shows pages of devices. */
+    webRelay = false;
     /** Direct rights on single devices, by full node id. */
     deviceRights = new Map<string, number>();
     #control: Control;
@@ -74,6 +76,7 @@ export class Account extends Store {
         this.domain = str(info?.['domain']);
         this.serverName = str(info?.['name']);
         this.serverPort = num(info?.['port']) || 443;
+        this.webRelay = info?.['webrelay'] === true;
         this.changed();
     }
 

@@ -18,6 +18,8 @@ export interface Group {
     type: number;
     consent: number;
     flags: number;
+    /** What may be reached through its devices, beside themselves. */
+    targets: string[];
     created: number;
     creator: string;
     links: Map<string, Link>;
@@ -110,6 +112,7 @@ export class Groups extends Store {
             type: num(mesh['mtype']) || old?.type || 2,
             consent: 'consent' in mesh ? num(mesh['consent']) : old?.consent ?? 0,
             flags: 'flags' in mesh ? num(mesh['flags']) : old?.flags ?? 0,
+            targets: Array.isArray(mesh['targets']) ? mesh['targets'].map(str) : mesh['type'] === 'mesh' ? [] : old?.targets ?? [],
             created: num(mesh['creation']) || old?.created || 0,
             creator: str(mesh['creatorname']) || old?.creator || '',
             links: 'links' in mesh ? linksOf(mesh['links']) : old?.links ?? new Map(),

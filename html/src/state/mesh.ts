@@ -16,6 +16,7 @@ import { Server } from './server.ts';
 import { Sessions } from './sessions.ts';
 import { Store } from './store.ts';
 import { Toasts } from './toasts.ts';
+import { Vncs } from './vnc.ts';
 
 export type Door = 'opening' | 'in' | 'out' | 'unreachable';
 
@@ -31,6 +32,7 @@ export class Mesh extends Store {
     readonly relays: Relays;
     readonly recordings: Recordings;
     readonly desktops: Desktops;
+    readonly vncs: Vncs;
     readonly chats: Chats;
     readonly actions: Actions;
     readonly toasts = new Toasts();
@@ -54,10 +56,11 @@ export class Mesh extends Store {
         this.groups = new Groups(this.control, () => this.account.id);
         this.devices = new Devices(this.control, (id) => this.groups.name(id));
         this.server = new Server(this.control);
-        this.sessions = new Sessions(this.control, base);
+        this.sessions = new Sessions(this.control, base, () => this.account.id);
         this.relays = new Relays(this.control);
         this.recordings = new Recordings(this.control, this.http);
         this.desktops = new Desktops(this.control, base);
+        this.vncs = new Vncs(this.control, base);
         this.chats = new Chats(this.control, base, () => this.account.id);
         this.actions = new Actions(this.control);
         this.days = new Days(this);
@@ -98,6 +101,7 @@ export class Mesh extends Store {
     async logout(): Promise<void> {
         this.sessions.closeAll();
         this.desktops.closeAll();
+        this.vncs.closeAll();
         this.chats.closeAll();
         await this.http.logout();
         // a new page: nothing of the old person is left in memory

@@ -12,6 +12,9 @@ export interface Running {
     userName: string;
     address: string;
     protocol: number;
+    /** Of one to an address and a port, as the device reaches it. */
+    kind: '' | 'tcp' | 'udp';
+    target: string;
     /** By the clock of this browser, ms. */
     since: number;
     received: number;
@@ -21,12 +24,20 @@ export interface Running {
 
 const EVERY = 3000;
 
+function goal(r: Record<string, unknown>): { kind: '' | 'tcp' | 'udp'; target: string } {
+    const kind = 'tcpport' in r ? 'tcp' : 'udpport' in r ? 'udp' : '';
+    const addr = str(r[`${kind}addr`]);
+    const port = num(r[`${kind}port`]);
+
+    return { kind, target: !port ? '' : addr.includes(':') ? `[${addr}]:${port}` : `${addr}:${port}` };
+}
+
 export function readRelays(reply: Message, now: number): Running[] {
     const off = now - (num(reply['now']) || now);
 
     return list(reply['relays']).map((r) => ({
         id: str(r['id']), deviceId: shortId(str(r['nodeid'])), userId: str(r['userid']), userName: str(r['username']), address: str(r['address']),
-        protocol: num(r['protocol']), since: num(r['since']) + off, received: num(r['bytesin']), sent: num(r['bytesout']), endable: r['endable'] === true,
+        protocol: num(r['protocol']), ...goal(r), since: num(r['since']) + off, received: num(r['bytesin']), sent: num(r['bytesout']), endable: r['endable'] === true,
     })).sort((a, b) => b.since - a.since || a.id.localeCompare(b.id));
 }
 

@@ -41,6 +41,11 @@ export function mayTerminal(rights: number): boolean {
     return rights === FULL || (has(rights, R.CONTROL) && !(rights & R.NO_TERMINAL));
 }
 
+/** A shell of the device's own, over a relay of its port. */
+export function maySsh(rights: number): boolean {
+    return has(rights, R.RELAY) || mayTerminal(rights);
+}
+
 export type DesktopInput = 'full' | 'limited' | 'none';
 
 export function mayDesktop(rights: number): boolean {
@@ -57,6 +62,15 @@ export function desktopInput(rights: number): DesktopInput {
 
 export function mayFiles(rights: number): boolean {
     return rights === FULL || (has(rights, R.CONTROL) && !(rights & R.NO_FILES));
+}
+
+/** A VNC server gives its whole desktop: who has less of that has none of this. */
+export function mayVnc(rights: number): boolean {
+    return rights === FULL || ((rights & (R.CONTROL | R.RELAY)) !== 0 && !(rights & (R.NO_DESKTOP | R.VIEW_ONLY | R.LIMITED_INPUT)));
+}
+
+export function mayRelay(rights: number): boolean {
+    return has(rights, R.CONTROL) || has(rights, R.RELAY);
 }
 
 export function maySeeRecordings(site: number): boolean {

@@ -2,9 +2,12 @@
 import type { Control } from '../wire/control.ts';
 import { randomHex } from '../wire/bytes.ts';
 import { Relay, type ConsoleText, type TerminalProtocol } from '../wire/relay.ts';
+import { t } from '../i18n/index.ts';
+import { ShellSession } from './shell.ts';
+import { KnownHosts, SshSession, type SshTarget } from './ssh.ts';
 import { Store } from './store.ts';
 
-export type SessionState = 'asking' | 'waiting' | 'open' | 'ended' | 'failed';
+export type { SessionState } from './shell.ts';
 
 /** No device answers after so long: say so. */
 const PATIENCE = 20_000;
@@ -29,23 +32,9 @@ export function consoleWords(text: ConsoleText): string {
     return text.msgid === 3 && text.args.length ? `${known}: ${text.args.join(' ')}` : known;
 }
 
-/**
- * One terminal.  It lives until it is closed, wherever the person looks.
- *
- * Events: `change`, `data` (detail Uint8Array), `fresh` (a new shell behind the same screen).
- */
-export class TerminalSession extends Store {
-    readonly key = randomHex(6);
-    readonly deviceId: string;
+/** One terminal of the agent. */
+export class TerminalSession extends ShellSession {
     readonly protocol: TerminalProtocol;
-    state: SessionState = 'asking';
-    /** A line that is shown over the screen; empty for none. */
-    says = '';
-    began = 0;
-    recorded = false;
-    title = '';
-    cols = 80;
-    rows = 24;
     #control: Control;
     #nodeId: string;
     #base: string;
@@ -54,9 +43,8 @@ export class TerminalSession extends Store {
     #attempt = 0;
 
     constructor(control: Control, deviceId: string, nodeId: string, protocol: TerminalProtocol, base: string) {
-        super();
+        super(deviceId);
         this.#control = control;
-        this.deviceId = deviceId;
         this.#nodeId = nodeId;
         this.protocol = protocol;
         this.#base = base;
@@ -74,18 +62,17 @@ export class TerminalSession extends Store {
         return this.#relay?.sent ?? 0;
     }
 
-    get running(): boolean {
-        return this.state === 'asking' || this.state === 'waiting' || this.state === 'open';
+    get name(): string {
+        return this.protocol === 1 ? t('Agent') : t('Person');
     }
 
-    /** Opens, or opens again in place. */
     async connect(): Promise<void> {
         const attempt = ++this.#attempt;
         const id = randomHex(16);
 
         this.#relay?.close();
         this.#relay = null;
-        this.#turn('asking', '');
+        this.turn('asking', '');
         try {
             const cookies = await this.#control.ask('authcookie');
             if (attempt !== this.#attempt) {
@@ -103,7 +90,7 @@ export class TerminalSession extends Store {
                 value: `*/meshrelay.ashx?p=${this.protocol}&nodeid=${this.#nodeId}&id=${id}&rauth=${rauth}`,
             });
             if (attempt === this.#attempt && this.state === 'asking') {
-                this.#turn('waiting', '');
+                this.turn('waiting', '');
                 this.#patience = setTimeout(() => {
                     this.#fail(attempt, 'The device did not answer in 20 seconds.');
                 }, PATIENCE);
@@ -128,27 +115,17 @@ export class TerminalSession extends Store {
         this.changed();
     }
 
-    /** What the shell calls itself. */
-    retitle(title: string): void {
-        this.title = title.slice(0, 80);
-        this.changed();
-    }
+    /** An agent's tunnel has no window. */
+    taken(): void {}
 
-    /** Ends the shell; the screen stays to be read. */
     disconnect(): void {
         this.#attempt++;
         this.#relay?.close();
         this.#relay = null;
         clearTimeout(this.#patience);
         if (this.running) {
-            this.#turn('ended', 'Disconnected.');
+            this.turn('ended', 'Disconnected.');
         }
-    }
-
-    #turn(state: SessionState, says: string): void {
-        this.state = state;
-        this.says = says;
-        this.changed();
     }
 
     #fail(attempt: number, why: string): void {
@@ -159,7 +136,7 @@ export class TerminalSession extends Store {
         this.#attempt++;
         this.#relay?.close();
         this.#relay = null;
-        this.#turn('failed', why);
+        this.turn('failed', why);
     }
 
     #listen(relay: Relay, attempt: number): void {
@@ -173,7 +150,7 @@ export class TerminalSession extends Store {
                 this.began = Date.now();
                 this.recorded = false;
                 this.dispatchEvent(new Event('fresh'));
-                this.#turn('open', '');
+                this.turn('open', '');
             }
         });
         relay.addEventListener('recording', () => {
@@ -204,9 +181,9 @@ export class TerminalSession extends Store {
             clearTimeout(this.#patience);
             this.#relay = null;
             if (this.state === 'open') {
-                this.#turn(said ? 'failed' : 'ended', said || 'The shell has ended, or the device went away.');
+                this.turn(said ? 'failed' : 'ended', said || 'The shell has ended, or the device went away.');
             } else {
-                this.#turn('failed', said || 'The server closed the connection before the device was there.');
+                this.turn('failed', said || 'The server closed the connection before the device was there.');
             }
         });
     }
@@ -214,33 +191,43 @@ export class TerminalSession extends Store {
 
 /** All terminals of this page, by device. */
 export class Sessions extends Store {
-    readonly list: TerminalSession[] = [];
+    readonly list: ShellSession[] = [];
+    readonly known: KnownHosts;
     #control: Control;
     #base: string;
 
-    constructor(control: Control, base: string) {
+    /** who: the id of who is signed in */
+    constructor(control: Control, base: string, who: () => string) {
         super();
         this.#control = control;
         this.#base = base;
+        this.known = new KnownHosts(() => localStorage, who);
     }
 
     get running(): number {
         return this.list.filter((session) => session.running).length;
     }
 
-    of(deviceId: string): TerminalSession[] {
+    of(deviceId: string): ShellSession[] {
         return this.list.filter((session) => session.deviceId === deviceId);
     }
 
     open(deviceId: string, nodeId: string, protocol: TerminalProtocol): TerminalSession {
-        const session = new TerminalSession(this.#control, deviceId, nodeId, protocol, this.#base);
+        return this.#add(new TerminalSession(this.#control, deviceId, nodeId, protocol, this.#base));
+    }
+
+    ssh(target: SshTarget): SshSession {
+        return this.#add(new SshSession(this.#control, target, this.#base, this.known));
+    }
+
+    #add<T extends ShellSession>(session: T): T {
         session.addEventListener('change', () => this.changed());
         this.list.push(session);
         this.changed();
         return session;
     }
 
-    close(session: TerminalSession): void {
+    close(session: ShellSession): void {
         const i = this.list.indexOf(session);
         if (i >= 0) {
             session.disconnect();

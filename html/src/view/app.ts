@@ -39,7 +39,7 @@ class MeshApp extends Part {
     #shown = '';
 
     protected override begin(): void {
-        this.watch(this.mesh, this.mesh.account, this.mesh.sessions, this.mesh.desktops, this.mesh.chats, this.mesh.toasts);
+        this.watch(this.mesh, this.mesh.account, this.mesh.sessions, this.mesh.desktops, this.mesh.vncs, this.mesh.chats, this.mesh.toasts);
         this.listen(window, 'hashchange', () => this.#go());
         this.listen(window, 'keydown', (e: KeyboardEvent) => this.#key(e));
         this.listen(window, 'online', () => this.mesh.control.hurry());
@@ -193,7 +193,7 @@ class MeshApp extends Part {
         const place = this.#place;
         const places: [string, string, IconName, number][] = [
             ['devices', t('Devices'), 'monitor', 0],
-            ['sessions', t('Sessions'), 'square-terminal', this.mesh.sessions.running + this.mesh.desktops.running],
+            ['sessions', t('Sessions'), 'square-terminal', this.mesh.sessions.running + this.mesh.desktops.running + this.mesh.vncs.running],
             ['events', t('Events'), 'history', 0],
         ];
         if (mayInvite(this.mesh.account.siteRights) || this.mesh.chats.list.length) {

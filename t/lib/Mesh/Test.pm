@@ -188,6 +188,13 @@ sub start {
         $self->wait_for('health', sub {
             ($self->get('/health.ashx')->{status} // 0) == 200;
         });
+
+        # one worker has answered; each of them reads the accounts
+        $self->wait_for('every worker', sub {
+            my %ready = map { $_ => 1 }
+                $self->error_log =~ /(\d+)#\d+: mesh model: /g;
+            return keys %ready >= $self->{workers};
+        });
     }
 
     return $self;

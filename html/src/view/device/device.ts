@@ -1,7 +1,7 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 import { html, nothing, type TemplateResult } from 'lit';
 import type { Device } from '../../state/devices.ts';
-import { has, mayDesktop, mayFiles, mayTerminal, R } from '../../state/rights.ts';
+import { has, mayDesktop, mayFiles, mayRelay, maySsh, mayTerminal, mayVnc, R } from '../../state/rights.ts';
 import { href } from '../../state/route.ts';
 import { t } from '../../i18n/index.ts';
 import { duration, exact } from '../../i18n/format.ts';
@@ -9,7 +9,7 @@ import { sessionWords } from '../devices/says.ts';
 import { define, Part } from '../element.ts';
 import { btn, icon, loading, mark, notLoaded, STATES } from '../ui.ts';
 import { editTags, move, powerItems, powerSelected, remove, whyNot } from '../verbs.ts';
-import { rename, sendMessage, openUrl, startChat } from './verbs.ts';
+import { openUrl, openWebPage, rename, sendMessage, startChat } from './verbs.ts';
 import './overview.ts';
 
 interface Tab {
@@ -30,12 +30,16 @@ const TABS: Tab[] = [
         view: (id) => html`<mesh-desktop .deviceId=${id}></mesh-desktop>`,
     },
     {
-        id: 'terminal', title: 'Terminal', may: mayTerminal, fill: true, load: () => import('../terminal/terminal.ts'),
+        id: 'terminal', title: 'Terminal', may: maySsh, fill: true, load: () => import('../terminal/terminal.ts'),
         view: (id) => html`<mesh-terminal .deviceId=${id}></mesh-terminal>`,
     },
     {
         id: 'files', title: 'Files', may: mayFiles, fill: true, load: () => import('../files/files.ts'),
         view: (id) => html`<mesh-files .deviceId=${id}></mesh-files>`,
+    },
+    {
+        id: 'vnc', title: 'VNC', may: mayVnc, fill: true, load: () => import('../vnc/vnc.ts'),
+        view: (id) => html`<mesh-vnc .deviceId=${id}></mesh-vnc>`,
     },
     {
         id: 'run', title: 'Run', may: (rights) => has(rights, R.COMMAND), load: () => import('./run.ts'),
@@ -62,7 +66,7 @@ class MeshDevice extends Part {
     #minute: ReturnType<typeof setInterval> | undefined;
 
     protected override begin(): void {
-        this.watch(this.mesh.devices, this.mesh.groups, this.mesh.account, this.mesh.sessions, this.mesh.desktops);
+        this.watch(this.mesh.devices, this.mesh.groups, this.mesh.account, this.mesh.sessions, this.mesh.desktops, this.mesh.vncs);
         this.listen(this.mesh.control, 'state', this.again);
         this.#minute = setInterval(this.again, 20_000);
     }
@@ -108,7 +112,8 @@ class MeshDevice extends Part {
 
     #dot(tab: string): TemplateResult | typeof nothing {
         const n = tab === 'terminal' ? this.mesh.sessions.of(this.deviceId).filter((session) => session.running).length
-            : tab === 'desktop' && this.mesh.desktops.of(this.deviceId)?.running ? 1 : 0;
+            : tab === 'desktop' && this.mesh.desktops.of(this.deviceId)?.running ? 1
+            : tab === 'vnc' && this.mesh.vncs.of(this.deviceId)?.running ? 1 : 0;
         return n ? html`<b class="dot" role="img" aria-label=${t('A session runs here')} title=${t('A session runs here')}></b>` : nothing;
     }
 
@@ -156,6 +161,7 @@ class MeshDevice extends Part {
             ['move', t('Move…'), edit, whyNot(ids, 'move'), () => move(ids)],
             ['chat', t('Chat…'), has(rights, R.CHAT), device.conn & 1 ? undefined : t('It is off'), () => startChat(device.id)],
             ['say', t('Send a message…'), has(rights, R.CHAT), device.conn & 1 ? undefined : t('It is off'), () => sendMessage(device.id)],
+            ['web', t('Open web page…'), this.mesh.account.webRelay && mayRelay(rights), device.conn & 1 ? undefined : t('It is off'), () => openWebPage(device.id)],
             ['url', t('Open a page there…'), has(rights, R.CONTROL), device.conn & 1 ? undefined : t('It is off'), () => openUrl(device.id)],
             ['remove', t('Remove…'), has(rights, R.UNINSTALL), whyNot(ids, 'remove'), async () => {
                 if (await remove(ids)) {

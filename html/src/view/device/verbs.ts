@@ -1,6 +1,7 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 import { html } from 'lit';
 import { count, t } from '../../i18n/index.ts';
+import { str } from '../../state/read.ts';
 import { href } from '../../state/route.ts';
 import { mesh } from '../app-state.ts';
 import { ask, value } from '../dialogs.ts';
@@ -79,6 +80,43 @@ export async function openUrl(id: string): Promise<void> {
     });
     if (sent) {
         mesh.toasts.say('online', t('Page opened on {name}', { name: label(id) }));
+    }
+}
+
+/** A page that the device, or what it reaches, serves: in this browser, through its agent. */
+export async function openWebPage(id: string): Promise<void> {
+    let url = '';
+    const kinds: [number, string, string][] = [[1, 'HTTP', '80'], [2, 'HTTPS', '443']];
+    const chosen = (form: HTMLFormElement): number => Number(new FormData(form).get('wkind'));
+
+    const opened = await ask({
+        title: t('Open a web page of {name}', { name: label(id) }), yes: t('Open'),
+        body: html`<fieldset class="levels"><legend>${t('Protocol')}</legend>${kinds.map(([kind, name, port]) => html`<label class="check"><input type="radio"
+                name="wkind" value=${kind} ?checked=${kind === 1} @change=${(e: Event) => {
+                    const field = (e.target as HTMLInputElement).form?.querySelector<HTMLInputElement>('#wport');
+                    if (field && kinds.some(([,, usual]) => usual === field.value)) {
+                        field.value = port;
+                    }
+                }}><span>${name}</span></label>`)}</fieldset>
+            <div class="field"><label for="wport">${t('Port')}</label><span class="in"><input id="wport" name="wport" inputmode="numeric" maxlength="5"
+                autocomplete="off" value="80"></span></div>
+            <div class="field"><label for="waddr">${t('Address')}</label><span class="in"><input id="waddr" name="waddr" maxlength="253"
+                autocomplete="off" spellcheck="false" placeholder="127.0.0.1"></span><small>${t('Nothing here: the device itself; others as its group allows')}</small></div>`,
+        run: async (form) => {
+            const port = Number(value(form, 'wport'));
+            const addr = value(form, 'waddr').trim();
+            if (!Number.isInteger(port) || port < 1 || port > 65535) {
+                throw new Error(t('A port is a number from 1 to 65535.'));
+            }
+            const reply = await mesh.actions.ask('webrelay', {
+                nodeid: mesh.account.nodeId(id), port, appid: chosen(form), ...(addr ? { addr } : {}),
+            });
+            url = str(reply['url']);
+        },
+        ready: (form) => form.querySelector<HTMLInputElement>('#wport')?.select(),
+    });
+    if (opened && url.startsWith('https://')) {
+        window.open(url, '_blank', 'noopener,noreferrer');
     }
 }
 

@@ -17,6 +17,8 @@ const CONSENT: [number, string][] = [
     [2, 'Tell who is logged in that a terminal was opened'], [16, 'Ask who is logged in before a terminal opens'],
 ];
 
+const entries = (text: string): string[] => text.split('\n').map((line) => line.trim()).filter(Boolean);
+
 /** The device groups: the list at the left, one of them at the right. */
 class MeshGroups extends Part {
     static override properties = { groupId: { type: String } };
@@ -25,6 +27,7 @@ class MeshGroups extends Part {
     #name = '';
     #desc = '';
     #consent = 0;
+    #targets = '';
     #busy = false;
     #error = '';
     #adding = false;
@@ -51,6 +54,7 @@ class MeshGroups extends Part {
         this.#name = group.name;
         this.#desc = group.desc;
         this.#consent = group.consent;
+        this.#targets = group.targets.join('\n');
         this.#error = '';
     }
 
@@ -104,6 +108,7 @@ class MeshGroups extends Part {
         return {
             ...(this.#name.trim() !== group.name ? { meshname: this.#name.trim() } : {}), ...(this.#desc.trim() !== group.desc ? { desc: this.#desc.trim() } : {}),
             ...(this.#consent !== group.consent ? { consent: this.#consent } : {}),
+            ...(entries(this.#targets).join('\n') !== group.targets.join('\n') ? { targets: entries(this.#targets) } : {}),
         };
     }
 
@@ -126,9 +131,21 @@ class MeshGroups extends Part {
                 @change=${(e: Event) => {
                     this.#consent = (e.target as HTMLInputElement).checked ? this.#consent | bit : this.#consent & ~bit;
                     this.requestUpdate();
-                }}><span>${t(text)}</span></label>`)}</fieldset>`,
+                }}><span>${t(text)}</span></label>`)}</fieldset>${this.#reach()}`,
             end: html`<span class="grow"></span>${btn(t('Delete the group…'), { kind: 'danger', click: () => void this.#delete(group, devices) })}`,
         })}</section>`;
+    }
+
+    /** What connections through its devices may reach, beside the devices themselves. */
+    #reach(): TemplateResult {
+        return html`<fieldset><legend>${t('Connections through its devices')}</legend>
+            <p class="quiet">${t('VNC, SSH, web pages and TCP relays reach each device itself, at any port. What is named here can be reached through every device of the group too, by who may connect: think of all that listens there.')}</p>
+            <div class="field"><label for="gtargets">${t('Also reachable')}</label><textarea id="gtargets" rows="4" spellcheck="false" .value=${this.#targets} placeholder="192.168.1.0/24:22,80,443"
+                aria-describedby="gtargets-help" @input=${(e: InputEvent) => {
+                    this.#targets = (e.target as HTMLTextAreaElement).value;
+                    this.requestUpdate();
+                }}></textarea>
+                <small id="gtargets-help">${t('One a line: an address, a network or a name, and its ports. 192.168.1.20:80 · 10.0.0.0/8:22,8000-8080 · [fd00::]/64:* · printer.example:9100. A name is looked up by the device.')}</small></div></fieldset>`;
     }
 
     async #save(group: Group): Promise<void> {

@@ -2,7 +2,9 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import type { Running } from '../../state/relays.ts';
 import type { DesktopSession } from '../../state/desktop.ts';
-import type { TerminalSession } from '../../state/sessions.ts';
+import type { ShellSession } from '../../state/shell.ts';
+import { SshSession } from '../../state/ssh.ts';
+import type { VncSession } from '../../state/vnc.ts';
 import { maySeeRecordings } from '../../state/rights.ts';
 import { href } from '../../state/route.ts';
 import { count, t } from '../../i18n/index.ts';
@@ -12,7 +14,7 @@ import { define, Part } from '../element.ts';
 import { btn, icon, mark } from '../ui.ts';
 import { kindOf } from './kinds.ts';
 
-const STATES: Record<TerminalSession['state'], string> = {
+const STATES: Record<ShellSession['state'], string> = {
     asking: 'Opening', waiting: 'Waiting for the device', open: 'Open', ended: 'Ended', failed: 'Failed',
 };
 
@@ -22,7 +24,7 @@ class MeshSessions extends Part {
     #unwatch = (): void => {};
 
     protected override begin(): void {
-        this.watch(this.mesh.sessions, this.mesh.desktops, this.mesh.devices, this.mesh.relays);
+        this.watch(this.mesh.sessions, this.mesh.desktops, this.mesh.vncs, this.mesh.devices, this.mesh.relays);
         this.#unwatch = this.mesh.relays.watch();
         this.#timer = setInterval(this.again, 2000);
     }
@@ -33,8 +35,8 @@ class MeshSessions extends Part {
     }
 
     protected override render(): TemplateResult {
-        const mine = [...this.mesh.desktops.list, ...this.mesh.sessions.list];
-        const running = this.mesh.sessions.running + this.mesh.desktops.running;
+        const mine = [...this.mesh.desktops.list, ...this.mesh.sessions.list, ...this.mesh.vncs.list];
+        const running = this.mesh.sessions.running + this.mesh.desktops.running + this.mesh.vncs.running;
         const { all, more, known, error } = this.mesh.relays;
 
         return html`<div class="sessions">
@@ -55,24 +57,27 @@ class MeshSessions extends Part {
         </div>`;
     }
 
-    #own(session: TerminalSession | DesktopSession): TemplateResult {
+    #own(session: ShellSession | DesktopSession | VncSession): TemplateResult {
         const device = this.mesh.devices.get(session.deviceId);
-        const desktop = 'keyboard' in session;
+        const [tab, kind, i] = 'keyboard' in session ? ['desktop', t('Desktop'), 'monitor'] as const
+            : 'channel' in session ? ['vnc', t('VNC'), 'monitor'] as const : ['terminal', session instanceof SshSession ? t('SSH') : t('Terminal'), 'square-terminal'] as const;
+        const close = (): void => 'keyboard' in session ? this.mesh.desktops.close(session)
+            : 'channel' in session ? this.mesh.vncs.close(session) : this.mesh.sessions.close(session);
         return html`<tr>
-            <td><a href=${href('device', session.deviceId, desktop ? 'desktop' : 'terminal')}>${icon(desktop ? 'monitor' : 'square-terminal')}<bdi>${device?.label ?? session.deviceId.slice(0, 12)}</bdi></a></td>
-            <td>${desktop ? t('Desktop') : t('Terminal')}</td><td title=${session.says || nothing}>${t(STATES[session.state])}</td>
+            <td><a href=${href('device', session.deviceId, tab)}>${icon(i)}<bdi>${device?.label ?? session.deviceId.slice(0, 12)}</bdi></a></td>
+            <td>${kind}</td><td title=${session.says || nothing}>${t(STATES[session.state])}</td>
             <td>${session.began && session.running ? duration(Date.now() - session.began) : '–'}</td><td>${size(session.received)}</td><td>${size(session.sent)}</td>
             <td>${session.running ? btn(t('Disconnect'), { kind: 'small', click: () => session.disconnect() })
-                : btn(t('Close'), { kind: 'small', click: () => (desktop ? this.mesh.desktops.close(session) : this.mesh.sessions.close(session)) })}</td></tr>`;
+                : btn(t('Close'), { kind: 'small', click: close })}</td></tr>`;
     }
 
     #running(r: Running): TemplateResult {
         const device = this.mesh.devices.get(r.deviceId);
-        const kind = t(kindOf(r.protocol));
+        const kind = t(kindOf(r.protocol, r.kind));
 
         return html`<tr>
             <td>${device ? html`<a href=${href('device', r.deviceId)}>${mark(device.state, false)}<bdi>${device.label}</bdi></a>` : r.deviceId.slice(0, 12)}</td>
-            <td>${kind}</td><td><bdi>${r.userName}</bdi>${r.userId === this.mesh.account.id ? html` <span class="quiet">${t('(you)')}</span>` : nothing}</td>
+            <td>${kind}${r.target ? html` <span class="quiet">${r.target}</span>` : nothing}</td><td><bdi>${r.userName}</bdi>${r.userId === this.mesh.account.id ? html` <span class="quiet">${t('(you)')}</span>` : nothing}</td>
             <td>${r.address}</td><td title=${exact(r.since)}>${duration(Math.max(0, Date.now() - r.since))}</td><td>${size(r.received)}</td><td>${size(r.sent)}</td>
             <td>${r.endable ? btn(t('End'), { kind: 'small', click: () => this.#end(r, kind, device?.label ?? '') }) : nothing}</td></tr>`;
     }

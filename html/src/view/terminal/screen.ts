@@ -4,7 +4,7 @@ import { SearchAddon } from '@xterm/addon-search';
 import { Unicode11Addon } from '@xterm/addon-unicode11';
 import { Terminal, type ITheme } from '@xterm/xterm';
 import '@xterm/xterm/css/xterm.css';
-import type { TerminalSession } from '../../state/sessions.ts';
+import type { ShellSession } from '../../state/shell.ts';
 
 const LIGHT: ITheme = {
     black: '#1f2125', red: '#b3261e', green: '#1a7340', yellow: '#8a5a00', blue: '#2348b8', magenta: '#8b3a9c', cyan: '#0a6a7d', white: '#6b6e73',
@@ -52,7 +52,7 @@ export class Screen {
     alt = false;
     onModifier: () => void = () => {};
 
-    constructor(session: TerminalSession) {
+    constructor(session: ShellSession) {
         this.element.className = 'screen';
         this.terminal = new Terminal({
             allowProposedApi: true, cursorBlink: false, cursorStyle: 'bar', fontFamily: '"JetBrains Mono Variable", "Noto Sans Mono CJK JP", monospace',
@@ -67,7 +67,10 @@ export class Screen {
         this.terminal.onBinary((text) => session.type(text));
         this.terminal.onResize(({ cols, rows }) => session.resize(cols, rows));
         this.terminal.onTitleChange((title) => session.retitle(title));
-        session.addEventListener('data', (e) => this.terminal.write((e as CustomEvent<Uint8Array>).detail));
+        session.addEventListener('data', (e) => {
+            const { detail } = e as CustomEvent<Uint8Array>;
+            this.terminal.write(detail, () => session.taken(detail.length));
+        });
         session.addEventListener('fresh', () => this.terminal.reset());
         this.#themes.observe(document.documentElement, { attributeFilter: ['data-theme'] });
         this.#scheme.addEventListener('change', this.#paint);
