@@ -336,8 +336,7 @@ $(B)/asan/mesh-admin: $(ADMIN) $(wildcard mesh-admin/*.h) $(PROTO_C) \
 # the harness sets ASAN_OPTIONS, and fails a test with a report
 check-asan: test-build                  ## the same under ASan and UBSan
 	@$(MAKE) -s --no-print-directory $(ASAN_NGINX) $(ASAN_UNIT) \
-	    $(B)/asan/mesh-admin $(B)/asan/mesh-agent $(B)/asan/agent_js_test \
-	    $(B)/asan/mesh_agent_rtc.so
+	    $(B)/asan/mesh-admin $(B)/asan/mesh-agent $(B)/asan/agent_js_test
 	@$(TEST_ENV) MESH_UNIT='$(B)/asan/*_test' MESH_ASAN=1 \
 	    MESH_AGENT_JS=$(B)/asan/agent_js_test \
 	    MESH_AGENT_BIN=$(ROOT)/$(B)/asan/mesh-agent perl t/all.pl unit agent

@@ -18,16 +18,19 @@ AGENT_TEST_C := agent/mesh_agent_js.c $(wildcard agent/os/linux*.c) \
                             timer, \
                   agent/mesh_agent_js_$f.c) t/agent/agent_js_test.c
 
-# WebRTC is a part of its own, loaded when a session asks for it: what it stands
-# on is large.  AGENT_RTC= builds an agent that has none.
-AGENT_RTC    := -DMESH_AGENT_RTC
+# WebRTC is a library of its own inside of the program, loaded when a session
+# asks for it: what it stands on is large.  AGENT_RTC= builds an agent that has
+# none.
+AGENT_RTC    := -DMESH_AGENT_RTC=1
 AGENT_RTC_C  := $(wildcard agent/rtc/*.c) proto/mesh_dcep.c proto/mesh_sdp.c
 AGENT_RTC_H  := $(wildcard agent/rtc/*.h) agent/mesh_agent_rtc.h $(PROTO_H)
 AGENT_RTC_LD  = -shared -fPIC -fvisibility=hidden -Wl,-z,relro -Wl,-z,now \
                 $(shell pkg-config --cflags --libs nice) -lusrsctp -lssl -lcrypto
 
+AGENT_RTC_O  := $(if $(AGENT_RTC),agent/rtc.o)
+
 .PHONY: agent
-agent: $(B)/mesh-agent $(B)/mesh_agent_rtc.so   ## our own agent
+agent: $(B)/mesh-agent                  ## our own agent
 
 # The library of Debian cannot stop a script that loops: the engine is built
 # from its source package, with a clock that it asks now and then.  A regular
@@ -61,7 +64,7 @@ $(B)/agent/scripts.c: agent/js/host/embed.pl $(AGENT_HOST) | $(B)/agent
 	@perl $< $(filter %.js,$^) > $@
 
 $(B)/mesh-agent: $(AGENT_C) $(AGENT_H) $(PROTO_C) $(B)/agent/scripts.c \
-                 $(B)/agent/duktape.o
+                 $(B)/agent/duktape.o $(AGENT_RTC_O:%=$(B)/%)
 	@echo "building $(notdir $@)"
 	@$(CC) $(CFLAGS) $(WARN) $(HARDEN) $(AGENT_INC) $(AGENT_RTC) -o $@.debug \
 	    $(filter %.c %.o,$^) $(LDHARD) $(AGENT_LIBS)
@@ -69,24 +72,24 @@ $(B)/mesh-agent: $(AGENT_C) $(AGENT_H) $(PROTO_C) $(B)/agent/scripts.c \
 	@mv $@.new $@   # another inode: an agent that runs keeps the old one
 
 $(B)/asan/mesh-agent: $(AGENT_C) $(AGENT_H) $(PROTO_C) $(B)/agent/scripts.c \
-                      $(B)/asan/agent/duktape.o
+                      $(B)/asan/agent/duktape.o $(AGENT_RTC_O:%=$(B)/asan/%)
 	@echo "building $(notdir $@) with sanitizers"
 	@$(CC) $(SAN) $(WARN) $(AGENT_INC) $(AGENT_RTC) -o $@ $(filter %.c %.o,$^) \
 	    $(AGENT_LIBS)
 
 $(B)/mesh_agent_rtc.so: $(AGENT_RTC_C) $(AGENT_RTC_H) | packages-build $(B)
 	@echo "building $(notdir $@)"
-	@$(CC) $(CFLAGS) $(WARN) $(HARDEN) -fPIC -o $@.new $(filter %.c,$^) \
+	@$(CC) $(CFLAGS) $(WARN) $(HARDEN) -fPIC -o $@.debug $(filter %.c,$^) \
 	    -Wl,-z,defs $(AGENT_RTC_LD)
-	@chmod 755 $@.new
-	@mv $@.new $@
+	@strip -o $@ $@.debug
 
 $(B)/asan/mesh_agent_rtc.so: $(AGENT_RTC_C) $(AGENT_RTC_H) | packages-build \
                              $(B)/asan
 	@echo "building $(notdir $@) with sanitizers"
-	@$(CC) $(SAN) $(WARN) -o $@.new $(filter %.c,$^) $(AGENT_RTC_LD)
-	@chmod 755 $@.new
-	@mv $@.new $@
+	@$(CC) $(SAN) $(WARN) -o $@ $(filter %.c,$^) $(AGENT_RTC_LD)
+
+%/agent/rtc.o: agent/rtc/image.S %/mesh_agent_rtc.so | %/agent
+	@$(CC) -c -DMESH_AGENT_RTC_IMAGE='"$*/mesh_agent_rtc.so"' -o $@ $<
 
 # --- as a Debian package
 
@@ -99,7 +102,7 @@ deb-agent: $(DEB_AGENT)                 ## the same, as a Debian package
 deb-agent-arm64: $(B)/mesh-agent_$(AGENT_V)_arm64.deb
 deb-agent-armhf: $(B)/mesh-agent_$(AGENT_V)_armhf.deb
 
-$(DEB_AGENT): $(B)/mesh-agent $(wildcard conf/deb-agent/*) | agent
+$(DEB_AGENT): $(B)/mesh-agent $(wildcard conf/deb-agent/*)
 	@echo "building $(notdir $@)"
 	@sh conf/deb-agent/build.sh $< $@
 
@@ -196,12 +199,12 @@ LINK_static    = -static -Wl,-pie,--no-dynamic-linker -nostartfiles \
 LINK_arm64     = $(LDHARD)
 LINK_armhf     = $(LDHARD)
 
-# without what a processor has no instructions for; libuv's structures have
-# places in files of 64 bits
+# without what a processor has no instructions for; with times and places in
+# files of 64 bits, as conf/deps.sh builds the libraries
 CROSS_HARDEN   = $(filter-out $(if $(filter arm%,$1),-fcf-protection) \
                    $(if $(filter armhf,$1),-fstack-clash-protection), \
                    $(HARDEN)) \
-                 $(if $(filter armhf,$1),-D_FILE_OFFSET_BITS=64)
+                 $(if $(filter armhf,$1),-D_TIME_BITS=64 -D_FILE_OFFSET_BITS=64)
 
 packages-cross:
 	@sh conf/packages.sh build cross

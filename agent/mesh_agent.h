@@ -45,6 +45,7 @@ typedef struct {
     mesh_agent_watch_t    *watch;         /* NULL: none */
     unsigned               quitting:1;
     unsigned               restarting:1;  /* as another program, perhaps */
+    unsigned               rtc_missing:1; /* it could not be loaded */
 } mesh_agent_t;
 
 

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "mesh_agent_conf.h"
 #include "mesh_agent_js.h"
 #include "mesh_agent_js_pipe.h"

@@ -1,8 +1,8 @@
 /* Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Finds and loads mesh_agent_rtc.so, gives it its certificate and a place in
- * the loop.  The certificate is a second one, whose key signs nothing but DTLS:
+ * Loads the part that WebRTC is, gives it its certificate and a place in the
+ * loop.  The certificate is a second one, whose key signs nothing but DTLS:
  * P-256, as browsers have, issued by the device's own.
  */
 
@@ -28,7 +28,12 @@
 #define MESH_AGENT_RTC_KEY      "agent:rtc-key"       /* PKCS#8, DER */
 #define MESH_AGENT_RTC_CERT     "agent:rtc-cert"      /* X.509, DER */
 #define MESH_AGENT_RTC_DAYS     10000
-#define MESH_AGENT_RTC_FOLDER   "/usr/lib/mesh-agent/"
+
+
+#if (MESH_AGENT_RTC)
+extern const uint8_t  mesh_agent_rtc_image[];
+extern const uint8_t  mesh_agent_rtc_image_end[];
+#endif
 
 
 struct mesh_agent_rtc_s {
@@ -49,14 +54,11 @@ typedef struct {
 } mesh_agent_rtc_pair_t;
 
 
-static const mesh_agent_rtc_module_t *mesh_agent_rtc_find(mesh_agent_t *a);
-#if (MESH_AGENT_RTC)
-static char *mesh_agent_rtc_path(mesh_agent_t *a, unsigned i);
-#endif
+static const mesh_agent_rtc_module_t *mesh_agent_rtc_find(char *why);
 static int mesh_agent_rtc_start(mesh_agent_t *a,
     const mesh_agent_rtc_module_t *module);
 static int mesh_agent_rtc_read(mesh_agent_t *a, mesh_agent_rtc_pair_t *pair);
-static int mesh_agent_rtc_check(mesh_agent_t *a,
+static int mesh_agent_rtc_verify(mesh_agent_t *a,
     const mesh_agent_rtc_pair_t *pair);
 static int mesh_agent_rtc_make(mesh_agent_t *a, mesh_agent_rtc_pair_t *pair);
 static int mesh_agent_rtc_certify(mesh_agent_t *a, X509 *x, EVP_PKEY *key);
@@ -72,6 +74,7 @@ static void mesh_agent_rtc_closed(uv_handle_t *handle);
 const mesh_agent_rtc_module_t *
 mesh_agent_rtc_load(mesh_agent_t *a)
 {
+    char                            why[MESH_AGENT_RTC_WHY];
     mesh_agent_rtc_t               *rtc;
     const mesh_agent_rtc_module_t  *module;
 
@@ -79,9 +82,16 @@ mesh_agent_rtc_load(mesh_agent_t *a)
         return a->rtc->module;
     }
 
-    module = mesh_agent_rtc_find(a);
+    why[0] = '\0';
+    module = mesh_agent_rtc_find(why);
+    a->rtc_missing = module == NULL;
 
     if (module == NULL) {
+        if (MESH_AGENT_RTC) {
+            mesh_agent_log(MESH_AGENT_LOG_WARN, "WebRTC cannot be loaded: %s",
+                           why);
+        }
+
         return NULL;
     }
 
@@ -107,88 +117,40 @@ mesh_agent_rtc_load(mesh_agent_t *a)
 }
 
 
+static const mesh_agent_rtc_module_t *
+mesh_agent_rtc_find(char *why)
+{
 #if (MESH_AGENT_RTC)
 
-static const mesh_agent_rtc_module_t *
-mesh_agent_rtc_find(mesh_agent_t *a)
-{
-    char                           *path;
-    unsigned                        i;
-    const mesh_agent_rtc_module_t  *module;
-
-    module = NULL;
-
-    for (i = 0; i < 2 && module == NULL; i++) {
-        path = mesh_agent_rtc_path(a, i);
-        module = mesh_agent_os_module(path, MESH_AGENT_RTC_MODULE);
-
-        if (module && module->version != MESH_AGENT_RTC_VERSION) {
-            mesh_agent_log(MESH_AGENT_LOG_ERR, "\"%s\" belongs to another "
-                           "version of the agent", path);
-            module = NULL;
-        }
-
-        free(path);
-    }
-
-    return module;
-}
-
-
-/* beside the program, or where a package puts it: never by a search */
-static char *
-mesh_agent_rtc_path(mesh_agent_t *a, unsigned i)
-{
-    char  *folder, *path, *slash;
-
-    folder = mesh_agent_strdup(i == 0 ? a->conf->exe : MESH_AGENT_RTC_FOLDER);
-    slash = strrchr(folder, '/');
-
-    if (slash) {
-        slash[1] = '\0';
-    }
-
-    path = mesh_agent_join(folder, MESH_AGENT_RTC_FILE);
-    free(folder);
-
-    return path;
-}
-
-
-int
-mesh_agent_rtc_is_there(mesh_agent_t *a)
-{
-    int        rc;
-    char      *path;
-    unsigned   i;
-
-    rc = a->rtc != NULL;
-
-    for (i = 0; i < 2 && !rc; i++) {
-        path = mesh_agent_rtc_path(a, i);
-        rc = mesh_agent_os_readable(path);
-        free(path);
-    }
-
-    return rc;
-}
-
+    return mesh_agent_os_module(mesh_agent_rtc_image,
+                                (size_t) (mesh_agent_rtc_image_end
+                                          - mesh_agent_rtc_image),
+                                MESH_AGENT_RTC_MODULE, why,
+                                MESH_AGENT_RTC_WHY);
 #else
 
-static const mesh_agent_rtc_module_t *
-mesh_agent_rtc_find(mesh_agent_t *a)
-{
     return NULL;
+
+#endif
 }
 
 
 int
 mesh_agent_rtc_is_there(mesh_agent_t *a)
 {
-    return 0;
+    return MESH_AGENT_RTC && !a->rtc_missing;
 }
 
-#endif
+
+int
+mesh_agent_rtc_check(char *why)
+{
+    if (!MESH_AGENT_RTC) {
+        return MESH_DECLINED;
+    }
+
+    return mesh_agent_rtc_find(why) ? MESH_OK : MESH_ERROR;
+}
 
 
 static int
@@ -244,12 +206,12 @@ mesh_agent_rtc_read(mesh_agent_t *a, mesh_agent_rtc_pair_t *pair)
     pair->key = OPENSSL_memdup(p, len);
     pair->key_len = (int) len;
 
-    return mesh_agent_rtc_check(a, pair);
+    return mesh_agent_rtc_verify(a, pair);
 }
 
 
 static int
-mesh_agent_rtc_check(mesh_agent_t *a, const mesh_agent_rtc_pair_t *pair)
+mesh_agent_rtc_verify(mesh_agent_t *a, const mesh_agent_rtc_pair_t *pair)
 {
     int             rc;
     X509           *x, *own;

@@ -3,9 +3,10 @@
 /*
  * WebRTC data channels, the answering side: session.md 6.
  *
- * ICE and SCTP are big libraries that a session may never ask for.  They are
- * in a file of their own, mesh_agent_rtc.so, which is loaded when a script
- * first asks; mesh_agent_rtc_module_t is all that the agent knows of it.
+ * ICE and SCTP are big libraries that a session may never ask for.  What uses
+ * them is a library of its own, mesh_agent_rtc.so, which the program has in
+ * itself, and so is always of the same version, and which is loaded when a
+ * script first asks; mesh_agent_rtc_module_t is all that the agent knows of it.
  * Everything happens in the loop's thread.
  */
 
@@ -16,9 +17,12 @@
 #include "mesh_agent.h"
 
 
-#define MESH_AGENT_RTC_VERSION   1
+#ifndef MESH_AGENT_RTC
+#define MESH_AGENT_RTC           0        /* 1: the program has it in itself */
+#endif
+
 #define MESH_AGENT_RTC_MODULE    "mesh_agent_rtc_module"
-#define MESH_AGENT_RTC_FILE      "mesh_agent_rtc.so"
+#define MESH_AGENT_RTC_WHY       256
 
 #define MESH_AGENT_RTC_CONNS     10       /* at once */
 #define MESH_AGENT_RTC_CHANNELS  16       /* of one connection */
@@ -60,8 +64,6 @@ typedef struct {
 
 
 typedef struct {
-    unsigned   version;                   /* MESH_AGENT_RTC_VERSION */
-
     /* once: the certificate of all connections, DER; MESH_OK or MESH_ERROR */
     int        (*start)(const uint8_t *cert, size_t cert_len,
                         const uint8_t *key, size_t key_len);
@@ -100,13 +102,16 @@ typedef struct {
 
 /* The agent's half. */
 
-/*
- * The module, loaded if it was not yet; NULL: there is none here, or none that
- * can be trusted.
- */
+/* The module, loaded if it was not yet; NULL: there is none here. */
 const mesh_agent_rtc_module_t *mesh_agent_rtc_load(mesh_agent_t *a);
-/* is there a file to be loaded, good or not? */
+/* 0: this program has none, or it could not be loaded */
 int mesh_agent_rtc_is_there(mesh_agent_t *a);
+/*
+ *   MESH_OK        it can be loaded here
+ *   MESH_DECLINED  this program has none
+ *   MESH_ERROR     not here; why has MESH_AGENT_RTC_WHY bytes
+ */
+int mesh_agent_rtc_check(char *why);
 /*
  * open() and close() of it, and of what waits for it in the loop.  The address
  * of the offer is set here: "webrtcAddress" of the policy.

@@ -81,7 +81,12 @@ mesh_agent_update_create(mesh_agent_t *a)
     u->old = mesh_agent_join(a->conf->exe, ".old");
 
     value = mesh_agent_conf_get(a->conf, "selfUpdate");
-    u->enabled = value && strcmp(value, "1") == 0 && mesh_agent_os_updates();
+    u->enabled = value && strcmp(value, "1") == 0;
+
+    /* Windows keeps the file of a program that runs */
+    if (u->enabled) {
+        (void) mesh_agent_update_remove(u->path);
+    }
 
     (void) uv_timer_init(a->loop, &u->timer);
     u->timer.data = u;
@@ -164,9 +169,8 @@ mesh_agent_update_failed(uv_timer_t *timer)
 static void
 mesh_agent_update_back(mesh_agent_update_t *u)
 {
-    int      rc;
-    char     now[32];
-    uv_fs_t  req;
+    int   rc;
+    char  now[32];
 
     u->trial = 0;
     (void) mesh_agent_store_delete(u->a->store, MESH_AGENT_UPDATE_KEY);
@@ -175,8 +179,8 @@ mesh_agent_update_back(mesh_agent_update_t *u)
     (void) mesh_agent_store_put(u->a->store, MESH_AGENT_UPDATE_BAD, now,
                                 strlen(now));
 
-    rc = uv_fs_rename(NULL, &req, u->old, u->a->conf->exe, NULL);
-    uv_fs_req_cleanup(&req);
+    rc = mesh_agent_os_swap(u->old, u->a->conf->exe, u->path);
+    (void) mesh_agent_update_remove(u->path);
 
     if (rc != 0) {
         mesh_agent_log(MESH_AGENT_LOG_ERR, "the new program does not reach the "
@@ -435,6 +439,7 @@ mesh_agent_update_run(mesh_agent_update_t *u)
     opts.file = u->path;
     opts.args = argv;
     opts.exit_cb = mesh_agent_update_tested;
+    opts.flags = UV_PROCESS_WINDOWS_HIDE;
 
     u->test = mesh_agent_alloc(sizeof(uv_process_t));
     rc = uv_spawn(u->a->loop, u->test, &opts);
@@ -492,35 +497,24 @@ mesh_agent_update_test_gone(uv_handle_t *handle)
 }
 
 
-/* at each step one of the two is there under the program's name */
+/* a trial without another program is none, and ends when that is let in */
 static void
 mesh_agent_update_replace(mesh_agent_update_t *u)
 {
     int      rc;
     uint8_t  starts;
-    uv_fs_t  req;
 
     starts = 0;
-    (void) mesh_agent_update_remove(u->old);
+    rc = UV_ENOSPC;
 
-    rc = uv_fs_link(NULL, &req, u->a->conf->exe, u->old, NULL);
-    uv_fs_req_cleanup(&req);
-
-    if (rc == 0
-        && mesh_agent_store_put(u->a->store, MESH_AGENT_UPDATE_KEY, &starts, 1)
-           != MESH_OK)
+    if (mesh_agent_store_put(u->a->store, MESH_AGENT_UPDATE_KEY, &starts, 1)
+        == MESH_OK)
     {
-        rc = UV_ENOSPC;
-    }
-
-    if (rc == 0) {
-        rc = uv_fs_rename(NULL, &req, u->path, u->a->conf->exe, NULL);
-        uv_fs_req_cleanup(&req);
+        rc = mesh_agent_os_swap(u->path, u->a->conf->exe, u->old);
     }
 
     if (rc != 0) {
         (void) mesh_agent_store_delete(u->a->store, MESH_AGENT_UPDATE_KEY);
-        (void) mesh_agent_update_remove(u->old);
         mesh_agent_update_drop(u, uv_strerror(rc));
         return;
     }

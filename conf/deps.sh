@@ -17,12 +17,14 @@ work=$out/src
 jobs=${JOBS:-2}
 export CACHE="${CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ngx_mesh}"
 
-# ssl: where OpenSSL looks for authorities, which only an administrator writes
-system=Linux ssl=/etc/ssl windres=
+# ssl: where OpenSSL looks for authorities, which only an administrator writes;
+# time: of 64 bits, in all that is linked together or in nothing of it
+system=Linux ssl=/etc/ssl windres='' time='' place=''
 case $target in
 musl)    host=musl machine=linux-$(uname -m) cpu=$(uname -m) ;;
 arm64)   host=aarch64-linux-gnu machine=linux-aarch64 cpu=aarch64 ;;
-armhf)   host=arm-linux-gnueabihf machine=linux-armv4 cpu=arm ;;
+armhf)   host=arm-linux-gnueabihf machine=linux-armv4 cpu=arm
+         time=-D_TIME_BITS=64 place=-D_FILE_OFFSET_BITS=64 ;;
 mingw64) host=x86_64-w64-mingw32 machine=mingw64 system=Windows cpu=x86_64
          windres=-DCMAKE_RC_COMPILER=$host-windres
          ssl='C:/Program Files/Common Files/SSL' ;;
@@ -59,7 +61,7 @@ cmake_build() {
         -DCMAKE_SYSTEM_NAME="$system" -DCMAKE_SYSTEM_PROCESSOR="$cpu" \
         -DCMAKE_C_COMPILER="$host-gcc" -DCMAKE_BUILD_TYPE=Release \
         -DCMAKE_POSITION_INDEPENDENT_CODE=ON \
-        -DCMAKE_C_FLAGS="-isystem $out/include" "$@"
+        -DCMAKE_C_FLAGS="-isystem $out/include $time $place" "$@"
     step cmake --build "$work/$name/out" -j "$jobs" --target "$library"
 }
 
@@ -107,7 +109,7 @@ if wanted libssl.a openssl bookworm-security; then
      step ./Configure "$machine" CC="$host-gcc" AR="$ar" RANLIB="$ar -s" \
          RC="$host-windres" --prefix=/usr --openssldir="$ssl" no-shared \
          no-tests no-engine no-legacy no-module no-autoload-config \
-         -isystem "$out/include"
+         ${time:+"$time" "$place"} -isystem "$out/include"
      step make -j "$jobs" build_libs
      cp -r include/openssl "$out/include"
      cp libcrypto.a libssl.a "$out/lib")

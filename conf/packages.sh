@@ -16,13 +16,15 @@ build='build-essential pkg-config nginx nginx-dev libssl-dev libjson-c-dev
        libxext-dev libxdamage-dev libxfixes-dev libxtst-dev libxrandr-dev'
 functional='libio-socket-ssl-perl libnet-ssleay-perl libcryptx-perl
             libprotocol-websocket-perl libdbd-sqlite3-perl libdbd-pg-perl
-            postgresql openssl procps perl curl wget iproute2 xvfb xclip'
-browser='chromium zip unzip tigervnc-standalone-server'
+            postgresql openssl procps perl curl wget iproute2 xvfb xclip
+            openssh-server libnss-wrapper libpam-wrapper'
+browser='chromium zip unzip xvfb xdotool x11-utils
+         tigervnc-standalone-server'
 interop='libnginx-mod-stream swtpm tpm2-openssl libx11-dev xvfb zip unzip'
 cross='musl-tools gcc-aarch64-linux-gnu libc6-dev-arm64-cross
        gcc-arm-linux-gnueabihf libc6-dev-armhf-cross qemu-user cmake'
 fuzz='clang libclang-rt-14-dev'
-windows='mingw-w64 wine64 cmake'
+windows='mingw-w64 wine64 cmake xvfb xdotool'
 lint='clang clang-tidy cppcheck shellcheck'
 
 policy=/usr/sbin/policy-rc.d
@@ -91,11 +93,11 @@ then
 fi
 rm -f "$log"
 
-for service in nginx postgresql; do
+for pair in nginx:nginx postgresql:postgresql openssh-server:ssh; do
     case "$missing " in
-    *" $service "*)
+    *" ${pair%:*} "*)
         if command -v systemctl >/dev/null; then
-            systemctl -q disable "$service" 2>/dev/null || true
+            systemctl -q disable "${pair#*:}" 2>/dev/null || true
         fi
         ;;
     esac

@@ -273,7 +273,7 @@ static ngx_command_t  ngx_http_mesh_commands[] = {
       0,
       NULL },
 
-    /* mesh_session_log file | off; */
+    /* mesh_session_log file | off;  a line each, written every second */
     { ngx_string("mesh_session_log"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_CONF_TAKE1,
       ngx_http_mesh_session_log,
@@ -1468,6 +1468,11 @@ ngx_http_mesh_init_process(ngx_cycle_t *cycle)
     if (ngx_mesh_slot_claim(cycle) != NGX_OK) {
         return NGX_OK;
     }
+
+#ifdef M_ARENA_MAX
+    /* the threads share one: an arena for each of them is never full */
+    (void) mallopt(M_ARENA_MAX, 2);
+#endif
 
     for (i = 0; i < sizeof(inits) / sizeof(inits[0]); i++) {
         if (inits[i](cycle) != NGX_OK) {

@@ -24,8 +24,8 @@
 #include "../ngx_mesh_module/core/ngx_mesh_auth.h"
 #include "../ngx_mesh_module/ws/ngx_mesh_dial.h"
 #include "../proto/mesh_kvm.h"
+#include "../ngx_mesh_module/core/ngx_mesh_record.h"
 #include "ngx_mesh_relay_desk.h"
-#include "ngx_mesh_relay_record.h"
 
 
 #define NGX_MESH_RELAY_ID_MAX   64
@@ -102,7 +102,9 @@ struct ngx_mesh_relay_s {
     int64_t                  caller_id;     /* of a messenger, 0: it is none */
     int64_t                  called_id;     /* 0: a device */
     int64_t                  password_at;
-    u_char                   session[32];   /* web session, zeros: none */
+    u_char                   session[32];   /* the viewer's web session, */
+    int64_t                  expires_at;    /* as in ngx_mesh_auth_t */
+    ngx_uint_t               heard;
 
     ngx_mesh_route_t        *route;   /* owned; NULL: no target is known */
     const char              *refusal; /* a sentence for the viewer, or NULL */
@@ -160,6 +162,8 @@ static const ngx_mesh_relay_end_t  ngx_mesh_relay_end_device =
     { "device", ", as the device closed it or went away" };
 static const ngx_mesh_relay_end_t  ngx_mesh_relay_end_rights =
     { "rights", ", as the right to it was gone" };
+static const ngx_mesh_relay_end_t  ngx_mesh_relay_end_session =
+    { "session", ", as its web session was over" };
 static const ngx_mesh_relay_end_t  ngx_mesh_relay_end_idle =
     { "idle", ", as nothing moved in it for long" };
 static const ngx_mesh_relay_end_t  ngx_mesh_relay_end_record =
@@ -269,6 +273,8 @@ static void ngx_mesh_relay_close(ngx_mesh_session_t *s);
 
 static void ngx_mesh_relay_changed(ngx_uint_t kind, int64_t id);
 static void ngx_mesh_relay_recheck(ngx_mesh_session_t *s, void *data);
+static void ngx_mesh_relay_web(ngx_mesh_session_t *s, void *data);
+static void ngx_mesh_relay_web_asked(uint64_t serial, ngx_uint_t lives);
 
 
 static const ngx_mesh_class_t  ngx_mesh_relay_class = {
@@ -542,7 +548,6 @@ ngx_mesh_relay_device(ngx_http_request_t *r, ngx_mesh_relay_t *half,
     half->device_id = ticket.device_id;
     half->password_at = ticket.password_at;
     ngx_memcpy(half->node, ticket.node, NGX_MESH_ID_LEN);
-    ngx_memcpy(half->session, ticket.session, 32);
 
     /* who sits at a device, in a browser: the agent has no part in it */
     if (chat) {
@@ -616,6 +621,8 @@ ngx_mesh_relay_viewer(void *data, ngx_mesh_auth_t *who, const char *cause,
     half->account_id = who->account_id;
     half->password_at = who->password_at;
     ngx_memcpy(half->session, who->session, 32);
+    half->expires_at = who->expires_at;
+    half->heard = who->heard;
 
     rc = NGX_OK;
 
@@ -1104,12 +1111,16 @@ ngx_mesh_relay_open(ngx_mesh_session_t *s)
         return NGX_OK;
     }
 
-    /* rights may have gone since the upgrade began */
+    /* rights may have gone since the upgrade began, and so may who it is */
     rc = ngx_mesh_relay_allowed(half);
     shares = ngx_mesh_relay_shares(half);
 
     if (rc == NGX_OK && shares && half->role == NGX_MESH_VIEWER) {
         return ngx_mesh_relay_share(half);
+    }
+
+    if (rc == NGX_OK && half->heard != ngx_mesh_model_ended()) {
+        ngx_mesh_relay_web(s, &half->account_id);
     }
 
     if (rc == NGX_OK) {
@@ -1533,17 +1544,11 @@ ngx_mesh_relay_joined(ngx_mesh_relay_t *half)
 static void
 ngx_mesh_relay_record(ngx_mesh_relay_t *half)
 {
-    u_char                     user[512], node[256];
-    ngx_mesh_account_t        *account;
-    ngx_mesh_presence_t        presence;
-    ngx_mesh_record_about_t    about;
-    ngx_http_mesh_srv_conf_t  *srv;
-
-    srv = half->s->srv;
-    account = ngx_mesh_account(half->account_id);
+    ngx_mesh_presence_t      presence;
+    ngx_mesh_record_about_t  about;
 
     /* of a device or not at all, session.md 8.4 */
-    if (half->record || half->end || account == NULL || half->called_id) {
+    if (half->record || half->end || half->called_id) {
         return;
     }
 
@@ -1556,37 +1561,19 @@ ngx_mesh_relay_record(ngx_mesh_relay_t *half)
         about.scope.group_id = presence.group_id;
     }
 
-    /* the bytes of a target are not what a player knows: none is due */
-
-    if (!ngx_mesh_recording_due(&srv->record, half->p, account->flags,
-                                about.scope.group_id))
-    {
-        return;
-    }
-
     about.scope.domain_id = half->domain_id;
     about.scope.account_id = half->account_id;
     about.scope.device_id = half->device_id;
-    about.domain = account->domain;
-    about.user = account->name;
+    about.node = half->node;
     about.address = half->address;
     about.protocol = half->p;
     about.serial = half->s->serial;
 
-    about.user_id.data = user;
-    about.user_id.len = ngx_snprintf(user, sizeof(user), "user/%V/%V",
-                                     &account->domain, &account->login)
-                        - user;
-    about.node_id.data = node;
-    about.node_id.len = ngx_mesh_id_write(ngx_snprintf(node, 128, "node/%V/",
-                                                       &account->domain),
-                                          half->node)
-                        - node;
-
-    half->record = ngx_mesh_record_begin(srv, &about,
-                                         ngx_mesh_relay_record_ready,
-                                         ngx_mesh_relay_record_failed, half);
-    if (half->record == NULL) {
+    if (ngx_mesh_record_begin(&half->record, half->s->srv, &about,
+                              ngx_mesh_relay_record_ready,
+                              ngx_mesh_relay_record_failed, half)
+        == NGX_ERROR)
+    {
         ngx_mesh_relay_record_failed(half);
     }
 }
@@ -1696,24 +1683,33 @@ ngx_mesh_relay_list(ngx_mesh_relay_t *half)
                    ngx_min(route->target.len, sizeof(r.target) - 1));
     }
 
-    if (ngx_mesh_running_insert(&r) == NGX_OK) {
-        ngx_queue_insert_tail(&ngx_mesh_relays_listed, &half->queue);
-    }
+    (void) ngx_mesh_running_insert(&r);
+    ngx_queue_insert_tail(&ngx_mesh_relays_listed, &half->queue);
 }
 
 
-/* each second: bytes of those in which something moved */
+/* each second: bytes of those in which something moved, and whose time is up */
 static void
 ngx_mesh_relay_tick(void)
 {
-    ngx_queue_t       *q;
+    int64_t            now;
+    ngx_queue_t       *q, *next;
     ngx_mesh_relay_t  *half;
+
+    now = ngx_mesh_now_ms();
 
     for (q = ngx_queue_head(&ngx_mesh_relays_listed);
          q != ngx_queue_sentinel(&ngx_mesh_relays_listed);
-         q = ngx_queue_next(q))
+         q = next)
     {
+        next = ngx_queue_next(q);
         half = ngx_queue_data(q, ngx_mesh_relay_t, queue);
+
+        if (half->expires_at && half->expires_at <= now) {
+            ngx_mesh_relay_end(half, &ngx_mesh_relay_end_session,
+                               MESH_WS_CODE_POLICY);
+            continue;
+        }
 
         if (half->listed != half->to_viewer + half->to_device) {
             half->listed = half->to_viewer + half->to_device;
@@ -2817,6 +2813,11 @@ ngx_mesh_relay_close(ngx_mesh_session_t *s)
 static void
 ngx_mesh_relay_changed(ngx_uint_t kind, int64_t id)
 {
+    if (kind == NGX_MESH_CHANGE_SESSION) {
+        ngx_mesh_session_each(&ngx_mesh_relay_class, ngx_mesh_relay_web, &id);
+        return;
+    }
+
     ngx_mesh_session_each(&ngx_mesh_relay_class, ngx_mesh_relay_recheck, NULL);
 }
 
@@ -2841,6 +2842,44 @@ ngx_mesh_relay_recheck(ngx_mesh_session_t *s, void *data)
             && half->p == NGX_MESH_RELAY_DESKTOP && half->level < level))
     {
         ngx_mesh_relay_end(half, &ngx_mesh_relay_end_rights,
+                           MESH_WS_CODE_POLICY);
+    }
+}
+
+
+/* S-07: some web session of the account ended; was it this one's? */
+static void
+ngx_mesh_relay_web(ngx_mesh_session_t *s, void *data)
+{
+    ngx_mesh_relay_t  *half;
+
+    half = s->data;
+
+    /* the device's half ends with it */
+    if (half->role != NGX_MESH_VIEWER
+        || *(int64_t *) data != half->account_id)
+    {
+        return;
+    }
+
+    if (ngx_mesh_auth_ask(half->session, s->serial, ngx_mesh_relay_web_asked)
+        == NGX_ERROR)
+    {
+        ngx_mesh_relay_end(half, &ngx_mesh_relay_end_session,
+                           MESH_WS_CODE_POLICY);
+    }
+}
+
+
+static void
+ngx_mesh_relay_web_asked(uint64_t serial, ngx_uint_t lives)
+{
+    ngx_mesh_session_t  *s;
+
+    s = ngx_mesh_session_find(serial);
+
+    if (s && s->class == &ngx_mesh_relay_class && !lives) {
+        ngx_mesh_relay_end(s->data, &ngx_mesh_relay_end_session,
                            MESH_WS_CODE_POLICY);
     }
 }

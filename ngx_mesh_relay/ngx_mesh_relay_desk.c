@@ -11,7 +11,7 @@
 
 #include "ngx_mesh_relay_desk.h"
 #include "../ngx_mesh_module/core/ngx_mesh_id.h"
-#include "ngx_mesh_relay_record.h"
+#include "../ngx_mesh_module/core/ngx_mesh_record.h"
 #include "../proto/mesh_kvm_cache.h"
 
 

@@ -50,6 +50,7 @@ my %ask = (
                             rights => 0) },
     msg => sub { (nodeid => $_[0]{node}, type => 'userSessions') },
     getcookie => sub { (nodeid => $_[0]{node}, tcpport => 22) },
+    webrelay => sub { (nodeid => $_[0]{node}, port => 80, appid => 1) },
     runcommands => sub { (nodeids => [$_[0]{node}], type => 3, cmds => 'id') },
     poweraction => sub { (nodeids => [$_[0]{node}], actiontype => 3) },
     wakedevices => sub { (nodeids => [$_[0]{node}]) },

@@ -16,6 +16,7 @@ use JSON::PP;
 use Test::More;
 use Time::HiRes qw(sleep time);
 use Mesh::Agent;
+use Mesh::Browser;
 use Mesh::Control;
 use Mesh::Test qw(escape);
 
@@ -149,6 +150,46 @@ is(length(answer($s)->{body}), 1000,
    'S-07: another password cuts what runs under the old one');
 isnt($device->closed, 0, 'S-07: on both sides');
 
+# --- the web session that it runs in, and the list of sessions
+
+my $browser = Mesh::Browser->login($mesh, 'admin', 'correct horse battery');
+my $page = $browser->control;
+my @web = map { [begun($page, "/web$_")] } 1 .. 4;
+my @kept = begun($admin, '/kept');
+my @listed = sort { $a->{bytesin} <=> $b->{bytesin} } listed(5);
+is("@{[map { qq($_->{username} $_->{protocol} $_->{address}) } @listed]}",
+   "@{[('admin 10 127.0.0.1') x 5]}",
+   'downloads are in the list of sessions, with whose they are');
+$mesh->wait_for('their bytes', sub {
+    return 5 == grep { $_->{bytesin} == 1000 } listed(5);
+});
+$browser->post('logout', {});
+my $begun = time;
+is((grep { length(answer($_->[0])->{body}) == 1000 } @web), 4,
+   'S-07: who signs out ends downloads, in all workers');
+cmp_ok(time - $begun, '<', 2, 'S-07: within two seconds');
+is((grep { $_->[1]->closed } @web), 4, 'S-07: on both sides');
+like(ended('session'), qr/, as its web session was over$/,
+     'S-07: and the events say so');
+
+my ($row) = listed(1);
+$mei = Mesh::Control->new($mesh, 'mei', 'another password here');
+is($mei->ask({ action => 'endrelay', id => $row->{id} })->{result},
+   'Permission denied', 'S-31: who may not manage the device ends no download');
+is($admin->ask({ action => 'endrelay', id => $row->{id} })->{result}, 'ok',
+   'who may does');
+is(length(answer($kept[0])->{body}), 1000, 'and it is cut');
+isnt($kept[1]->closed, 0, 'on both sides');
+like(ended('ended'), qr/^admin ended a files session .*, as admin ended it$/,
+     'and the event says who ended it');
+listed(0);
+($s, $device) = begun($admin, '/event');
+$device->binary('x' x 999_000);
+is(length(answer($s)->{body}), 1_000_000, 'a download that nobody ends is whole');
+my $done = ended('done', 'whole');
+like($done, qr/^admin ended a files session of \d+ seconds from 127\.0\.0\.1$/,
+     'its event has how long it was, and no reason to speak of');
+
 # --- no false success
 
 ($s, $device) = asked($admin, '/gone');
@@ -275,6 +316,40 @@ done_testing;
 
 
 sub decode_utf8 { my ($t) = @_; utf8::decode($t); return $t }
+# one that has begun: of a million bytes the first thousand are there
+sub begun {
+    my ($s, $device) = asked(@_);
+    $device->text('{"op":"ok","size":1000000}');
+    $device->binary('x' x 1000);
+    read_until($s, qr/\r\n\r\nx{1000}$/);
+    return ($s, $device);
+}
+
+# sessions on devices, when there are so many
+sub listed {
+    my ($n) = @_;
+    my @list;
+    $mesh->wait_for("a list of $n", sub {
+        @list = @{ $admin->ask({ action => 'relays' })->{relays} };
+        return @list == $n;
+    });
+    return @list;
+}
+
+# the words of the newest event of a session that ended for this reason
+sub ended {
+    my ($reason, $whole) = @_;
+    my $e;
+    $mesh->wait_for("an event: $reason", sub {
+        ($e) = grep { ($_->{reason} // '') eq $reason
+                      && (!$whole || $_->{bytesin} == 1_000_000) }
+            @{ $admin->ask({ action => 'events', nodeid => $agent->node,
+                             limit => 50 })->{events} };
+        return $e;
+    });
+    return $e->{msg};
+}
+
 sub id { return escape(Mesh::Agent::wire_id($agent->{id})) }
 sub header { return $_[0]{head} =~ /^\Q$_[1]\E: (.*?)\r?$/mi ? $1 : undef }
 

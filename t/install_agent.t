@@ -214,7 +214,7 @@ like($said, qr/no agent installed/, 'and says that there was none');
 SKIP: {
     my $script = "$dir/machine.sh";
     Mesh::Test::write_file($script, machine());
-    skip 'needs root and overlay mounts', 12
+    skip 'needs root and overlay mounts', 14
         if $< || system('unshare', '-m', 'sh', $script, 'try');
 
     my $out = `unshare -m sh $script install '$agent' $dir/good.msh 2>&1`;
@@ -238,6 +238,9 @@ SKIP: {
          'what systemd cannot start is said');
     like($part{bare} // '', qr/no systemd.*mesh-agent run --data=\/var\/lib\/mesh-agent.*^0$/ms,
          'without systemd it says how to start it by hand');
+    unlike($part{install} // '', qr/WebRTC/, 'nothing is missing for WebRTC');
+    like($part{bare} // '', qr/as WebRTC cannot be loaded: .*libnice\.so\.10/,
+         'and what is missing, where it is');
 }
 
 done_testing();
@@ -344,6 +347,8 @@ touch /mnt/broken
 
 echo "== bare"
 rmdir /run/systemd/system
+nice=$(ldconfig -p | sed -n 's/.*libnice\.so\.10 .*=> //p')
+[ -z "$nice" ] || mount --bind /dev/null "$nice"
 /mnt/agent install && echo 0 || echo $?
 /mnt/agent uninstall > /dev/null
 echo "== end"

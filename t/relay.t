@@ -14,6 +14,7 @@ use JSON::PP;
 use Test::More;
 use Time::HiRes qw(sleep time);
 use Mesh::Agent;
+use Mesh::Browser;
 use Mesh::Control;
 use Mesh::Relay qw(tunnel invite opened flood);
 use Mesh::Test qw(escape);
@@ -204,6 +205,43 @@ isnt($d->closed, 0, 'S-31: on both sides');
 cmp_ok(time - $begun, '<', 10, 'S-31: soon');
 is($mei->ask(tunnel($agent, 'again'))->{result}, 'Unable to route',
    'S-31: and does not open again');
+
+# --- the web session that it runs in (S-07)
+
+my $browser = Mesh::Browser->login($mesh, 'admin', 'correct horse battery');
+my $page = $browser->control;
+my $elsewhere = Mesh::Browser->login($mesh, 'admin', 'correct horse battery');
+my @web = map { [relay($page, $agent, "web$_")] } 1 .. 8;
+my @kept = map { [relay($_, $agent, 'kept' . $n++)] }
+           $admin, $elsewhere->control;
+is($browser->post('logout', {})->{status}, 200, 'somebody signs out');
+$begun = time;
+is((grep { $_->[0]->closed == 1008 && $_->[1]->closed } @web), 8,
+   'S-07: with it end the sessions on devices, in all workers');
+cmp_ok(time - $begun, '<', 2, 'S-07: within two seconds');
+like(ended('session'), qr/, as its web session was over$/,
+     'S-07: and their events say so');
+is((grep { gone($_->[0]) || gone($_->[1]) } @kept), 0,
+   'those of the same person elsewhere, and without a web session, go on');
+
+@web = relay($elsewhere->control, $agent, 'removed');
+my ($other) = grep { !$_->{current} }
+              @{ $admin->ask({ action => 'webSessions' })->{sessions} };
+$admin->ask({ action => 'webSessions', remove => $other->{id} });
+$begun = time;
+isnt($web[0]->closed, 0,
+     'S-07: a web session that another one ends takes them with it');
+cmp_ok(time - $begun, '<', 2, 'S-07: within two seconds as well');
+
+$browser = Mesh::Browser->login($mesh, 'admin', 'correct horse battery');
+my $due = time + 3;
+$mesh->sql('UPDATE web_session SET expires_at = ' . int($due * 1000));
+$page = $browser->control;
+@web = relay($page, $agent, 'expires');
+isnt($web[0]->closed, 0, 'S-07: one whose time is up, too');
+isnt($page->{ws}->closed, 0, 'S-07: and its control channel');
+my $late = time - $due;
+ok($late > -0.1 && $late < 2, "S-07: at its time ($late s late)");
 
 # --- a half alone
 

@@ -21,6 +21,7 @@ my $folder = "$mesh->{dir}/agents";
 my $program = "\x7fELF" . join '', map { pack 'N', $_ } 1 .. 40000;
 Mesh::Test::write_file("$folder/6", $program);
 Mesh::Test::write_file("$folder/4", 'MZ' . 'x' x 1000);
+Mesh::Test::write_file("$mesh->{dir}/own-agents/4", 'MZ' . 'y' x 1000);
 
 my $group;
 $mesh->start(prepare => \&people);
@@ -87,6 +88,13 @@ for my $case (['of another product' => version => 7],
     is($agent->await(12, 0.7), undef, "an agent $what is not asked");
     $agent->close;
 }
+
+my $ours = ready(version => 7, agent_id => 4);
+ok($ours->await(12), 'but our own for Windows is');
+answer($ours, 'x' x 48);
+$ours->await(13);
+is(substr($ours->await(14)->{data}, 4), 'MZ' . 'y' x 1000, 'and gets what is new');
+$ours->close;
 
 # --- no loops
 

@@ -13,12 +13,13 @@ use lib "$FindBin::Bin/lib";
 use JSON::PP;
 use Test::More;
 use Time::HiRes qw(time);
+use Mesh::Browser;
 use Mesh::Control;
 use Mesh::Test qw(escape);
 
 my $PASSWORD = 'correct horse battery';
 my $mesh = Mesh::Test->new;
-my ($token, $clients);
+my $token;
 $mesh->start(prepare => sub {
     $token = $mesh->admin('setup-link');
     chomp $token;
@@ -300,84 +301,7 @@ sub agent {
     return $r->{status} == 200 ? $r->{body} : $r->{status};
 }
 
-# --- a browser without a page
-
-{
-    package Client;
-    my $n = 0;
-
-    sub cookies {
-        my ($self) = @_;
-        return join '; ', map { "$_=$self->{jar}{$_}" } sort keys %{ $self->{jar} };
-    }
-
-    sub keep {
-        my ($self, $r) = @_;
-        while ($r->{head} =~ /^set-cookie: ([^=]+)=([^;\r\n]*)/mgi) {
-            length $2 ? ($self->{jar}{$1} = $2) : delete $self->{jar}{$1};
-        }
-        return $r;
-    }
-
-    sub headers {
-        my ($self, %more) = @_;
-        my $cookies = $self->cookies;
-        return { 'Content-Type' => 'application/json',
-                 Origin => "https://localhost:$self->{mesh}{port}",
-                 ($cookies ? (Cookie => $cookies) : ()), %more };
-    }
-
-    sub session {
-        my ($self) = @_;
-        my $r = $self->keep($self->{mesh}->get('/session.ashx',
-                                               headers => $self->headers));
-        return $self->{info} = JSON::PP::decode_json($r->{body});
-    }
-
-    sub post_raw {
-        my ($self, $what, $body) = @_;
-        return $self->keep($self->{mesh}->request('POST', "/$what.ashx",
-            headers => $self->headers('X-Mesh-CSRF' => $self->{info}{csrf}),
-            body => $body));
-    }
-
-    sub post {
-        my ($self, $what, $data) = @_;
-        my $r = $self->post_raw($what, JSON::PP::encode_json($data));
-        $self->session if $r->{status} == 200;
-        return $r;
-    }
-
-    # the same in two steps, for races
-    sub begin {
-        my ($self, $what, $data) = @_;
-        my $body = JSON::PP::encode_json($data);
-        my $head = $self->headers('X-Mesh-CSRF' => $self->{info}{csrf},
-            'Content-Length' => length $body, Connection => 'close',
-            Host => "localhost:$self->{mesh}{port}");
-        $self->{s} = IO::Socket::SSL->new(PeerAddr => '127.0.0.1',
-            PeerPort => $self->{mesh}{port}, SSL_verify_mode => 0,
-            SSL_hostname => 'localhost') or die;
-        syswrite $self->{s}, "POST /$what.ashx HTTP/1.1\r\n"
-            . join('', map { "$_: $head->{$_}\r\n" } sort keys %$head)
-            . "\r\n$body";
-        return $self;
-    }
-
-    sub finish {
-        my ($self) = @_;
-        my $text = '';
-        1 while sysread $self->{s}, $text, 65536, length $text;
-        my ($status) = $text =~ m{^HTTP/1\.1 (\d+)};
-        return { status => $status // 0 };
-    }
-}
-
-sub Client {
-    my $self = bless { mesh => $mesh, jar => {}, n => ++$clients }, 'Client';
-    $self->session;
-    return $self;
-}
+sub Client { return Mesh::Browser->new($mesh) }
 
 sub channel {
     my ($cookies, $origin) = @_;

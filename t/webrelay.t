@@ -397,6 +397,19 @@ $r = got($s);
 is(length $r->{body}, $size, 'nothing is lost when it reads on');
 waitpid $pid, 0;
 
+# --- what happened
+
+my @log;
+$mesh->wait_for('the events', sub {
+    @log = grep { ($_->{msg} // '') =~ /opened the web page/ }
+           @{ $admin->ask({ action => 'events', limit => 200 })->{events} };
+    return @log >= 6;
+});
+is((grep { $_->{msg} =~ /^(?:admin|mei) opened the web page at 127\.0\.0\.1 port 808[01] from 127\.0\.0\.1$/ } @log),
+   scalar @log, 'who opened which page is in the log');
+unlike(join('', $mesh->error_log, Mesh::Test::read_file("$mesh->{dir}/logs/error.log")),
+       qr/\Q$ticket\E/, 'S-05: no ticket is in the log of errors');
+
 # --- where it may be served
 
 $mesh->stop;

@@ -38,7 +38,7 @@ like(wine('help'), qr/^  mesh-agent install /m, 'and its commands');
 
 my $server = Mesh::Server->new;
 $server->{program} = $program;
-$server->start(selfUpdate => 1);
+$server->start;
 my $s = $server->accept(60);
 ok($s && $s->admit, 'it gets in, with proofs of both sides');
 is(unpack('N', substr $s->{info}, 6, 4), 4, 'as the agent of x86-64');
@@ -46,10 +46,6 @@ like($s->{hello}{31} // '', qr/Windows/, 'it says which Windows it is');
 
 my $file = "$server->{dir}/data/agent.db";
 is((stat $file)[2] & 07, 0, 'the file with its key is not for everybody');
-
-$s->send(pack('nn', 12, 7));
-is($s->await(12)->{data}, pack('nn', 12, 7) . "\0" x 48,
-   'it is not to be replaced by the server, even where the policy says so');
 
 is($s->core($core), sha384("\0\0\0\0$core"), 'it takes our core');
 
@@ -284,7 +280,8 @@ say_($t, { action => 'mkdir', path => "$there\\new" });
 say_($t, { action => 'rename', path => $there, oldname => $name,
            newname => 'second' });
 say_($t, { action => 'copy', scpath => $there, dspath => "$there\\new",
-           names => ['second'] });
+           names => ['second'], answer => JSON::PP::true, reqid => 8 });
+action($t, 'done');
 is_deeply(names($t, "$there\\new"), ['second'],
           'folders are made, files renamed and copied');
 is(-s "$dir/new/second", 300_000, 'to their end');
@@ -321,16 +318,45 @@ ok(aside('stored'), 'a script keeps 1.8 MB, all but the last of it old');
 ok(-s $file < $size + 600_000, 'the file is made anew without that');
 $s->core($core);
 
-# --- consent
+# --- words to who sits there
+
+# what a session says while the key is pressed, until it is like that or ends
+sub decide {
+    my ($key, $want) = @_;
+    my @said;
+    for (1 .. 120) {
+        Mesh::Wine::press('Remote session', $key);
+        my $m = $t->message(0.5) or next;
+        push @said, $m;
+        last if exists $m->{close} || $want->($m);
+    }
+    return @said;
+}
 
 $t = tunnel(1, consent => 16);
-my @said;
-while (my $m = $t->message) {
-    last if exists $m->{close};
-    push @said, $m->{json};
+my @said = decide('alt+n', sub { ($_[0]{json}{msgid} // 0) == 2 });
+is($said[-1]{json}{msgid}, 2, 'who says no has not agreed');
+ok(!grep({ !$_->{json} } @said), 'and no terminal was shown');
+$t->close;
+
+$t = tunnel(1, consent => 16);
+@said = decide('alt+y', sub { ($_[0]{data} // '') =~ /C:\\/ });
+like($said[-1]{data}, qr/C:\\/, 'who says yes gets one opened');
+$t->close;
+
+for my $message ({ action => 'msg', type => 'messagebox' },
+                 { action => 'toast' })
+{
+    my $title = "To you $message->{action}";
+    $s->json({ %$message, title => $title, msg => 'Words', userid => 'user//a',
+               username => 'a', sessionid => 'x', rights => 4294967295 });
+    my $shown = 0;
+    for (1 .. 120) {
+        $s->until_pong;
+        last if $shown = Mesh::Wine::press($title, 'Return');
+    }
+    ok($shown, "$message->{action}: words are shown");
 }
-is($said[-1]{msgid}, 2, 'where nobody can be asked, nobody has agreed');
-ok(!grep({ !defined } @said), 'and no terminal was shown');
 
 # --- the second time
 
@@ -344,6 +370,77 @@ ok((grep { $_ == 4 } keys %{ $s->{hello} }) > 0,
 my $other = qx($program run --policy=$server->{dir}/policy.msh --data=$server->{dir}/data 2>&1);
 like($other, qr/another agent runs with/, 'no second agent has the same data');
 ok(defined $server->stop, 'it can be ended');
+
+# --- another program
+
+my $exe = "$server->{dir}/mesh-agent.exe";
+my $first = Mesh::Test::read_file(Mesh::Wine::exe());
+my ($second, $third) = ("${first}2", "${first}3");  # behind its sections
+
+Mesh::Test::write_file($exe, $first);
+chmod 0755, $exe;
+$ENV{EXE} = $exe;
+$server->{options} = ['--updateTrial=15'];
+$server->start(selfUpdate => 1);
+$s = $server->accept(60);
+$s->admit;
+
+sub in_place { return sha384(Mesh::Test::read_file($exe)) }
+
+sub offered {
+    $s->send(pack('nn', 12, 7));
+    return substr $s->await(12)->{data}, 4;
+}
+
+sub send_program {
+    my ($program) = @_;
+    $s->send(pack('nn', 13, 0));
+    for (my $at = 0; $at < length $program; $at += 65531) {
+        $s->send(pack('nn', 14, 1) . substr $program, $at, 65531);
+        $s->await(14) or last;
+    }
+    $s->send(pack('nn', 13, 0) . sha384($program));
+}
+
+is(offered(), sha384($first), 'where the policy says so it offers itself');
+send_program('MZ' . 'no program' x 100);
+ok($server->says(qr/program is not taken/), 'what is no program is not taken');
+is(in_place(), sha384($first), 'and it stays what it was');
+
+send_program($second);
+$s = $server->accept(60);
+is(in_place(), sha384($second), 'another program takes the place of one that runs');
+ok(-e "$exe.old", 'with the old one beside it');
+ok($s && $s->admit, 'and gets in');
+ok($server->says(qr/the new program is in use/), 'it is in use');
+is(offered(), sha384($second), 'it offers itself');
+
+send_program($third);
+$s = $server->accept(60);
+is(in_place(), sha384($third), 'a third one takes its place');
+$s->hello;                      # and is not let in
+ok($server->says(qr/does not reach the server: the old one comes back/),
+   'one that is not let in gives up');
+my $back;
+for (1 .. 5) {
+    $s = $server->accept(60);
+    last if $back = $s && $s->admit;
+}
+ok($back, 'the one before comes back');
+is(in_place(), sha384($second), 'as what it was');
+is(offered(), "\0" x 48, 'and offers nothing for a day');
+end_agents();
+$server->stop;
+delete $ENV{EXE};
+
+# they are not our children any more
+sub end_agents {
+    for my $file (glob '/proc/[0-9]*/cmdline') {
+        my ($pid) = $file =~ /(\d+)/;
+        my $line = eval { Mesh::Test::read_file($file) } // '';
+        kill 'KILL', $pid if index($line, $server->{dir} =~ tr{/}{\\}r) >= 0;
+    }
+}
 
 # --- as a service; wine ends its services with its last program
 

@@ -384,7 +384,7 @@ function copyBySteps(from, to, done) {
 
         while (size === CHUNK_SIZE && Date.now() < until) {
             size = attempt(function () {
-                var n = readFull(source, buffer, 0, CHUNK_SIZE);
+                var n = readFull(source, buffer, 0, CHUNK_SIZE, null);
 
                 writeAll(target, n === CHUNK_SIZE ? buffer
                                                   : buffer.slice(0, n), 0);

@@ -2,7 +2,8 @@
 
 /*
  * WebRTC: what a session sends in BINARY goes beside the server.  The
- * WebSocket stays, and carries all TEXT.  session.md 6.
+ * WebSocket stays, and carries all TEXT but the probes of the way that the
+ * pictures take.  session.md 6.
  *
  *   OFFERED    the answer is out; there is no channel yet
  *   READY      it is open: we have sent webrtc0
@@ -146,7 +147,7 @@ function rtcInput(tunnel) {
     rtc.input = true;
     rtc.channel.on('data', function (data) {
         guarded(function () {
-            rtcData(tunnel, data);
+            rtcData(tunnel, rtc, data);
         });
     });
     tunnel.control('webrtc2', {});
@@ -171,7 +172,7 @@ function rtcOutput(tunnel) {
 }
 
 
-function rtcData(tunnel, data) {
+function rtcData(tunnel, rtc, data) {
     var message;
 
     if (tunnel.state === TUNNEL_CLOSED) {
@@ -187,8 +188,20 @@ function rtcData(tunnel, data) {
 
     message = data.length <= MAX_CONTROL ? parseJson(data) : null;
 
-    if (isObject(message) && message.type === 'close') {
+    if (!isObject(message)) {
+        return;
+    }
+
+    if (message.type === 'close') {
         tunnel.close();
+
+    } else if (message.type === 'rtt' && typeof message.time === 'number'
+               && rtc.state === RTC_SWITCHED)
+    {
+        attempt(function () {
+            rtc.channel.write(asciiJson({ ctrlChannel: CONTROL, type: 'rtt',
+                                          time: message.time }));
+        }, null);
     }
 }
 

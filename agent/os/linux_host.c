@@ -201,10 +201,27 @@ mesh_agent_os_replace(const char *from, const char *to)
 }
 
 
+/* at each step one of the two is there under the program's name */
 int
-mesh_agent_os_updates(void)
+mesh_agent_os_swap(const char *from, const char *exe, const char *old)
 {
-    return 1;
+    int  rc;
+
+    (void) unlink(old);
+
+    if (link(exe, old) != 0) {
+        return -errno;
+    }
+
+    if (rename(from, exe) != 0) {
+        rc = -errno;
+        (void) unlink(old);
+        return rc;
+    }
+
+    mesh_agent_os_sync_folder(exe);
+
+    return 0;
 }
 
 

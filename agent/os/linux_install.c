@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "../mesh_agent_install.h"
+#include "../mesh_agent_rtc.h"
 
 
 #define MESH_AGENT_DIR       "/usr/lib/mesh-agent"
@@ -135,6 +136,7 @@ mesh_agent_install(int argc, char **argv)
     int                   rc, upgrade, systemd, has_policy, packaged;
     char                  exe[PATH_MAX], program[PATH_MAX], policy[PATH_MAX];
     char                  path[PATH_MAX], server[MESH_AGENT_VALUE];
+    char                  why[MESH_AGENT_RTC_WHY];
     char                 *text, *image;
     size_t                text_len, image_len;
     mesh_agent_options_t  o;
@@ -248,6 +250,11 @@ mesh_agent_install(int argc, char **argv)
                upgrade ? "; what runs of it is the old one" : "",
                MESH_AGENT_PROGRAM, MESH_AGENT_INSTALL_DATA);
         rc = MESH_AGENT_EXIT_OK;
+    }
+
+    if (rc == MESH_AGENT_EXIT_OK && mesh_agent_rtc_check(why) == MESH_ERROR) {
+        printf("Sessions go through the server always, as WebRTC cannot be "
+               "loaded: %s.\n", why);
     }
 
     if (rc == MESH_AGENT_EXIT_OK && !packaged) {

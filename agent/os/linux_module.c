@@ -1,59 +1,79 @@
 /* Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0 */
 
-/* Parts of the agent in files of their own. */
+/* Parts of the agent that it has in itself. */
 
 #include <dlfcn.h>
-#include <fcntl.h>
+#include <errno.h>
 #include <stdio.h>
-#include <sys/stat.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include "mesh_agent_os.h"
 
 
-/* What is looked at is what is loaded: a file may change its name meanwhile. */
+#ifndef MFD_EXEC
+#define MFD_EXEC  0x0010U                 /* Linux 6.3 */
+#endif
+
+
+static int mesh_agent_os_module_file(const uint8_t *image, size_t len);
+
+
+/* No file of a disk, which somebody could have changed. */
 void *
-mesh_agent_os_module(const char *path, const char *symbol)
+mesh_agent_os_module(const uint8_t *image, size_t len, const char *symbol,
+    char *why, size_t size)
 {
     int          fd;
     char         name[32];
     void        *lib, *found;
-    struct stat  st;
+    const char  *error;
 
-    if (path[0] != '/') {
-        return NULL;
-    }
-
-    fd = open(path, O_RDONLY|O_CLOEXEC|O_NOFOLLOW);
+    fd = mesh_agent_os_module_file(image, len);
 
     if (fd < 0) {
-        return NULL;
-    }
-
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)
-        || (st.st_uid != 0 && st.st_uid != geteuid())
-        || (st.st_mode & (S_IWGRP|S_IWOTH)))
-    {
-        mesh_agent_log(MESH_AGENT_LOG_ERR, "\"%s\" is not loaded: others than "
-                       "root may write to it", path);
-        (void) close(fd);
+        (void) snprintf(why, size, "%s", strerror(errno));
         return NULL;
     }
 
     (void) snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
     lib = dlopen(name, RTLD_NOW|RTLD_LOCAL|RTLD_NODELETE);
+    found = lib ? dlsym(lib, symbol) : NULL;
 
-    if (lib == NULL) {
-        mesh_agent_log(MESH_AGENT_LOG_WARN, "\"%s\" cannot be loaded: %s",
-                       path, dlerror());
+    if (found == NULL) {
+        error = dlerror();
+        (void) snprintf(why, size, "%s", error ? error : "it is empty");
     }
 
     (void) close(fd);
-    found = lib ? dlsym(lib, symbol) : NULL;
-
-    if (lib && found == NULL) {
-        mesh_agent_log(MESH_AGENT_LOG_ERR, "\"%s\" is no part of the agent",
-                       path);
-    }
 
     return found;
+}
+
+
+static int
+mesh_agent_os_module_file(const uint8_t *image, size_t len)
+{
+    int      fd;
+    ssize_t  n;
+
+    fd = memfd_create("mesh_agent_part", MFD_CLOEXEC|MFD_EXEC);
+
+    if (fd < 0 && errno == EINVAL) {
+        fd = memfd_create("mesh_agent_part", MFD_CLOEXEC);
+    }
+
+    while (fd >= 0 && len > 0) {
+        n = write(fd, image, len);
+
+        if (n <= 0) {
+            (void) close(fd);
+            return -1;
+        }
+
+        image += n;
+        len -= (size_t) n;
+    }
+
+    return fd;
 }

@@ -45,13 +45,19 @@ int64_t mesh_agent_os_private(uv_file fd);
 /* from takes the place of to, which may be open; 0, or an error of libuv */
 int mesh_agent_os_replace(const char *from, const char *to);
 
-/* may the running program be replaced by another? */
-int mesh_agent_os_updates(void);
+/*
+ * from takes the place of the program that runs, exe, which is kept as old.
+ * Returns 0, or an error of libuv: all is as it was.
+ */
+int mesh_agent_os_swap(const char *from, const char *exe, const char *old);
 
 /* the names in the folder of path survive a power cut */
 void mesh_agent_os_sync_folder(const char *path);
 
-/* runs the program at exe in our place, as "run"; returns when it cannot */
+/*
+ * Runs the program at exe in our place, as "run"; returns when it cannot, or
+ * where another process does it.
+ */
 void mesh_agent_os_again(const char *exe, int argc, char **argv);
 
 /* gives free memory back to the system */

@@ -105,11 +105,12 @@ long mesh_agent_os_read(int fd, void *buf, size_t len);
 int mesh_agent_os_power(int state, int force);
 
 /*
- * A symbol of a part of the agent, which is loaded for ever.  path is absolute;
- * only root and who runs us may be able to write to the file.  NULL: it is not
- * there, or not good, which is logged.
+ * A symbol of a part of the agent, the image of a library, which is loaded for
+ * ever.  NULL: it cannot be, most often as a library that it needs is not here;
+ * why is a text then.
  */
-void *mesh_agent_os_module(const char *path, const char *symbol);
+void *mesh_agent_os_module(const uint8_t *image, size_t len,
+    const char *symbol, char *why, size_t size);
 
 /*
  * Facts that only calls of the platform give: JSON, which the caller frees,

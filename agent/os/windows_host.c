@@ -725,11 +725,40 @@ mesh_agent_os_rename(const wchar_t *from, const wchar_t *to)
 }
 
 
-/* a program that runs cannot be written, and nothing starts it anew */
+/*
+ * A program that runs can get another name, but neither go nor be written to.
+ * Between the two moves nothing has the name; the file system's log makes of
+ * a power cut there a moment before or after most often.
+ */
 int
-mesh_agent_os_updates(void)
+mesh_agent_os_swap(const char *from, const char *exe, const char *old)
 {
-    return 0;
+    int       rc;
+    wchar_t  *a, *b, *c;
+
+    a = mesh_agent_os_wide(from);
+    b = mesh_agent_os_wide(exe);
+    c = mesh_agent_os_wide(old);
+    rc = UV_EINVAL;
+
+    if (a && b && c) {
+        if (!MoveFileExW(b, c, MOVEFILE_REPLACE_EXISTING)) {
+            rc = mesh_agent_os_error();
+
+        } else if (!MoveFileExW(a, b, MOVEFILE_WRITE_THROUGH)) {
+            rc = mesh_agent_os_error();
+            (void) MoveFileExW(c, b, MOVEFILE_WRITE_THROUGH);
+
+        } else {
+            rc = 0;
+        }
+    }
+
+    free(a);
+    free(b);
+    free(c);
+
+    return rc;
 }
 
 
@@ -741,13 +770,53 @@ mesh_agent_os_sync_folder(const char *path)
 }
 
 
+/* a service's process is started by the system: its end is a failure */
 void
 mesh_agent_os_again(const char *exe, int argc, char **argv)
 {
-    (void) argc;
-    (void) argv;
+    int                    i, rc;
+    char                 **args, word[] = "run";
+    uv_loop_t              loop;
+    uv_process_t           process;
+    uv_stdio_container_t   stdio[3];
+    uv_process_options_t   opts;
 
-    mesh_agent_log(MESH_AGENT_LOG_ERR, "\"%s\" cannot be started", exe);
+    if (mesh_agent_os_host.service) {
+        return;
+    }
+
+    args = mesh_agent_alloc(((size_t) argc + 3) * sizeof(char *));
+    args[0] = (char *) exe;
+    args[1] = word;
+
+    for (i = 0; i < argc; i++) {
+        args[2 + i] = argv[i];
+    }
+
+    for (i = 0; i < 3; i++) {
+        stdio[i].flags = UV_INHERIT_FD;
+        stdio[i].data.fd = i;
+    }
+
+    memset(&opts, 0, sizeof(opts));
+    opts.file = exe;
+    opts.args = args;
+    opts.stdio = stdio;
+    opts.stdio_count = 3;
+    opts.flags = UV_PROCESS_DETACHED|UV_PROCESS_WINDOWS_HIDE;
+
+    (void) uv_loop_init(&loop);
+    rc = uv_spawn(&loop, &process, &opts);
+
+    if (rc != 0) {
+        mesh_agent_log(MESH_AGENT_LOG_ERR, "\"%s\" cannot be started: %s",
+                       exe, uv_strerror(rc));
+    }
+
+    uv_close((uv_handle_t *) &process, NULL);
+    (void) uv_run(&loop, UV_RUN_DEFAULT);
+    (void) uv_loop_close(&loop);
+    free(args);
 }
 
 

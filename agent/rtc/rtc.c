@@ -63,7 +63,6 @@ __attribute__((visibility("default")))
 extern const mesh_agent_rtc_module_t  mesh_agent_rtc_module;
 
 const mesh_agent_rtc_module_t  mesh_agent_rtc_module = {
-    MESH_AGENT_RTC_VERSION,
     mesh_rtc_start,
     mesh_rtc_fd,
     mesh_rtc_prepare,

@@ -37,12 +37,11 @@ mkdir "$root"
 rm "$lib/mesh-agent.msh"
 install -m 755 "$program" "$lib/mesh-agent"
 
-# a part that is loaded when a session asks for it, and its libraries then
+# what is inside of it is loaded when a session asks, and its libraries then
 module=$(dirname "$agent")/mesh_agent_rtc.so
 set --
 if [ -e "$module" ] && [ "$program" = "$agent" ]; then
-    strip -o "$lib/mesh_agent_rtc.so" "$module"
-    chmod 644 "$lib/mesh_agent_rtc.so"
+    cp "$module" "$lib/mesh_agent_rtc.so"
     set -- -dRecommends -e"$lib/mesh_agent_rtc.so"
 fi
 
@@ -74,6 +73,7 @@ if [ "$program" = "$agent" ]; then
     depends=$(echo "$shlibs" | sed -n 's/^shlibs:Depends=//p')
     recommends=$(echo "$shlibs" |
         sed -n 's/^shlibs:Recommends=/Recommends: /p')
+    rm -f "$lib/mesh_agent_rtc.so"
 else
     # the C library alone, whose package may not be here
     depends=$(readelf -W -V "$program" | grep -o 'GLIBC_[0-9.]*' | sort -V |

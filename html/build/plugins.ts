@@ -84,6 +84,8 @@ export function xtermUnderCsp(): Plugin {
  */
 export function novncUnderCsp(): Plugin {
     const edits: Record<string, [string, string][]> = {
+        // what it has to say, the page says
+        'util/logging.js': [["let _logLevel = 'warn';", "let _logLevel = 'none';"]],
         'util/browser.js': [['url("data:image/x-icon;base64,', 'url("blob:']],
         'util/cursor.js': [[
             'let url = this._canvas.toDataURL();\n'

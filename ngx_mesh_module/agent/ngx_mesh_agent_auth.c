@@ -15,6 +15,7 @@
 #define NGX_MESH_AGENT_BITS_MIN  2048
 #define NGX_MESH_AGENT_BITS_MAX  4096
 #define NGX_MESH_AGENT_MODULUS   (NGX_MESH_AGENT_BITS_MAX / 8)
+#define NGX_MESH_AGENT_NONCES    16       /* made at a time */
 
 
 typedef ngx_int_t (*ngx_mesh_agent_auth_pt)(ngx_mesh_agent_t *a,
@@ -34,6 +35,7 @@ static ngx_int_t ngx_mesh_agent_request(ngx_mesh_agent_t *a,
     mesh_agent_msg_t *m);
 static ngx_int_t ngx_mesh_agent_certificate(ngx_mesh_agent_t *a);
 static ngx_int_t ngx_mesh_agent_answer(ngx_mesh_agent_t *a);
+static ngx_int_t ngx_mesh_agent_nonce(u_char *nonce);
 static void ngx_mesh_agent_signed(void *data, ngx_int_t rc);
 static ngx_int_t ngx_mesh_agent_verify(ngx_mesh_agent_t *a,
     mesh_agent_msg_t *m);
@@ -256,7 +258,7 @@ ngx_mesh_agent_answer(ngx_mesh_agent_t *a)
 
     hs = a->hs;
 
-    if (ngx_mesh_random(hs->nonce, NGX_MESH_ID_LEN) != NGX_OK) {
+    if (ngx_mesh_agent_nonce(hs->nonce) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -297,6 +299,32 @@ ngx_mesh_agent_answer(ngx_mesh_agent_t *a)
     ngx_free(stored);
 
     return rc;
+}
+
+
+/* OpenSSL needs as long for one as for many; each is given out once */
+static ngx_int_t
+ngx_mesh_agent_nonce(u_char *nonce)
+{
+    u_char             *p;
+
+    static u_char       nonces[NGX_MESH_AGENT_NONCES][NGX_MESH_ID_LEN];
+    static ngx_uint_t   left;
+
+    if (left == 0) {
+
+        if (ngx_mesh_random(nonces[0], sizeof(nonces)) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        left = NGX_MESH_AGENT_NONCES;
+    }
+
+    p = nonces[--left];
+    ngx_memcpy(nonce, p, NGX_MESH_ID_LEN);
+    ngx_explicit_memzero(p, NGX_MESH_ID_LEN);
+
+    return NGX_OK;
 }
 
 

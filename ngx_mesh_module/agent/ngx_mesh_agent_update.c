@@ -22,6 +22,7 @@
 /* a file of the folder; lives as long as the worker */
 typedef struct {
     ngx_str_t         folder;         /* of the configuration */
+    ngx_uint_t        stock;
     ngx_uint_t        id;
     u_char            hash[NGX_MESH_ID_LEN];
     off_t             size;
@@ -33,6 +34,7 @@ typedef struct {
 typedef struct {
     off_t                size;
     time_t               mtime;
+    ngx_uint_t           stock;
     u_char               hash[NGX_MESH_ID_LEN];
     const char          *error;
     u_char               path[NGX_MAX_PATH + 16];
@@ -116,7 +118,7 @@ ngx_mesh_update_program(ngx_mesh_agent_t *a)
     for (i = 0; i < ngx_mesh_nprograms; i++) {
         program = &ngx_mesh_programs[i];
 
-        if (program->id == a->agent_id
+        if (program->id == a->agent_id && program->stock == a->stock
             && program->folder.len == folder->len
             && ngx_memcmp(program->folder.data, folder->data, folder->len)
                == 0)
@@ -144,6 +146,7 @@ ngx_mesh_update_program(ngx_mesh_agent_t *a)
 
     ngx_memzero(spare, sizeof(ngx_mesh_program_t));
     spare->folder = *folder;
+    spare->stock = a->stock;
     spare->id = a->agent_id;
 
     ngx_mesh_update_look(spare);
@@ -205,6 +208,7 @@ ngx_mesh_update_look(ngx_mesh_program_t *program)
     h = (ngx_mesh_hashing_t *) (task + 1);
     h->size = ngx_file_size(&fi);
     h->mtime = ngx_file_mtime(&fi);
+    h->stock = program->stock;
     ngx_memcpy(h->path, path, sizeof(path));
 
     task->ctx = h;
@@ -258,7 +262,7 @@ ngx_mesh_update_hash(void *data, ngx_log_t *log)
     while ((n = read(fd, buf, 65536)) > 0) {
 
         /* their hash leaves out what a signature adds */
-        if (left == h->size && buf[0] == 'M' && buf[1] == 'Z') {
+        if (h->stock && left == h->size && buf[0] == 'M' && buf[1] == 'Z') {
             h->error = "is for Windows, which is not updated in this way";
             goto done;
         }

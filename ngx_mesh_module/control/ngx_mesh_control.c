@@ -27,7 +27,9 @@ static void ngx_mesh_control_close(ngx_mesh_session_t *s);
 static void ngx_mesh_control_changed(ngx_uint_t kind, int64_t id);
 static void ngx_mesh_control_account(ngx_mesh_session_t *s, void *data);
 static void ngx_mesh_control_web(ngx_mesh_session_t *s, void *data);
-static void ngx_mesh_control_web_found(ngx_mesh_db_req_t *q, ngx_int_t rc);
+static void ngx_mesh_control_web_asked(uint64_t serial, ngx_uint_t lives);
+static void ngx_mesh_control_tick(void);
+static void ngx_mesh_control_expired(ngx_mesh_session_t *s, void *data);
 static void ngx_mesh_control_end(ngx_mesh_browser_t *b);
 
 
@@ -41,8 +43,6 @@ const ngx_mesh_class_t  ngx_mesh_control_class = {
     .drained = ngx_mesh_control_drained,
     .close = ngx_mesh_control_close
 };
-
-static u_char  ngx_mesh_control_zeros[32];
 
 
 ngx_int_t
@@ -408,6 +408,7 @@ ngx_int_t
 ngx_mesh_control_init(ngx_cycle_t *cycle)
 {
     ngx_mesh_model_on_change(ngx_mesh_control_changed);
+    ngx_mesh_tick_add(ngx_mesh_control_tick);
     ngx_mesh_ctl_event_init();
 
     return NGX_OK;
@@ -451,52 +452,58 @@ ngx_mesh_control_account(ngx_mesh_session_t *s, void *data)
 static void
 ngx_mesh_control_web(ngx_mesh_session_t *s, void *data)
 {
-    u_char               hex[64];
-    ngx_str_t            hash;
     ngx_mesh_browser_t  *b;
-    ngx_mesh_db_req_t   *q;
 
     b = s->data;
 
-    if (b == NULL || b->ended || *(int64_t *) data != b->who.account_id
-        || ngx_memcmp(b->who.session, ngx_mesh_control_zeros, 32) == 0)
-    {
+    if (b == NULL || b->ended || *(int64_t *) data != b->who.account_id) {
         return;
     }
 
-    hash.data = hex;
-    hash.len = ngx_hex_dump(hex, b->who.session, 32) - hex;
-
-    q = ngx_mesh_db_create(ngx_mesh_control_web_found,
-                           (void *) (uintptr_t) s->serial);
-
-    if (q) {
-        ngx_mesh_db_stmt(q, MESH_SQL_WEB_SESSION_GET);
-        ngx_mesh_db_str(q, &hash);
-
-        if (ngx_mesh_db_send(q) == NGX_OK) {
-            return;
-        }
-    }
-
     /* cannot be asked: the page comes back and is asked then */
-    ngx_mesh_control_end(b);
+    if (ngx_mesh_auth_ask(b->who.session, s->serial,
+                          ngx_mesh_control_web_asked)
+        == NGX_ERROR)
+    {
+        ngx_mesh_control_end(b);
+    }
 }
 
 
 static void
-ngx_mesh_control_web_found(ngx_mesh_db_req_t *q, ngx_int_t rc)
+ngx_mesh_control_web_asked(uint64_t serial, ngx_uint_t lives)
 {
     ngx_mesh_session_t  *s;
 
-    s = ngx_mesh_session_find((uint64_t) (uintptr_t) q->data);
+    s = ngx_mesh_session_find(serial);
 
-    if (s == NULL || s->class != &ngx_mesh_control_class || s->data == NULL) {
-        return;
-    }
-
-    if (rc != NGX_OK || ngx_mesh_db_rows(q, 0) == 0) {
+    if (s && s->class == &ngx_mesh_control_class && s->data && !lives) {
         ngx_mesh_control_end(s->data);
+    }
+}
+
+
+static void
+ngx_mesh_control_tick(void)
+{
+    int64_t  now;
+
+    now = ngx_mesh_now_ms();
+
+    ngx_mesh_session_each(&ngx_mesh_control_class, ngx_mesh_control_expired,
+                          &now);
+}
+
+
+static void
+ngx_mesh_control_expired(ngx_mesh_session_t *s, void *data)
+{
+    ngx_mesh_browser_t  *b;
+
+    b = s->data;
+
+    if (b && b->who.expires_at && b->who.expires_at <= *(int64_t *) data) {
+        ngx_mesh_control_end(b);
     }
 }
 

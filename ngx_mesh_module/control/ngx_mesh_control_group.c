@@ -466,6 +466,11 @@ ngx_mesh_ctl_do_group_edit(ngx_mesh_ctl_t *ctl)
     expire = ngx_mesh_ctl_value(ctl, "expireDevs");
     targets = ngx_mesh_ctl_value(ctl, "targets");
 
+    if (targets->set && ngx_mesh_json_array(ctl->json, "targets") == NULL) {
+        ngx_mesh_ctl_result(ctl, "Targets are a list of texts.");
+        return;
+    }
+
     if (targets->set
         && ngx_mesh_target_list(targets->json, &s, &why) != NGX_OK)
     {

@@ -94,7 +94,7 @@ ARGS(editmesh)
     ARG(consent, INT, 0, 0, 127, "Invalid group consent")
     ARG(expireDevs, INT, 0, 0, 2000, "Invalid expireDevs")
     /* ours: where connections through its devices may go, beside themselves */
-    ARG(targets, LIST, 0, 0, 64, "A group has at most 64 entries.")
+    ARG(targets, ANY, 0, 0, 0, NULL)
 END
 ACTION(editmesh, group_edit, GROUP, D_EDITMESH, 0,
        "Invalid group identifier", "Permission denied", DB)

@@ -27,6 +27,11 @@ typedef struct {
     unsigned              header:1;   /* may use x-meshauth */
 } ngx_mesh_auth_ctx_t;
 
+typedef struct {
+    uint64_t              serial;
+    void                (*done)(uint64_t serial, ngx_uint_t lives);
+} ngx_mesh_auth_ask_t;
+
 
 static ngx_mesh_auth_ctx_t *ngx_mesh_auth_ctx(ngx_http_request_t *r,
     ngx_mesh_auth_pt done, void *data);
@@ -39,6 +44,7 @@ static void ngx_mesh_auth_header_done(ngx_mesh_login_t *login);
 static ngx_int_t ngx_mesh_auth_cookie(ngx_mesh_auth_ctx_t *ctx);
 static ngx_int_t ngx_mesh_auth_lookup(ngx_mesh_auth_ctx_t *ctx);
 static void ngx_mesh_auth_found(ngx_mesh_db_req_t *q, ngx_int_t rc);
+static void ngx_mesh_auth_asked(ngx_mesh_db_req_t *q, ngx_int_t rc);
 static void ngx_mesh_auth_end(ngx_mesh_auth_ctx_t *ctx, ngx_mesh_auth_t *who,
     const char *cause, const char *msg);
 static ngx_int_t ngx_mesh_auth_refuse_open(ngx_mesh_session_t *s);
@@ -407,6 +413,8 @@ ngx_mesh_auth_lookup(ngx_mesh_auth_ctx_t *ctx)
         return NGX_ERROR;
     }
 
+    ctx->who.heard = ngx_mesh_model_ended();
+
     hash.data = hex;
     hash.len = ngx_hex_dump(hex, ctx->who.session, 32) - hex;
 
@@ -445,6 +453,7 @@ ngx_mesh_auth_found(ngx_mesh_db_req_t *q, ngx_int_t rc)
     now = ngx_mesh_now_ms();
     account = NULL;
     used = 0;
+    expires = 0;
 
     if (row) {
         account_id = ngx_mesh_db_num(&row[0]);
@@ -489,6 +498,7 @@ ngx_mesh_auth_found(ngx_mesh_db_req_t *q, ngx_int_t rc)
 
     ctx->who.account_id = account->account_id;
     ctx->who.password_at = account->password_at;
+    ctx->who.expires_at = expires;
 
     ngx_mesh_auth_end(ctx, &ctx->who, NULL, NULL);
 
@@ -517,6 +527,50 @@ ngx_mesh_auth_holds(const ngx_mesh_auth_t *who)
     return account != NULL && account->domain_id == who->domain_id
            && account->password_at == who->password_at
            && !ngx_mesh_account_locked(account);
+}
+
+
+ngx_int_t
+ngx_mesh_auth_ask(const u_char *session, uint64_t serial,
+    void (*done)(uint64_t serial, ngx_uint_t lives))
+{
+    u_char                hex[64];
+    ngx_str_t             hash;
+    ngx_mesh_db_req_t    *q;
+    ngx_mesh_auth_ask_t  *ask;
+
+    if (ngx_memcmp(session, ngx_mesh_auth_zeros, 32) == 0) {
+        return NGX_OK;
+    }
+
+    q = ngx_mesh_db_create(ngx_mesh_auth_asked, NULL);
+
+    ask = q ? ngx_palloc(q->pool, sizeof(ngx_mesh_auth_ask_t)) : NULL;
+    if (ask == NULL) {
+        return NGX_ERROR;
+    }
+
+    ask->serial = serial;
+    ask->done = done;
+    q->data = ask;
+
+    hash.data = hex;
+    hash.len = ngx_hex_dump(hex, (u_char *) session, 32) - hex;
+
+    ngx_mesh_db_stmt(q, MESH_SQL_WEB_SESSION_GET);
+    ngx_mesh_db_str(q, &hash);
+
+    return ngx_mesh_db_send(q) == NGX_OK ? NGX_AGAIN : NGX_ERROR;
+}
+
+
+static void
+ngx_mesh_auth_asked(ngx_mesh_db_req_t *q, ngx_int_t rc)
+{
+    ngx_mesh_auth_ask_t  *ask;
+
+    ask = q->data;
+    ask->done(ask->serial, rc == NGX_OK && ngx_mesh_db_rows(q, 0));
 }
 
 

@@ -21,6 +21,9 @@ typedef struct {
     int64_t      password_at;         /* of the account when it was asked */
     u_char       session[32];         /* SHA-256 of the web session's token,
                                          or zeros */
+    int64_t      expires_at;          /* of that session, ms; 0: none */
+    ngx_uint_t   heard;               /* of sessions that ended, when it was
+                                         asked: ngx_mesh_model_ended() */
     ngx_uint_t   how;                 /* NGX_MESH_AUTH_* */
 } ngx_mesh_auth_t;
 
@@ -66,6 +69,17 @@ ngx_int_t ngx_mesh_auth_refuse(ngx_http_request_t *r, const char *cause,
 
 /* 1 if who's account still exists, is not locked, has the same password */
 ngx_uint_t ngx_mesh_auth_holds(const ngx_mesh_auth_t *who);
+
+/*
+ * Does who's web session still count?  For what runs in it, when one of the
+ * account's has ended: NGX_MESH_CHANGE_SESSION.
+ *   NGX_OK     it is of no web session
+ *   NGX_AGAIN  done() will be called with the serial; lives 0: it has ended,
+ *              or cannot be told
+ *   NGX_ERROR  cannot be asked
+ */
+ngx_int_t ngx_mesh_auth_ask(const u_char *session, uint64_t serial,
+    void (*done)(uint64_t serial, ngx_uint_t lives));
 
 
 /* A user name and a password, counted and locked out. */

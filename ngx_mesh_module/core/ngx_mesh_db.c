@@ -14,7 +14,7 @@
 
 
 #define NGX_MESH_DB_POOL        4096
-#define NGX_MESH_DB_SPARE       128   /* pools kept for the next requests */
+#define NGX_MESH_DB_SPARE       16    /* pools kept for the next requests */
 #define NGX_MESH_DB_SPARE_SIZE  65536 /* bytes; larger results free theirs */
 #define NGX_MESH_DB_LATE_MAX    100000    /* keys */
 #define NGX_MESH_DB_UPS         8

@@ -227,6 +227,7 @@ static int64_t             ngx_mesh_model_ends;     /* first grant to end */
 static void              (*ngx_mesh_model_hook[NGX_MESH_MODEL_HOOKS])
                               (ngx_uint_t kind, int64_t id);
 static ngx_uint_t          ngx_mesh_model_nhook;
+static ngx_uint_t          ngx_mesh_model_ended_n;
 
 static ngx_event_t         ngx_mesh_model_timer;
 static ngx_msec_t          ngx_mesh_model_polled_at;
@@ -248,6 +249,13 @@ static ngx_uint_t          ngx_mesh_keep_n;
 
 
 /* --- asking */
+
+ngx_uint_t
+ngx_mesh_model_ended(void)
+{
+    return ngx_mesh_model_ended_n;
+}
+
 
 ngx_uint_t
 ngx_mesh_model_ready(void)
@@ -1757,6 +1765,10 @@ ngx_mesh_model_apply(ngx_uint_t kind, int64_t id, uint64_t seq)
         return;
 
     case NGX_MESH_CHANGE_SESSION:
+        ngx_mesh_model_ended_n++;
+        ngx_mesh_model_hooks(kind, id);
+        return;
+
     case NGX_MESH_CHANGE_EVENT:
         ngx_mesh_model_hooks(kind, id);
         return;

@@ -193,6 +193,8 @@ uint32_t ngx_mesh_consent(int64_t account_id, int64_t group_id,
  */
 void ngx_mesh_model_change(ngx_mesh_db_req_t *q, ngx_uint_t kind, int64_t id);
 void ngx_mesh_model_changed(ngx_uint_t kind, int64_t id);
+/* how often web sessions ended, as this worker has heard */
+ngx_uint_t ngx_mesh_model_ended(void);
 
 /*
  * Calls done() when the model of this worker has all that was told before, so

@@ -102,6 +102,7 @@ ngx_mesh_web_conf_address(ngx_str_t *url, ngx_str_t *host)
     u_char     *p, *last, *colon;
     ngx_int_t   port;
 
+    ngx_str_null(host);
     p = url->data;
     last = p + url->len;
 

@@ -4,11 +4,13 @@
  * devicefile.ashx: a file of a device as a download (session.md 1.10).  The
  * request waits under an id of its own like the viewer's half of a relay; the
  * agent's half, in whichever worker, connects to it by a pipe, which brings
- * the frames.  What is not taken by the browser is not read from there.
+ * the frames.  What is not taken by the browser is not read from there.  Lists
+ * show it, and it is recorded, like a relay of files.
  */
 
 #include "ngx_mesh_web.h"
 #include "../ws/ngx_mesh_deliver.h"
+#include "../core/ngx_mesh_record.h"
 
 
 #define NGX_MESH_FETCH_PATH    4096       /* bytes of a path */
@@ -21,6 +23,12 @@
 #define NGX_MESH_FETCH_STALL   600000     /* for a browser that takes nothing */
 #define NGX_MESH_FETCH_CONSENT 12         /* column of DEVICE_CONNECT */
 
+
+/* why it ended: member and words of its last event, as of a relay */
+typedef struct {
+    const char          *reason;
+    const char          *text;
+} ngx_mesh_fetch_end_t;
 
 typedef struct {
     ngx_http_request_t  *r;
@@ -42,12 +50,17 @@ typedef struct {
     uint64_t             sent;
     time_t               began;
     size_t               ntext;
+    uint64_t             listed;      /* bytes, as listed */
+    ngx_mesh_record_t   *record;      /* owns, or NULL */
+    int64_t              ended_by;    /* account, 0: nobody */
+    const ngx_mesh_fetch_end_t  *end; /* NULL: the browser gave it up */
 
     unsigned             counted:1;   /* in mesh_limit */
     unsigned             met:1;       /* waits in the zone */
     unsigned             told:1;      /* the beginning is in the log */
     unsigned             is_text:1;   /* the open message */
     unsigned             waits:1;     /* for the browser */
+    unsigned             unrecorded:1;    /* it must be, and cannot be */
 
     u_char               text[NGX_MESH_FETCH_TEXT];
     u_char              *buffer;
@@ -73,6 +86,14 @@ static ngx_mesh_fetch_t *ngx_mesh_fetch_find(ngx_http_request_t *r,
 static ngx_int_t ngx_mesh_fetch_accepted(ngx_connection_t *c,
     const ngx_mesh_hello_t *hello);
 static ngx_int_t ngx_mesh_fetch_ask(ngx_mesh_fetch_t *f);
+static ngx_int_t ngx_mesh_fetch_record(ngx_mesh_fetch_t *f, u_char *asked,
+    size_t len);
+static void ngx_mesh_fetch_record_ready(void *data);
+static void ngx_mesh_fetch_record_failed(void *data);
+static void ngx_mesh_fetch_list(ngx_mesh_fetch_t *f);
+static void ngx_mesh_fetch_tick(void);
+static ngx_int_t ngx_mesh_fetch_deliver(uint64_t serial, u_char *data,
+    size_t len);
 static void ngx_mesh_fetch_pipe_handler(ngx_event_t *ev);
 static void ngx_mesh_fetch_empty_handler(ngx_event_t *ev);
 static void ngx_mesh_fetch_read(ngx_mesh_fetch_t *f);
@@ -86,14 +107,42 @@ static void ngx_mesh_fetch_write_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_mesh_fetch_taken(ngx_mesh_fetch_t *f);
 
 static void ngx_mesh_fetch_late(ngx_event_t *ev);
-static void ngx_mesh_fetch_end(ngx_mesh_fetch_t *f, ngx_int_t rc);
+static void ngx_mesh_fetch_end(ngx_mesh_fetch_t *f,
+    const ngx_mesh_fetch_end_t *end, ngx_int_t rc);
+static void ngx_mesh_fetch_stop(ngx_mesh_fetch_t *f,
+    const ngx_mesh_fetch_end_t *end);
 static void ngx_mesh_fetch_cleanup(void *data);
 static void ngx_mesh_fetch_log(ngx_mesh_fetch_t *f, ngx_uint_t end);
+static u_char *ngx_mesh_fetch_name(u_char *p, u_char *last,
+    int64_t account_id);
 static void ngx_mesh_fetch_changed(ngx_uint_t kind, int64_t id);
+static void ngx_mesh_fetch_web(ngx_mesh_fetch_t *f);
+static void ngx_mesh_fetch_web_asked(uint64_t serial, ngx_uint_t lives);
 static ngx_int_t ngx_mesh_fetch_no(ngx_http_request_t *r);
 
 
 static ngx_queue_t  ngx_mesh_fetches;
+
+static const ngx_mesh_fetch_end_t  ngx_mesh_fetch_end_done =
+    { "done", "" };
+static const ngx_mesh_fetch_end_t  ngx_mesh_fetch_end_closed =
+    { "closed", ", as the browser gave it up" };
+static const ngx_mesh_fetch_end_t  ngx_mesh_fetch_end_idle =
+    { "idle", ", as nothing moved in it for long" };
+static const ngx_mesh_fetch_end_t  ngx_mesh_fetch_end_device =
+    { "device", ", as the device closed it or went away" };
+static const ngx_mesh_fetch_end_t  ngx_mesh_fetch_end_refused =
+    { "refused", ", as the device did not give the file" };
+static const ngx_mesh_fetch_end_t  ngx_mesh_fetch_end_failed =
+    { "failed", ", as what the device sent was wrong" };
+static const ngx_mesh_fetch_end_t  ngx_mesh_fetch_end_rights =
+    { "rights", ", as the right to it was gone" };
+static const ngx_mesh_fetch_end_t  ngx_mesh_fetch_end_session =
+    { "session", ", as its web session was over" };
+static const ngx_mesh_fetch_end_t  ngx_mesh_fetch_end_record =
+    { "record", ", as it could not be recorded" };
+static const ngx_mesh_fetch_end_t  ngx_mesh_fetch_end_person =
+    { "ended", ", as " };             /* name and "ended it" follow */
 
 
 ngx_int_t
@@ -255,7 +304,13 @@ ngx_mesh_fetch_begin(ngx_mesh_fetch_t *f)
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
+    f->serial = ngx_mesh_serial();
     ngx_queue_insert_tail(&ngx_mesh_fetches, &f->queue);
+
+    /* who it is may have gone since it was asked */
+    if (f->who.heard != ngx_mesh_model_ended()) {
+        ngx_mesh_fetch_web(f);
+    }
 
     f->wait.handler = ngx_mesh_fetch_late;
     f->wait.data = f;
@@ -357,7 +412,7 @@ ngx_mesh_fetch_found(ngx_mesh_db_req_t *q, ngx_int_t rc)
         }
     }
 
-    ngx_mesh_fetch_end(f, ngx_mesh_fetch_no(f->r));
+    ngx_mesh_fetch_end(f, NULL, ngx_mesh_fetch_no(f->r));
 }
 
 
@@ -403,8 +458,6 @@ ngx_mesh_fetch_meet(ngx_mesh_fetch_t *f, ngx_str_t *cookie)
     p = mesh_put64(p, (uint64_t) f->who.account_id);
     p = ngx_cpymem(p, f->id.data, f->id.len);
     ngx_mesh_sha256(buf, p - buf, f->key);
-
-    f->serial = ngx_mesh_serial();
 
     ngx_memzero(&m, sizeof(ngx_mesh_meet_t));
     ngx_memcpy(m.key, f->key, sizeof(m.key));
@@ -567,7 +620,7 @@ ngx_mesh_fetch_accepted(ngx_connection_t *c, const ngx_mesh_hello_t *hello)
     f->met = 0;
 
     if (ngx_mesh_fetch_allowed(f) != NGX_OK) {
-        ngx_mesh_fetch_end(f, ngx_mesh_fetch_no(f->r));
+        ngx_mesh_fetch_end(f, NULL, ngx_mesh_fetch_no(f->r));
         return NGX_ERROR;
     }
 
@@ -582,10 +635,11 @@ ngx_mesh_fetch_accepted(ngx_connection_t *c, const ngx_mesh_hello_t *hello)
     if (ngx_mesh_fetch_ask(f) != NGX_OK) {
         /* the caller closes c */
         f->pipe = NULL;
-        ngx_mesh_fetch_end(f, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        ngx_mesh_fetch_end(f, NULL, NGX_HTTP_INTERNAL_SERVER_ERROR);
         return NGX_ERROR;
     }
 
+    ngx_mesh_fetch_list(f);
     ngx_mesh_fetch_log(f, 0);
     ngx_post_event(c->read, &ngx_posted_events);
 
@@ -625,9 +679,164 @@ ngx_mesh_fetch_ask(ngx_mesh_fetch_t *f)
     p += mesh_ws_head(p, MESH_WS_TEXT, 1, 2);
     p = ngx_cpymem(p, "10", 2);
 
+    /* before a byte of either side has gone on */
+    if (ngx_mesh_fetch_record(f, buf, p - buf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     n = f->pipe->send(f->pipe, buf, p - buf);
 
     return n == p - buf ? NGX_OK : NGX_ERROR;
+}
+
+
+/* begins with what the device is asked, if it is to be recorded */
+static ngx_int_t
+ngx_mesh_fetch_record(ngx_mesh_fetch_t *f, u_char *asked, size_t len)
+{
+    u_char                   *pos;
+    ngx_int_t                 rc;
+    mesh_ws_event_t           ev;
+    mesh_ws_parse_t           parse;
+    mesh_ws_limits_t          limits;
+    ngx_mesh_record_about_t   about;
+
+    ngx_memzero(&about, sizeof(ngx_mesh_record_about_t));
+    about.scope.domain_id = f->who.domain_id;
+    about.scope.account_id = f->who.account_id;
+    about.scope.device_id = f->device.device_id;
+    about.scope.group_id = f->device.group_id;
+    about.node = f->device.id;
+    about.address = *ngx_mesh_address(f->r);
+    about.address.len = ngx_min(about.address.len, 64);
+    about.protocol = 10;
+    about.serial = f->serial;
+
+    rc = ngx_mesh_record_begin(&f->record,
+                               ngx_http_get_module_srv_conf(f->r,
+                                                       ngx_http_mesh_module),
+                               &about, ngx_mesh_fetch_record_ready,
+                               ngx_mesh_fetch_record_failed, f);
+
+    if (rc != NGX_OK) {
+        return rc == NGX_DECLINED ? NGX_OK : NGX_ERROR;
+    }
+
+    ngx_memzero(&parse, sizeof(mesh_ws_parse_t));
+    ngx_memzero(&limits, sizeof(mesh_ws_limits_t));
+    pos = asked;
+
+    while ((rc = mesh_ws_parse(&parse, &limits, &pos, asked + len, &ev))
+           != MESH_AGAIN && rc != MESH_ERROR)
+    {
+        ngx_mesh_record_event(f->record, NGX_MESH_RECORD_USER, &ev, ev.data,
+                              ev.size);
+    }
+
+    return f->unrecorded ? NGX_ERROR : NGX_OK;
+}
+
+
+/* the buffer of the recording has room */
+static void
+ngx_mesh_fetch_record_ready(void *data)
+{
+    ngx_mesh_fetch_t *f = data;
+
+    if (f->pipe) {
+        ngx_post_event(f->pipe->read, &ngx_posted_events);
+    }
+}
+
+
+/* maybe from inside of a read: it ends there, or behind it */
+static void
+ngx_mesh_fetch_record_failed(void *data)
+{
+    ngx_mesh_fetch_t *f = data;
+
+    f->unrecorded = 1;
+
+    if (f->pipe) {
+        ngx_post_event(f->pipe->read, &ngx_posted_events);
+    }
+}
+
+
+/* lists show it from now on; where the zone is full they do not */
+static void
+ngx_mesh_fetch_list(ngx_mesh_fetch_t *f)
+{
+    ngx_str_t           *address;
+    ngx_mesh_running_t   r;
+
+    ngx_memzero(&r, sizeof(ngx_mesh_running_t));
+
+    r.owner.slot = ngx_mesh_slot_n;
+    r.owner.epoch = ngx_mesh_slot->epoch;
+    r.owner.serial = f->serial;
+    r.domain_id = f->who.domain_id;
+    r.account_id = f->who.account_id;
+    ngx_memcpy(r.node, f->device.id, NGX_MESH_ID_LEN);
+    r.since = f->began;
+    r.p = 10;
+
+    address = ngx_mesh_address(f->r);
+    ngx_memcpy(r.address, address->data,
+               ngx_min(address->len, sizeof(r.address) - 1));
+
+    (void) ngx_mesh_running_insert(&r);
+}
+
+
+/* each second: bytes of those in which something moved, and whose time is up */
+static void
+ngx_mesh_fetch_tick(void)
+{
+    int64_t            now;
+    ngx_queue_t       *q;
+    ngx_mesh_fetch_t  *f;
+
+    now = ngx_mesh_now_ms();
+    q = ngx_queue_head(&ngx_mesh_fetches);
+
+    while (q != ngx_queue_sentinel(&ngx_mesh_fetches)) {
+        f = ngx_queue_data(q, ngx_mesh_fetch_t, queue);
+
+        if (f->who.expires_at && f->who.expires_at <= now) {
+            ngx_mesh_fetch_stop(f, &ngx_mesh_fetch_end_session);
+
+            /* the next one may have gone with it */
+            q = ngx_queue_head(&ngx_mesh_fetches);
+            continue;
+        }
+
+        if (f->listed != f->sent) {
+            f->listed = f->sent;
+            ngx_mesh_running_bytes(f->serial, f->sent, 0);
+        }
+
+        q = ngx_queue_next(q);
+    }
+}
+
+
+/* somebody who may ends it: the 8 bytes are the account */
+static ngx_int_t
+ngx_mesh_fetch_deliver(uint64_t serial, u_char *data, size_t len)
+{
+    ngx_mesh_fetch_t  *f;
+
+    f = ngx_mesh_fetch_find(NULL, serial);
+
+    if (f == NULL || len != sizeof(int64_t)) {
+        return NGX_DECLINED;
+    }
+
+    ngx_memcpy(&f->ended_by, data, sizeof(int64_t));
+    ngx_mesh_fetch_stop(f, &ngx_mesh_fetch_end_person);
+
+    return NGX_OK;
 }
 
 
@@ -640,7 +849,7 @@ ngx_mesh_fetch_pipe_handler(ngx_event_t *ev)
     c = ev->data;
     f = c->data;
 
-    if (!f->waits) {
+    if (!f->waits || f->unrecorded) {
         ngx_mesh_fetch_read(f);
     }
 }
@@ -667,6 +876,17 @@ ngx_mesh_fetch_read(ngx_mesh_fetch_t *f)
 
     for (turns = 0; turns < NGX_MESH_FETCH_TURNS; turns++) {
 
+        if (f->unrecorded) {
+            ngx_mesh_fetch_stop(f, &ngx_mesh_fetch_end_record);
+            return;
+        }
+
+        if (f->record
+            && ngx_mesh_record_full(f->record, NGX_MESH_RECORD_DEVICE))
+        {
+            return;
+        }
+
         n = c->recv(c, f->buffer, NGX_MESH_FETCH_BUFFER);
 
         if (n == NGX_AGAIN) {
@@ -677,8 +897,7 @@ ngx_mesh_fetch_read(ngx_mesh_fetch_t *f)
             /* before its end: the browser must see that it is not whole */
             ngx_log_error(NGX_LOG_INFO, f->r->connection->log, 0,
                           "mesh devicefile: the device went away");
-            ngx_mesh_fetch_end(f, f->left == -1 ? ngx_mesh_fetch_no(f->r)
-                                                : NGX_ERROR);
+            ngx_mesh_fetch_stop(f, &ngx_mesh_fetch_end_device);
             return;
         }
 
@@ -689,7 +908,8 @@ ngx_mesh_fetch_read(ngx_mesh_fetch_t *f)
         }
 
         if (rc == NGX_DECLINED) {
-            ngx_mesh_fetch_end(f, ngx_mesh_web_error(f->r,
+            ngx_mesh_fetch_end(f, &ngx_mesh_fetch_end_refused,
+                               ngx_mesh_web_error(f->r,
                                       NGX_HTTP_UNAUTHORIZED, "refused",
                                       "The device cannot read this file.",
                                       0));
@@ -697,8 +917,13 @@ ngx_mesh_fetch_read(ngx_mesh_fetch_t *f)
         }
 
         if (rc != NGX_OK) {
-            if (rc != NGX_AGAIN) {
-                ngx_mesh_fetch_end(f, rc == NGX_DONE ? NGX_OK : rc);
+            if (rc == NGX_DONE) {
+                ngx_mesh_fetch_end(f, &ngx_mesh_fetch_end_done, NGX_OK);
+
+            } else if (rc != NGX_AGAIN) {
+                ngx_mesh_fetch_end(f, f->unrecorded
+                                      ? &ngx_mesh_fetch_end_record
+                                      : &ngx_mesh_fetch_end_failed, rc);
             }
 
             return;
@@ -734,6 +959,15 @@ ngx_mesh_fetch_frames(ngx_mesh_fetch_t *f, u_char *last, size_t *size)
             ngx_log_error(NGX_LOG_ALERT, f->r->connection->log, 0,
                           "mesh devicefile: broken frame from a worker");
             return NGX_ERROR;
+        }
+
+        if (f->record) {
+            ngx_mesh_record_event(f->record, NGX_MESH_RECORD_DEVICE, &ev,
+                                  ev.data, ev.size);
+
+            if (f->unrecorded) {
+                return NGX_ERROR;
+            }
         }
 
         switch (ev.what) {
@@ -1030,7 +1264,7 @@ ngx_mesh_fetch_write_handler(ngx_http_request_t *r)
         ngx_log_error(NGX_LOG_INFO, r->connection->log, NGX_ETIMEDOUT,
                       "mesh devicefile: the browser takes nothing");
         r->connection->timedout = 1;
-        ngx_mesh_fetch_end(f, NGX_ERROR);
+        ngx_mesh_fetch_end(f, &ngx_mesh_fetch_end_idle, NGX_ERROR);
         return;
     }
 
@@ -1041,7 +1275,7 @@ ngx_mesh_fetch_write_handler(ngx_http_request_t *r)
     }
 
     if (rc == NGX_ERROR) {
-        ngx_mesh_fetch_end(f, NGX_ERROR);
+        ngx_mesh_fetch_end(f, NULL, NGX_ERROR);
 
     } else if (rc == NGX_OK) {
         ngx_mesh_fetch_read(f);
@@ -1058,19 +1292,31 @@ ngx_mesh_fetch_late(ngx_event_t *ev)
     f = ev->data;
 
     ngx_mesh_count(NGX_MESH_C_RELAY_EXPIRED);
-    ngx_mesh_fetch_end(f, ngx_mesh_fetch_no(f->r));
+    ngx_mesh_fetch_end(f, &ngx_mesh_fetch_end_refused,
+                       ngx_mesh_fetch_no(f->r));
+}
+
+
+/* it must not go on: nothing is there for who asked, or it is cut */
+static void
+ngx_mesh_fetch_stop(ngx_mesh_fetch_t *f, const ngx_mesh_fetch_end_t *end)
+{
+    ngx_mesh_fetch_end(f, end, f->left == -1 ? ngx_mesh_fetch_no(f->r)
+                                             : NGX_ERROR);
 }
 
 
 /* f is gone afterwards; an error cuts what has begun */
 static void
-ngx_mesh_fetch_end(ngx_mesh_fetch_t *f, ngx_int_t rc)
+ngx_mesh_fetch_end(ngx_mesh_fetch_t *f, const ngx_mesh_fetch_end_t *end,
+    ngx_int_t rc)
 {
     ngx_connection_t    *c;
     ngx_http_request_t  *r;
 
     r = f->r;
     c = r->connection;
+    f->end = end;
 
     ngx_mesh_fetch_cleanup(f);
     ngx_http_finalize_request(r, rc);
@@ -1110,8 +1356,14 @@ ngx_mesh_fetch_cleanup(void *data)
         f->pipe = NULL;
     }
 
+    if (f->record) {
+        ngx_mesh_record_end(f->record);
+        f->record = NULL;
+    }
+
     if (f->told) {
         f->told = 0;
+        ngx_mesh_running_delete(f->serial);
         ngx_mesh_fetch_log(f, 1);
     }
 
@@ -1133,14 +1385,13 @@ ngx_mesh_fetch_cleanup(void *data)
 static void
 ngx_mesh_fetch_log(ngx_mesh_fetch_t *f, ngx_uint_t end)
 {
-    u_char               *p, args[160], text[256], doc[96], name[128];
-    u_char                id[16];
-    time_t                seconds;
-    ngx_uint_t            i, ch;
-    ngx_mesh_event_t      e;
-    ngx_mesh_account_t   *account;
+    u_char                      *p, args[160], text[512], doc[128];
+    u_char                       id[16];
+    time_t                       seconds;
+    ngx_mesh_event_t             e;
+    const ngx_mesh_fetch_end_t  *why;
 
-    account = ngx_mesh_account(f->who.account_id);
+    why = f->end ? f->end : &ngx_mesh_fetch_end_closed;
     seconds = ngx_time() - f->began;
 
     ngx_memzero(&e, sizeof(ngx_mesh_event_t));
@@ -1168,35 +1419,55 @@ ngx_mesh_fetch_log(ngx_mesh_fetch_t *f, ngx_uint_t end)
     e.args.data = args;
     e.args.len = p - args;
 
-    p = name;
-
-    if (account) {
-        for (i = 0; i < account->name.len && i < sizeof(name); i++) {
-            ch = account->name.data[i];
-            *p++ = ch < 0x20 ? '?' : ch;
-        }
-    }
-
-    e.text.data = text;
+    p = ngx_mesh_fetch_name(text, text + sizeof(text), f->who.account_id);
 
     if (end) {
-        e.text.len = ngx_snprintf(text, sizeof(text), "%*s ended a files "
-                                  "session of %T seconds from %V",
-                                  (size_t) (p - name), name, seconds,
-                                  &e.address) - text;
+        p = ngx_slprintf(p, text + sizeof(text), " ended a files session of "
+                         "%T seconds from %V%s", seconds, &e.address,
+                         why->text);
+
+        if (f->ended_by) {
+            p = ngx_mesh_fetch_name(p, text + sizeof(text), f->ended_by);
+            p = ngx_slprintf(p, text + sizeof(text), " ended it");
+        }
+
         e.doc.len = ngx_sprintf(doc, "{\"protocol\":10,\"bytesin\":%uL,"
-                                "\"bytesout\":0}", f->sent) - doc;
+                                "\"bytesout\":0,\"reason\":\"%s\"}", f->sent,
+                                why->reason) - doc;
     } else {
-        e.text.len = ngx_snprintf(text, sizeof(text), "%*s started a files "
-                                  "session from %V", (size_t) (p - name),
-                                  name, &e.address) - text;
+        p = ngx_slprintf(p, text + sizeof(text), " started a files session "
+                         "from %V", &e.address);
         e.doc.len = ngx_sprintf(doc, "{\"protocol\":10}") - doc;
         f->told = 1;
     }
 
+    e.text.data = text;
+    e.text.len = p - text;
     e.doc.data = doc;
 
     ngx_mesh_event_log(&e);
+}
+
+
+/* an account's name as text in an English sentence, control-free */
+static u_char *
+ngx_mesh_fetch_name(u_char *p, u_char *last, int64_t account_id)
+{
+    u_char               c;
+    ngx_uint_t           i;
+    ngx_mesh_account_t  *account;
+
+    account = ngx_mesh_account(account_id);
+    if (account == NULL) {
+        return ngx_slprintf(p, last, "somebody");
+    }
+
+    for (i = 0; i < account->name.len && i < 128 && p < last; i++) {
+        c = account->name.data[i];
+        *p++ = c < 0x20 ? '?' : c;
+    }
+
+    return p;
 }
 
 
@@ -1206,6 +1477,22 @@ ngx_mesh_fetch_changed(ngx_uint_t kind, int64_t id)
 {
     ngx_queue_t       *q;
     ngx_mesh_fetch_t  *f;
+
+    if (kind == NGX_MESH_CHANGE_SESSION) {
+
+        for (q = ngx_queue_head(&ngx_mesh_fetches);
+             q != ngx_queue_sentinel(&ngx_mesh_fetches);
+             q = ngx_queue_next(q))
+        {
+            f = ngx_queue_data(q, ngx_mesh_fetch_t, queue);
+
+            if (f->who.account_id == id) {
+                ngx_mesh_fetch_web(f);
+            }
+        }
+
+        return;
+    }
 
     q = ngx_queue_head(&ngx_mesh_fetches);
 
@@ -1217,11 +1504,36 @@ ngx_mesh_fetch_changed(ngx_uint_t kind, int64_t id)
             continue;
         }
 
-        ngx_mesh_fetch_end(f, f->left == -1 ? ngx_mesh_fetch_no(f->r)
-                                            : NGX_ERROR);
+        ngx_mesh_fetch_stop(f, &ngx_mesh_fetch_end_rights);
 
         /* the next one may have gone with it */
         q = ngx_queue_head(&ngx_mesh_fetches);
+    }
+}
+
+
+/* some web session of the account ended: was it this one's? */
+static void
+ngx_mesh_fetch_web(ngx_mesh_fetch_t *f)
+{
+    if (ngx_mesh_auth_ask(f->who.session, f->serial, ngx_mesh_fetch_web_asked)
+        == NGX_ERROR)
+    {
+        /* it cannot be asked: the tick ends it */
+        f->who.expires_at = 1;
+    }
+}
+
+
+static void
+ngx_mesh_fetch_web_asked(uint64_t serial, ngx_uint_t lives)
+{
+    ngx_mesh_fetch_t  *f;
+
+    f = ngx_mesh_fetch_find(NULL, serial);
+
+    if (f && !lives) {
+        ngx_mesh_fetch_stop(f, &ngx_mesh_fetch_end_session);
     }
 }
 
@@ -1242,6 +1554,8 @@ ngx_mesh_web_fetch_init(ngx_cycle_t *cycle)
     ngx_queue_init(&ngx_mesh_fetches);
     ngx_mesh_pipe_handler(NGX_MESH_PIPE_FETCH, ngx_mesh_fetch_accepted);
     ngx_mesh_model_on_change(ngx_mesh_fetch_changed);
+    ngx_mesh_deliver_others(ngx_mesh_fetch_deliver);
+    ngx_mesh_tick_add(ngx_mesh_fetch_tick);
 
     return NGX_OK;
 }

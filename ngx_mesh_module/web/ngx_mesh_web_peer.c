@@ -432,6 +432,7 @@ ngx_mesh_web_tunnel_socket(ngx_socket_t s)
     c->write->log = ngx_cycle->log;
     c->read->handler = ngx_mesh_web_tunnel_empty;
     c->write->handler = ngx_mesh_web_tunnel_empty;
+    c->log_error = NGX_ERROR_INFO;
     c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
     c->start_time = ngx_current_msec;
 

@@ -25,6 +25,8 @@
 static ngx_int_t ngx_mesh_web_entry(ngx_http_request_t *r);
 static ngx_int_t ngx_mesh_web_entered(ngx_http_request_t *r,
     ngx_mesh_ticket_t *ticket, ngx_mesh_route_t *route);
+static void ngx_mesh_web_log(ngx_http_request_t *r, ngx_mesh_route_t *route,
+    const u_char *id);
 static ngx_int_t ngx_mesh_web_old_cookies(ngx_http_request_t *r,
     const u_char *tag);
 static ngx_int_t ngx_mesh_web_ticket(ngx_http_request_t *r, ngx_str_t *text,
@@ -87,7 +89,8 @@ static const ngx_str_t  ngx_mesh_web_answer_drop[] = {
     ngx_string("clear-site-data"), ngx_string("content-security-policy*"),
     ngx_string("expect-ct"), ngx_string("expires"), ngx_string("keep-alive"),
     ngx_string("last-modified"), ngx_string("nel"), ngx_string("pragma"),
-    ngx_string("proxy-*"), ngx_string("public-key-pins*"), ngx_string("referrer-policy"),
+    ngx_string("proxy-*"), ngx_string("public-key-pins*"),
+    ngx_string("referrer-policy"),
     ngx_string("report-to"), ngx_string("reporting-endpoints"),
     ngx_string("set-cookie2"), ngx_string("strict-transport-security"),
     ngx_string("upgrade"), ngx_string("x-accel-*"),
@@ -241,7 +244,8 @@ ngx_mesh_web_entry(ngx_http_request_t *r)
     name.data = hex;
     name.len = ngx_hex_dump(hex, hash, sizeof(hash)) - hex;
 
-    if (ngx_mesh_rate(NGX_MESH_RATE_WEB, &name, 1, NGX_MESH_TICKET_WEB_LIFE + 60)
+    if (ngx_mesh_rate(NGX_MESH_RATE_WEB, &name, 1,
+                      NGX_MESH_TICKET_WEB_LIFE + 60)
         != 1)
     {
         return ngx_mesh_web_say(r, NGX_HTTP_FORBIDDEN,
@@ -262,18 +266,19 @@ static ngx_int_t
 ngx_mesh_web_entered(ngx_http_request_t *r, ngx_mesh_ticket_t *ticket,
     ngx_mesh_route_t *route)
 {
-    u_char     raw[NGX_MESH_WEB_PAGE_ID / 2], id[NGX_MESH_WEB_PAGE_ID];
-    u_char     tag[NGX_MESH_WEB_PAGE_TAG];
+    u_char     raw[NGX_MESH_WEB_PAGE_ID / 2], tag[NGX_MESH_WEB_PAGE_TAG];
     ngx_str_t  html;
     ngx_int_t  rc;
 
-    if (ngx_mesh_random(raw, sizeof(raw)) != NGX_OK) {
+    ticket->id.len = NGX_MESH_WEB_PAGE_ID;
+    ticket->id.data = ngx_pnalloc(r->pool, NGX_MESH_WEB_PAGE_ID);
+
+    if (ticket->id.data == NULL || ngx_mesh_random(raw, sizeof(raw)) != NGX_OK)
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    (void) ngx_hex_dump(id, raw, sizeof(raw));
-    ticket->id.data = id;
-    ticket->id.len = sizeof(id);
+    (void) ngx_hex_dump(ticket->id.data, raw, sizeof(raw));
     ngx_mesh_web_tag(route, ticket->p == NGX_MESH_WEB_HTTPS, tag);
 
     if (ngx_mesh_web_cookie(r, ticket) != NGX_OK
@@ -289,10 +294,67 @@ ngx_mesh_web_entered(ngx_http_request_t *r, ngx_mesh_ticket_t *ticket,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    ngx_mesh_web_log(r, route, ticket->id.data);
+
     rc = ngx_mesh_web_send(r, NGX_HTTP_OK, "text/html; charset=utf-8", &html);
     ngx_http_finalize_request(r, rc);
 
     return NGX_DONE;
+}
+
+
+/* session.md 1.7: its beginning; it has no end but that nobody asks again */
+static void
+ngx_mesh_web_log(ngx_http_request_t *r, ngx_mesh_route_t *route,
+    const u_char *id)
+{
+    u_char              *p, args[160], doc[320], name[128];
+    u_char               text[512 + MESH_TARGET_TEXT];
+    ngx_uint_t           i, ch;
+    ngx_mesh_event_t     e;
+    ngx_mesh_account_t  *account;
+
+    account = ngx_mesh_account(route->who.account_id);
+
+    ngx_memzero(&e, sizeof(ngx_mesh_event_t));
+
+    e.scope.domain_id = route->who.domain_id;
+    e.scope.account_id = route->who.account_id;
+    e.scope.device_id = route->device.device_id;
+    e.scope.group_id = route->device.group_id;
+    e.kind = "relay";
+    e.action = "relaylog";
+    e.msgid = 13;
+    e.address = *ngx_mesh_address(r);
+    e.address.len = ngx_min(e.address.len, 64);
+
+    /* a part of the id, which alone opens nothing */
+    e.args.data = args;
+    e.args.len = ngx_sprintf(args, "[\"%*s\",\"%V\",\"\"]", (size_t) 8, id,
+                             &e.address) - args;
+
+    p = name;
+
+    if (account) {
+        for (i = 0; i < account->name.len && i < sizeof(name); i++) {
+            ch = account->name.data[i];
+            *p++ = ch < 0x20 ? '?' : ch;
+        }
+    }
+
+    e.text.data = text;
+    e.text.len = ngx_snprintf(text, sizeof(text), "%*s opened the web page at "
+                              "%s port %d from %V", (size_t) (p - name), name,
+                              route->target.text, (int) route->target.port,
+                              &e.address) - text;
+
+    e.doc.data = doc;
+    e.doc.len = ngx_sprintf(doc, "{\"protocol\":%d,\"tcpaddr\":\"%s\","
+                            "\"tcpport\":%d}", NGX_MESH_WEB_P,
+                            route->target.text, (int) route->target.port)
+                - doc;
+
+    ngx_mesh_event_log(&e);
 }
 
 

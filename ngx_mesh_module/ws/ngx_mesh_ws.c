@@ -15,12 +15,14 @@
 #define NGX_MESH_WS_ROOM        16        /* before the bytes read */
 #define NGX_MESH_WS_TURNS       16        /* reads before others have a turn */
 #define NGX_MESH_WS_RECORD      16384     /* bytes of one TLS record */
+#define NGX_MESH_WS_SHORT       8192      /* less than OpenSSL asks for */
 #define NGX_MESH_WS_WHEEL       512       /* seconds */
 #define NGX_MESH_WS_CLOSE_WAIT  2         /* seconds for the peer's Close */
 #define NGX_MESH_WS_STALL       30        /* seconds without a byte taken */
 #define NGX_MESH_WS_STALL_AGENT 150       /* a stock agent is deaf that long */
 #define NGX_MESH_WS_MSG_TOTAL   (256 * 1024 * 1024)
 #define NGX_MESH_WS_TICKERS     16
+#define NGX_MESH_WS_LOG         8192      /* bytes of lines that wait */
 
 #define NGX_MESH_WS_EMPTY       1         /* ends of a read */
 #define NGX_MESH_WS_GONE        2
@@ -35,6 +37,8 @@ struct ngx_mesh_out_s {
 static size_t ngx_mesh_ws_relay_mark(ngx_mesh_session_t *s);
 static void ngx_mesh_ws_read(ngx_mesh_session_t *s);
 static ssize_t ngx_mesh_ws_fill(ngx_mesh_session_t *s, ngx_uint_t *end);
+static ssize_t ngx_mesh_ws_record_read(ngx_connection_t *c, u_char *buf,
+    size_t size);
 static ngx_int_t ngx_mesh_ws_event(ngx_mesh_session_t *s,
     mesh_ws_event_t *ev, u_char *last);
 static ngx_int_t ngx_mesh_ws_collect(ngx_mesh_session_t *s,
@@ -55,6 +59,7 @@ static void ngx_mesh_ws_taken(ngx_mesh_session_t *s, size_t n);
 static void ngx_mesh_ws_close_send(ngx_mesh_session_t *s);
 static void ngx_mesh_ws_finalize(ngx_mesh_session_t *s);
 static void ngx_mesh_ws_log(ngx_mesh_session_t *s);
+static void ngx_mesh_ws_log_flush(void);
 
 static void ngx_mesh_ws_tick(ngx_event_t *ev);
 static void ngx_mesh_ws_schedule(ngx_mesh_session_t *s);
@@ -69,6 +74,11 @@ static void ngx_mesh_ws_drain(void);
 static u_char             ngx_mesh_ws_scratch[NGX_MESH_WS_ROOM
                                               + NGX_MESH_WS_READ + 1];
 static u_char             ngx_mesh_ws_record[NGX_MESH_WS_RECORD];
+
+/* lines of the session log, for a second at most */
+static u_char             ngx_mesh_ws_lines[NGX_MESH_WS_LOG];
+static size_t             ngx_mesh_ws_nlines;   /* bytes */
+static ngx_open_file_t   *ngx_mesh_ws_log_file;
 
 static ngx_rbtree_t       ngx_mesh_ws_tree;
 static ngx_rbtree_node_t  ngx_mesh_ws_sentinel;
@@ -133,6 +143,8 @@ ngx_mesh_ws_exit(void)
                                                 ngx_mesh_session_t, all));
         }
     }
+
+    ngx_mesh_ws_log_flush();
 }
 
 
@@ -325,7 +337,7 @@ ngx_mesh_ws_read(ngx_mesh_session_t *s)
     ssize_t           n;
     ngx_uint_t        turns, end;
 
-    for (turns = 0; ngx_mesh_ws_reads(s); turns++) {
+    for (turns = 0; s->c->read->ready && ngx_mesh_ws_reads(s); turns++) {
 
         if (turns == NGX_MESH_WS_TURNS) {
             ngx_post_event(s->c->read, &ngx_posted_next_events);
@@ -366,7 +378,12 @@ ngx_mesh_ws_fill(ngx_mesh_session_t *s, ngx_uint_t *end)
 
     c = s->c;
     buf = ngx_mesh_ws_scratch + NGX_MESH_WS_ROOM;
-    size = 0;
+    size = c->ssl ? ngx_mesh_ws_record_read(c, buf, NGX_MESH_WS_READ) : 0;
+
+    if (size && !c->read->ready) {
+        *end = NGX_MESH_WS_EMPTY;
+        return size;
+    }
 
     /* TLS gives a record at a time: several make one packed output */
 
@@ -392,6 +409,73 @@ ngx_mesh_ws_fill(ngx_mesh_session_t *s, ngx_uint_t *end)
     }
 
     return size;
+}
+
+
+/*
+ * The first records of a turn.  ngx_ssl_recv() reads until the socket refuses,
+ * and OpenSSL takes a buffer of 16 KB for that and gives it back.  A socket of
+ * which less came than was asked for is empty: what comes next is an event.
+ * Returns 0 wherever that is not sure; ngx_ssl_recv() knows the rest.
+ */
+static ssize_t
+ngx_mesh_ws_record_read(ngx_connection_t *c, u_char *buf, size_t size)
+{
+    int        n, err;
+    BIO       *bio;
+    SSL       *ssl;
+    size_t     len;
+    uint64_t   before, got;
+
+    ssl = c->ssl->connection;
+    bio = SSL_get_rbio(ssl);
+
+    /* the end of a stream behind its last bytes is no other event */
+    if (!(ngx_event_flags & NGX_USE_EPOLL_EVENT) || !ngx_use_epoll_rdhup
+        || c->read->pending_eof || c->read->eof || c->read->error
+        || c->ssl->last == NGX_ERROR || c->ssl->last == NGX_DONE
+        || c->ssl->in_early || c->ssl->saved_write_handler
+        || !SSL_get_read_ahead(ssl) || SSL_has_pending(ssl)
+        || bio == NULL || BIO_get_ktls_recv(bio))
+    {
+        return 0;
+    }
+
+    before = BIO_number_read(bio);
+    len = 0;
+
+    ERR_clear_error();
+
+    do {
+        n = SSL_read(ssl, buf + len, size - len);
+
+        if (n <= 0) {
+            err = SSL_get_error(ssl, n);
+
+            if (err == SSL_ERROR_WANT_READ) {
+                c->read->ready = len == 0;
+
+            } else if (err == SSL_ERROR_SSL) {
+                ngx_ssl_error(NGX_LOG_INFO, c->log, 0, "SSL_read() failed");
+            }
+
+            /* what is left there is an alert at the next call of nginx's */
+            ERR_clear_error();
+
+            return len;
+        }
+
+        len += n;
+
+    } while (len < size && SSL_has_pending(ssl));
+
+    got = BIO_number_read(bio) - before;
+
+    if (got < NGX_MESH_WS_SHORT && !SSL_has_pending(ssl)) {
+        c->read->ready = 0;
+    }
+
+    return len;
 }
 
 
@@ -1317,11 +1401,13 @@ ngx_mesh_ws_finalize(ngx_mesh_session_t *s)
 static void
 ngx_mesh_ws_log(ngx_mesh_session_t *s)
 {
-    u_char  *p, line[NGX_MAX_ERROR_STR];
+    u_char           *p, line[NGX_MAX_ERROR_STR];
+    size_t            len;
+    ngx_open_file_t  *file;
 
-    if (s->srv->session_log == NULL
-        || s->srv->session_log->fd == NGX_INVALID_FILE)
-    {
+    file = s->srv->session_log;
+
+    if (file == NULL || file->fd == NGX_INVALID_FILE) {
         return;
     }
 
@@ -1337,7 +1423,30 @@ ngx_mesh_ws_log(ngx_mesh_session_t *s)
         p[-1] = '\n';
     }
 
-    (void) ngx_write_fd(s->srv->session_log->fd, line, p - line);
+    len = p - line;
+
+    if (file != ngx_mesh_ws_log_file
+        || len > NGX_MESH_WS_LOG - ngx_mesh_ws_nlines)
+    {
+        ngx_mesh_ws_log_flush();
+    }
+
+    ngx_mesh_ws_log_file = file;
+    ngx_memcpy(ngx_mesh_ws_lines + ngx_mesh_ws_nlines, line, len);
+    ngx_mesh_ws_nlines += len;
+}
+
+
+static void
+ngx_mesh_ws_log_flush(void)
+{
+    if (ngx_mesh_ws_nlines == 0) {
+        return;
+    }
+
+    (void) ngx_write_fd(ngx_mesh_ws_log_file->fd, ngx_mesh_ws_lines,
+                        ngx_mesh_ws_nlines);
+    ngx_mesh_ws_nlines = 0;
 }
 
 
@@ -1418,6 +1527,8 @@ ngx_mesh_ws_tick(ngx_event_t *ev)
     if (ngx_exiting) {
         ngx_mesh_ws_drain();
     }
+
+    ngx_mesh_ws_log_flush();
 
     for (i = 0; i < ngx_mesh_ws_ntickers; i++) {
         ngx_mesh_ws_tickers[i]();

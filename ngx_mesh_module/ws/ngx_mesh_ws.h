@@ -206,6 +206,15 @@ void ngx_mesh_session_addr(ngx_mesh_session_t *s, ngx_mesh_addr_t *a);
  */
 ngx_int_t ngx_mesh_deliver(const ngx_mesh_addr_t *to,
     ngx_mesh_session_t *from, const u_char *data, size_t len);
+
+/*
+ * What is delivered to a serial of this worker that is no session's: one for
+ * all.  NGX_DECLINED: it is not the handler's either.
+ */
+typedef ngx_int_t (*ngx_mesh_deliver_pt)(uint64_t serial, u_char *data,
+    size_t len);
+void ngx_mesh_deliver_others(ngx_mesh_deliver_pt handler);
+
 /* a text message straight to the client of a session anywhere */
 ngx_int_t ngx_mesh_reply(const ngx_mesh_addr_t *to, const u_char *data,
     size_t len);

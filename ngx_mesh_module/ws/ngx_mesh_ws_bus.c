@@ -40,6 +40,7 @@ static ngx_mesh_ws_reply_t *ngx_mesh_ws_reply_slot(uint64_t serial,
 
 static ngx_mesh_ws_reply_t  ngx_mesh_ws_replies[NGX_MESH_REPLIES];
 static ngx_uint_t           ngx_mesh_ws_replies_next;
+static ngx_mesh_deliver_pt  ngx_mesh_ws_others;
 
 
 void
@@ -60,6 +61,13 @@ ngx_mesh_ws_is_local(const ngx_mesh_addr_t *to)
 }
 
 
+void
+ngx_mesh_deliver_others(ngx_mesh_deliver_pt handler)
+{
+    ngx_mesh_ws_others = handler;
+}
+
+
 ngx_int_t
 ngx_mesh_deliver(const ngx_mesh_addr_t *to, ngx_mesh_session_t *from,
     const u_char *data, size_t len)
@@ -74,7 +82,13 @@ ngx_mesh_deliver(const ngx_mesh_addr_t *to, ngx_mesh_session_t *from,
 
     s = ngx_mesh_session_find(to->serial);
 
-    if (s == NULL || s->class->deliver == NULL) {
+    if (s == NULL) {
+        return ngx_mesh_ws_others
+               ? ngx_mesh_ws_others(to->serial, (u_char *) data, len)
+               : NGX_DECLINED;
+    }
+
+    if (s->class->deliver == NULL) {
         return NGX_DECLINED;
     }
 
@@ -105,7 +119,10 @@ ngx_mesh_ws_on_deliver(const ngx_mesh_addr_t *from, uint64_t serial,
         return;
     }
 
-    if (from->serial == 0) {
+    if ((s == NULL && ngx_mesh_ws_others
+         && ngx_mesh_ws_others(serial, data, len) == NGX_OK)
+        || from->serial == 0)
+    {
         return;
     }
 

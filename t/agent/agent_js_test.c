@@ -501,6 +501,13 @@ mesh_agent_channel_close(mesh_agent_channel_t *ch)
 
 
 int
+mesh_agent_rtc_check(char *why)
+{
+    return MESH_DECLINED;
+}
+
+
+int
 mesh_agent_core_hash(const mesh_agent_core_t *core, uint8_t *hash)
 {
     memset(hash, 0xc0, MESH_AGENT_ID_LEN);

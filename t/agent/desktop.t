@@ -367,10 +367,20 @@ like(wait_out(sub { `$bin desktop monitors --uid=$uid 2>&1` }, qr/"id":1/),
 kill 'KILL', $session;
 waitpid $session, 0;
 
-$server->start(display => $display);
+$server->start(display => ':59999');
 $s = $server->accept;
 $s->admit;
 $s->core("$core\n");            # another one, so that it is taken
+$t = desktop();
+like($t->until(65)->{body}, qr/No X server runs/,
+     'a sentence of the program reaches the viewer');
+ok($server->says(qr/the desktop says: No X server runs/), 'and the log');
+is($server->stop, 0, 'and is none of the agent');
+
+$server->start(display => $display);
+$s = $server->accept;
+$s->admit;
+$s->core($core);
 $t = desktop();
 $t->until_covered(640, 480);
 kill 'TERM', $xvfb;

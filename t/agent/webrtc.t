@@ -9,8 +9,6 @@ use strict;
 use warnings;
 
 use Digest::SHA qw(sha384);
-use File::Basename qw(dirname);
-use File::Copy qw(copy);
 use File::Temp qw(tempdir);
 use JSON::PP;
 use Test::More;
@@ -82,45 +80,35 @@ my $quoted = JSON::PP->new->allow_nonref->encode($offer);
 my $set = "require('ILibWebRTC').createConnection().setOffer($quoted)";
 my $none = qr/^threw Error: Module: ILibWebRTC \(NOT FOUND\)/;
 
-# --- where the part is not there, or not ours alone
-
-my $dir = tempdir('/var/tmp/mesh-rtc.XXXXXX', CLEANUP => 1);
-my $part = dirname(Mesh::Server::program()) . '/mesh_agent_rtc.so';
-copy(Mesh::Server::program(), "$dir/mesh-agent") or die "$!\n";
-chmod 0755, "$dir/mesh-agent";
+# --- where a library that it stands on is not there
 
 # every machine has this address
 my @options = ('--webrtcAddress=127.0.0.1');
 
-begin(program => "$dir/mesh-agent", options => \@options);
-like(value($set), $none, 'without the part there is no module');
-is(value('agent.hasWebRTC'), 'false', 'and the agent says so');
+SKIP: {
+    my ($nice) = `ldconfig -p` =~ m{libnice\.so\.10 .*=> (/\S+)};
+    skip 'needs root and mount namespaces', 4
+        if $< || system('unshare', '-m', 'true') || !$nice;
 
-copy($part, "$dir/mesh_agent_rtc.so") or die "$part: $!\n";
-chmod 0775, "$dir/mesh_agent_rtc.so";
-like(value($set), $none, 'a part that a group may write to is not loaded');
-ok($server->says(qr/is not loaded: others than root may write/),
-   'and why not is said');
+    my $dir = tempdir('/var/tmp/mesh-rtc.XXXXXX', CLEANUP => 1);
+    Mesh::Test::write_file("$dir/agent", "#!/bin/sh\nexec unshare -m sh -euc "
+        . "'mount --bind /dev/null $nice; exec \"\$0\" \"\$@\"' "
+        . Mesh::Server::program() . ' "$@"' . "\n");
+    chmod 0755, "$dir/agent";
 
-rename "$dir/mesh_agent_rtc.so", "$dir/real.so";
-chmod 0755, "$dir/real.so";
-symlink "$dir/real.so", "$dir/mesh_agent_rtc.so";
-like(value($set), $none, 'nor is a link');
-
-unlink "$dir/mesh_agent_rtc.so";
-Mesh::Test::write_file("$dir/mesh_agent_rtc.so", "no library\n");
-chmod 0755, "$dir/mesh_agent_rtc.so";
-like(value($set), $none, 'nor what is no library');
-
-rename "$dir/real.so", "$dir/mesh_agent_rtc.so";
-like(value($set), qr/^v=0\r\n/, 'with the part there is one');
-is($server->stop, 0, 'the agent ends with a connection open');
+    begin(program => "$dir/agent", options => \@options);
+    like(value($set), $none, 'without a library of it there is no module');
+    ok($server->says(qr/WebRTC cannot be loaded: .*libnice\.so\.10/),
+       'which is the one, is said');
+    is(value('agent.hasWebRTC'), 'false', 'and the agent says that it has none');
+    is($server->stop, 0, 'it works without');
+}
 
 # --- what it costs whom
 
 my $pid = begin(options => \@options);
 is(value('1 + 1'), 2, 'the agent works');
-is(value('agent.hasWebRTC'), 'true', 'it knows of the part');
+is(value('agent.hasWebRTC'), 'true', 'it has the part in itself');
 ok(!loaded($pid), 'an agent that nobody has asked has not loaded it');
 my $first = value($set);
 ok(loaded($pid), 'one that was asked has');
@@ -134,7 +122,7 @@ like($first, qr/a=setup:passive\r\n/, 'and leaves the start to the browser');
 
 ok(print_of($first), 'it has a certificate');
 is(print_of(value($set)), print_of($first), 'the same one for all');
-is($server->stop, 0, 'the agent ends');
+is($server->stop, 0, 'the agent ends with connections open');
 $pid = again();
 is(print_of(value($set)), print_of($first), 'and after a restart');
 

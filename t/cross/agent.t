@@ -10,6 +10,7 @@ use warnings;
 use Digest::SHA qw(sha384);
 use File::Temp qw(tempdir);
 use IO::Socket::INET;
+use JSON::PP;
 use Test::More;
 
 use Mesh::Test;
@@ -37,6 +38,12 @@ my $core = Mesh::Test::read_file("$build/core.js");
 $kind eq 'static' ? alone() : emulated();
 chmod 0755, "$dir/run";
 
+if ($kind eq 'armhf') {
+    unlike(`readelf -W --dyn-syms $agent`,
+           qr/ (?:time|gettimeofday|clock_gettime|(?:local|gm)time_r|[fl]?stat)@/,
+           'no time in it ends in 2038');
+}
+
 is(`$dir/run version`, $own, 'it says the version that all of them have');
 
 # --- its server
@@ -49,6 +56,13 @@ is(unpack('N', substr $s->{info}, 6), machine(), 'its number is of its kind');
 is($s->core($core), sha384("\0\0\0\0$core"), 'it takes our core');
 my ($info) = grep { ($_->{json}{action} // '') eq 'coreinfo' } @{ $s->{aside} };
 ok($info, 'which runs, and reports');
+my $says = "var a = require('MeshAgent'); setTimeout(function () { "
+           . "a.SendCommand({ action: 'has', webrtc: a.hasWebRTC }); }, 100)";
+$s->core($says);
+my $has = $s->await('has');
+is($has && $has->{json}{webrtc}, JSON::PP::false,
+   'an agent that has no WebRTC in it says so');
+$s->core($core);
 
 if ($kind eq 'static') {
     $server->stop;

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes, X509Certificate } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -72,9 +72,6 @@ before(async () => {
     });
     await server.start();
     mkdirSync(join(dir, 'agent'));
-    if (own) {
-        copyFileSync(join(dirname(binary), 'mesh_agent_rtc.so'), join(dir, 'agent/mesh_agent_rtc.so'));
-    }
     // an address that every machine has; stock agents do not know the key
     agent = startAgent(binary, join(dir, 'agent'), `${server.policy()}webrtcAddress=127.0.0.1\r\n`);
     await server.message('coreinfo', (m) => m.action === 'coreinfo', 60_000);
@@ -208,7 +205,8 @@ test('a desktop session goes beside the server without a packet out of order, an
     await direct();
     const before = opened.received;
     const seen = await within(LONG, 'a picture of 3 MB and what is behind it', viewer('pictures'));
-    assert.equal(opened.received, before, 'no picture has crossed the server since');
+    await within(LONG, 'the echo of a probe', viewer('probe', 4711));
+    assert.equal(opened.received, before, 'no picture has crossed the server since, and no probe');
     assert.deepEqual(seen.faults, []);
     assert.ok(seen.relayed > 0 && seen.direct > 0, JSON.stringify(seen));
     assert.equal(seen.refreshed, 1);

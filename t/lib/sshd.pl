@@ -32,9 +32,10 @@ sub put {
     close $fh or die "$dir/$name: $!";
 }
 
-for my $type (qw(ed25519 ecdsa rsa)) {
-    system('ssh-keygen', '-q', '-t', $type, '-N', '', '-f', "$dir/hostkey_$type")
-        == 0 or die 'ssh-keygen failed';
+for my $type ('ed25519', 'ecdsa', 'rsa -b 2048') {
+    my ($name) = split / /, $type;
+    system('ssh-keygen', '-q', '-t', split(/ /, $type), '-N', '', '-f',
+           "$dir/hostkey_$name") == 0 or die 'ssh-keygen failed';
 }
 
 # root's sshd wants it, and only the service of the system makes it

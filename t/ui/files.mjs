@@ -74,6 +74,12 @@ before(async () => {
     // a dialog of the system cannot be answered here: the page keeps the file itself
     await context.addInitScript(() => {
         globalThis.showSaveFilePicker = undefined;
+        globalThis.RTCPeerConnection = class extends RTCPeerConnection {
+            constructor(...args) {
+                super(...args);
+                globalThis.offered = true;
+            }
+        };
     });
     await page.goto(mesh.setup);
     await page.getByLabel('User name').fill(NAME);
@@ -107,6 +113,8 @@ test('a folder shows names, sizes and times as they are there, without what is h
     assert.equal(await row('größe ½ 日本.txt').count(), 1);
     assert.equal(await row('.hidden').count(), 0);
     assert.match(await page.locator('.fbar .quiet').innerText(), /5 items.* 1 hidden/);
+    assert.match(await page.locator('.fbar .path').innerText(), /Path: Through the server$/);
+    assert.equal(await page.evaluate(() => globalThis.offered), undefined, 'no direct path was looked for, as mesh_webrtc is off');
     assert.deepEqual(await findings(page), []);
     await picture(page, 'files-first');
 });

@@ -11,7 +11,7 @@ import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, 
 import { request } from 'node:https';
 import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
@@ -127,18 +127,20 @@ export class Mesh {
         });
     }
 
-    /** The agent and its settings from two addresses, in a folder of its own. */
-    async agent(binary, settings, name = 'agent', env = {}) {
+    /** The agent and its settings from two addresses, in a folder of its own; more: lines for the settings, files beside it, a command that runs it. */
+    async agent(binary, settings, name = 'agent', env = {}, more = {}) {
         const dir = join(this.dir, name);
         const own = binary.includes('product=own');
         const file = own ? 'mesh-agent' : 'meshagent';
         mkdirSync(dir);
         writeFileSync(join(dir, file), (await this.get(binary)).body);
         // by another way than the server's own address, as a line of the test
-        const policy = (await this.get(settings)).body.toString();
+        const policy = (await this.get(settings)).body.toString() + (more.policy ?? '');
+        (more.files ?? []).forEach((path) => copyFileSync(path, join(dir, basename(path))));
         writeFileSync(join(dir, `${file}.msh`), env.MESH_LINE ? policy.replace(/^(MeshServer=wss:\/\/)[^/]+/m, `$1${env.MESH_LINE}`) : policy);
         chmodSync(join(dir, file), 0o755);
-        return start(`./${file}`, own ? ['run', `--data=${dir}`] : [], { cwd: dir, env: { ...process.env, ...env } });
+        const [command, ...args] = [...more.under ?? [], `./${file}`, ...own ? ['run', `--data=${dir}`] : []];
+        return start(command, args, { cwd: dir, env: { ...process.env, ...env } });
     }
 
     /** mesh-admin, with what it reads. */

@@ -123,8 +123,10 @@ test('text is text, whatever stands in it, with who said it and when', async () 
     assert.equal(await mei.page.locator('.said *').count(), 0, 'S-11: no element comes out of a text');
     assert.equal(await ines.page.locator('.theirs .said').innerText(), 'two\nlines https://example.com/');
     assert.match(await mei.page.title(), /^Chat/);
-    await mei.page.getByLabel('Message', { exact: true }).pressSequentially('h');
-    await ines.page.getByText('is writing…').waitFor();
+    await until('that mei writes', async () => {
+        await mei.page.getByLabel('Message', { exact: true }).pressSequentially('h');
+        return ines.page.getByText('is writing…').isVisible();
+    });
     await mei.page.getByLabel('Message', { exact: true }).fill('');
     assert.deepEqual(await findings(mei.page), []);
 });

@@ -101,7 +101,10 @@ function create(uid) {
     complaints(child.err);
 
     desk.output.onpacket = function (packet) {
-        desk.told = desk.told || packet[1] === ALERT;
+        if (packet[1] === ALERT) {
+            desk.told = true;
+            native.log('the desktop says: ' + packet.slice(4).toString(), 5);
+        }
         desk.stream.push(packet);
     };
 

@@ -4,15 +4,19 @@
 
 var Promise_ = require('promise');
 
+var XMESSAGE_YES = 101;         /* it ends with 0 when nobody has answered */
+
 
 function create(title, text, seconds, layout) {
     var limit = String(Math.max(1, Math.floor(seconds) || 120));
-    var box;
+    var yes = 0;
+    var late = 5;
+    var programs, box;
 
     title = String(title);
     text = String(text);
 
-    box = require('screen-program').first(layout === 1 ? [
+    programs = layout === 1 ? [
         ['zenity', '--info', '--no-markup', '--title=' + title,
          '--text=' + text, '--timeout=' + limit],
         ['kdialog', '--title', title, '--msgbox', text],
@@ -22,8 +26,16 @@ function create(title, text, seconds, layout) {
          '--text=' + text, '--timeout=' + limit],
         ['kdialog', '--title', title, '--yesno', text],
         ['xmessage', '-center', '-timeout', limit, '-title', title,
-         '-buttons', 'Yes:0,No:1', text]
-    ]);
+         '-buttons', 'Yes:' + XMESSAGE_YES + ',No:1', text]
+    ];
+    box = require('screen-program').first(programs);
+
+    if (layout !== 1
+        && require('screen-program').named(programs) === 'xmessage')
+    {
+        yes = XMESSAGE_YES;
+        late = 0;
+    }
 
     return new Promise_(function (res, rej) {
         /* not every one of the programs knows a limit of its own */
@@ -36,10 +48,10 @@ function create(title, text, seconds, layout) {
 
         box.then(function (result) {
             clearTimeout(timer);
-            if (result.code === 0) {
+            if (result.code === yes) {
                 res();
             } else {
-                rej(result.code === 5 ? 'TIMEOUT' : 'DENIED');
+                rej(result.code === late ? 'TIMEOUT' : 'DENIED');
             }
         }, function (reason) {
             clearTimeout(timer);

@@ -100,14 +100,27 @@ function run(argv, input) {
 }
 
 
-/* run() with the first of these programs that there is; else it rejects */
+function there(list) {
+    return list.find(function (argv) {
+        return finder.hasBinary(argv[0]);
+    });
+}
+
+
 module.exports = {
     run: run,
     screen: screen,
+
+    /* the name of the first of these programs that there is, or null */
+    named: function (list) {
+        var found = there(list);
+
+        return found === undefined ? null : found[0];
+    },
+
+    /* run() with that one; else it rejects */
     first: function (list) {
-        var found = list.find(function (argv) {
-            return finder.hasBinary(argv[0]);
-        });
+        var found = there(list);
 
         if (found === undefined) {
             return Promise_.reject(new Error('no program for this'));

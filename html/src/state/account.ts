@@ -1,5 +1,6 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 import type { Control, Message, PushEvent } from '../wire/control.ts';
+import { FEATURE_WEBRTC } from '../wire/webrtc.ts';
 import { FULL } from './rights.ts';
 import { num, str } from './read.ts';
 import { Store } from './store.ts';
@@ -25,6 +26,8 @@ export class Account extends Store {
     domain = '';
     serverName = '';
     serverPort = 443;
+    /** May sessions go beside the server? */
+    direct = false;
     /** The server shows pages of devices. */
     webRelay = false;
     /** Direct rights on single devices, by full node id. */
@@ -76,6 +79,7 @@ export class Account extends Store {
         this.domain = str(info?.['domain']);
         this.serverName = str(info?.['name']);
         this.serverPort = num(info?.['port']) || 443;
+        this.direct = (num(info?.['features']) & FEATURE_WEBRTC) !== 0;
         this.webRelay = info?.['webrelay'] === true;
         this.changed();
     }

@@ -6,10 +6,11 @@ import { Keyboard } from '../wire/keys.ts';
 import {
     encodeCtrlAltDel, encodeGetDisplays, encodeInputLock, encodeMouse, encodeSetDisplay, type Compression, type Packet,
 } from '../wire/kvm.ts';
-import type { ConsoleText } from '../wire/relay.ts';
+import { closeWords, type ConsoleText } from '../wire/relay.ts';
 import { desktopInput, type DesktopInput } from './rights.ts';
 import { consoleWords, type SessionState } from './sessions.ts';
 import { Store } from './store.ts';
+import { Way } from './way.ts';
 
 /** No device answers after so long: say so. */
 const PATIENCE = 20_000;
@@ -52,6 +53,7 @@ export class DesktopSession extends Store {
     automatic = true;
     #viewOnly = false;
     readonly input: DesktopInput;
+    readonly way: Way;
     #control: Control;
     #nodeId: string;
     #base: string;
@@ -62,13 +64,15 @@ export class DesktopSession extends Store {
     #rate = { at: 0, bytes: 0, frames: 0 };
     #figures = { bits: 0, frames: 0 };
 
-    constructor(control: Control, deviceId: string, nodeId: string, rights: number, base: string) {
+    constructor(control: Control, deviceId: string, nodeId: string, rights: number, base: string, direct: () => boolean) {
         super();
         this.#control = control;
         this.deviceId = deviceId;
         this.#nodeId = nodeId;
         this.#base = base;
         this.input = desktopInput(rights);
+        // whose packets the server looks at stays with it
+        this.way = new Way(() => this.input === 'full' && direct(), () => this.changed());
         this.keyboard = new Keyboard((packet) => this.send(packet));
     }
 
@@ -130,13 +134,16 @@ export class DesktopSession extends Store {
         this.#wait = wait;
     }
 
-    /** Opens, or opens again in place. */
-    async connect(): Promise<void> {
+    /** Opens, or opens again in place; `on`: without being asked to. */
+    async connect(on = false): Promise<void> {
         const attempt = ++this.#attempt;
         const id = randomHex(16);
 
         this.#relay?.close();
         this.#relay = null;
+        if (!on) {
+            this.way.renew();
+        }
         this.#turn('asking', '');
         try {
             const cookies = await this.#control.ask('authcookie');
@@ -149,7 +156,9 @@ export class DesktopSession extends Store {
             const url = new URL(`meshrelay.ashx?browser=1&p=2&nodeid=${node}&id=${id}&auth=${auth}`, this.#base);
             url.protocol = url.protocol === 'http:' ? 'ws:' : 'wss:';
 
-            this.#listen(new DesktopRelay({ url: url.href, best: this.best, automatic: this.automatic }), attempt);
+            this.#listen(new DesktopRelay({
+                url: url.href, best: this.best, automatic: this.automatic, socket: (to) => this.way.socket(to),
+            }), attempt);
             await this.#control.ask('msg', {
                 type: 'tunnel', nodeid: this.#nodeId, usage: 2,
                 value: `*/meshrelay.ashx?p=2&nodeid=${this.#nodeId}&id=${id}&rauth=${rauth}`,
@@ -401,13 +410,16 @@ export class DesktopSession extends Store {
             this.#fail(attempt, `What the device sent is no picture: ${(e as CustomEvent<string>).detail}.`);
         });
         relay.addEventListener('delay', () => this.changed());
-        relay.addEventListener('close', () => {
+        relay.addEventListener('close', (e) => {
+            said ||= closeWords((e as CustomEvent<number>).detail);
             if (!mine() || !this.running) {
                 return;
             }
             clearTimeout(this.#patience);
             this.#relay = null;
-            if (this.state === 'open') {
+            if (this.way.fell()) {
+                void this.connect(true);
+            } else if (this.state === 'open') {
                 this.#turn(said ? 'failed' : 'ended', said || 'The device ended the session, or went away.');
             } else {
                 this.#turn('failed', said || 'The server closed the connection before the device was there.');
@@ -421,11 +433,13 @@ export class Desktops extends Store {
     readonly list: DesktopSession[] = [];
     #control: Control;
     #base: string;
+    #direct: () => boolean;
 
-    constructor(control: Control, base: string) {
+    constructor(control: Control, base: string, direct: () => boolean) {
         super();
         this.#control = control;
         this.#base = base;
+        this.#direct = direct;
     }
 
     get running(): number {
@@ -437,7 +451,7 @@ export class Desktops extends Store {
     }
 
     open(deviceId: string, nodeId: string, rights: number): DesktopSession {
-        const session = new DesktopSession(this.#control, deviceId, nodeId, rights, this.#base);
+        const session = new DesktopSession(this.#control, deviceId, nodeId, rights, this.#base, this.#direct);
         session.addEventListener('change', () => this.changed());
         this.list.push(session);
         this.changed();

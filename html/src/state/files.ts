@@ -2,11 +2,12 @@
 import type { Control } from '../wire/control.ts';
 import { randomHex } from '../wire/bytes.ts';
 import { FilesError, FilesWire, type Entry } from '../wire/files.ts';
-import type { ConsoleText } from '../wire/relay.ts';
+import { closeWords, type ConsoleText } from '../wire/relay.ts';
 import { consoleWords } from './sessions.ts';
 import { above, join, tidy } from './paths.ts';
 import { Store } from './store.ts';
 import { Transfers } from './transfers.ts';
+import { Way } from './way.ts';
 
 /** No device answers after so long: say so. */
 const PATIENCE = 20_000;
@@ -22,6 +23,8 @@ export interface Place {
     deviceId: string;
     nodeId: string;
     base: string;
+    /** May its data go beside the server? */
+    direct: () => boolean;
 }
 
 export type LinkState = 'idle' | 'asking' | 'waiting' | 'open' | 'failed';
@@ -33,6 +36,7 @@ export class FilesLink extends Store {
     says = '';
     /** The last thing that the device said went wrong. */
     complaint = '';
+    readonly way: Way;
     #place: Place;
     #wire: FilesWire | null = null;
     #opening: Promise<FilesWire> | null = null;
@@ -41,6 +45,7 @@ export class FilesLink extends Store {
     constructor(place: Place) {
         super();
         this.#place = place;
+        this.way = new Way(place.direct, () => this.changed());
     }
 
     /** @throws {FilesError} */
@@ -59,6 +64,7 @@ export class FilesLink extends Store {
         this.#shut = true;
         this.#wire?.close();
         this.#wire = null;
+        this.way.renew();
         this.#turn('idle', '');
     }
 
@@ -81,7 +87,7 @@ export class FilesLink extends Store {
             const url = new URL(`meshrelay.ashx?browser=1&p=5&nodeid=${encodeURIComponent(nodeId)}&id=${id}&auth=${auth}`, base);
             url.protocol = url.protocol === 'http:' ? 'ws:' : 'wss:';
 
-            wire = new FilesWire({ url: url.href });
+            wire = new FilesWire({ url: url.href, socket: (to) => this.way.socket(to) });
             const ready = this.#ready(wire);
             ready.catch(() => {});
             await control.ask('msg', { type: 'tunnel', nodeid: nodeId, usage: 5, value: `*/meshrelay.ashx?p=5&nodeid=${nodeId}&id=${id}&rauth=${rauth}` });
@@ -140,13 +146,15 @@ export class FilesLink extends Store {
                     this.changed();
                 }
             });
-            wire.addEventListener('close', () => {
+            wire.addEventListener('close', (e) => {
+                const ended = closeWords((e as CustomEvent<number>).detail);
                 clearTimeout(timer);
+                said ||= ended;
                 reject(new FilesError(said || 'The server closed the connection before the device was there.', !said));
                 if (this.#wire === wire) {
                     this.#wire = null;
                     if (!this.#shut) {
-                        this.#turn('failed', 'The connection to the device was lost.');
+                        this.#turn('failed', ended || 'The connection to the device was lost.');
                     }
                 }
             });
@@ -261,6 +269,9 @@ export class FilesSession extends Store {
         const turn = ++this.#turn;
 
         this.loading = true;
+        if (!this.entries) {
+            this.error = '';
+        }
         this.changed();
         try {
             const wire = await this.link.use();

@@ -59,7 +59,7 @@ export class Mesh extends Store {
         this.sessions = new Sessions(this.control, base, () => this.account.id);
         this.relays = new Relays(this.control);
         this.recordings = new Recordings(this.control, this.http);
-        this.desktops = new Desktops(this.control, base);
+        this.desktops = new Desktops(this.control, base, () => this.account.direct);
         this.vncs = new Vncs(this.control, base);
         this.chats = new Chats(this.control, base, () => this.account.id);
         this.actions = new Actions(this.control);

@@ -1,7 +1,7 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 import type { Control } from '../wire/control.ts';
 import { randomHex } from '../wire/bytes.ts';
-import { Relay, type ConsoleText, type TerminalProtocol } from '../wire/relay.ts';
+import { closeWords, Relay, type ConsoleText, type TerminalProtocol } from '../wire/relay.ts';
 import { t } from '../i18n/index.ts';
 import { ShellSession } from './shell.ts';
 import { KnownHosts, SshSession, type SshTarget } from './ssh.ts';
@@ -11,9 +11,6 @@ export type { SessionState } from './shell.ts';
 
 /** No device answers after so long: say so. */
 const PATIENCE = 20_000;
-
-/** The close code of a server that does not let it go on. */
-const POLICY = 1008;
 
 /** Texts of `console` messages by number. */
 const CONSOLE: Record<number, string> = {
@@ -27,7 +24,8 @@ export function consoleWords(text: ConsoleText): string {
         return text.msg ?? '';
     }
     if (text.msgid === 2 && text.msg) {
-        return `${known}: ${text.msg}`;
+        return /^timeout$/i.test(text.msg) ? 'Nobody at the device has answered in time.'
+            : /^denied$/i.test(text.msg) ? 'The person at the device has refused it.' : `${known}: ${text.msg}`;
     }
     return text.msgid === 3 && text.args.length ? `${known}: ${text.args.join(' ')}` : known;
 }
@@ -172,9 +170,7 @@ export class TerminalSession extends ShellSession {
         });
         relay.addEventListener('delay', () => this.changed());
         relay.addEventListener('close', (e) => {
-            if ((e as CustomEvent<number>).detail === POLICY) {
-                said ||= 'It was ended by the server: somebody ended it, or the right to it is gone.';
-            }
+            said ||= closeWords((e as CustomEvent<number>).detail);
             if (!mine() || !this.running) {
                 return;
             }

@@ -7,6 +7,7 @@ import { Zip } from '../wire/zip.ts';
 import type { FilesLink } from './files.ts';
 import { another, join } from './paths.ts';
 import { Store } from './store.ts';
+import type { Way } from './way.ts';
 
 export type TransferState = 'queued' | 'running' | 'waiting' | 'paused' | 'asks' | 'done' | 'skipped' | 'failed';
 
@@ -125,6 +126,11 @@ export class Transfers extends Store {
 
     get says(): string {
         return this.#link.state === 'open' ? '' : this.#link.says;
+    }
+
+    /** null: nothing is connected. */
+    get way(): Way | null {
+        return this.#link.state === 'open' ? this.#link.way : null;
     }
 
     get running(): boolean {

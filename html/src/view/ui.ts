@@ -2,6 +2,7 @@
 import { html, nothing, svg, type TemplateResult } from 'lit';
 import type { DeviceState } from '../state/devices.ts';
 import type { Hour } from '../state/power.ts';
+import type { Way } from '../state/way.ts';
 import { t } from '../i18n/index.ts';
 import { ago, exact } from '../i18n/format.ts';
 import type { IconName } from './icons.ts';
@@ -89,6 +90,15 @@ export const btn = (label: string, o: Btn = {}): TemplateResult => html`<button 
         }
     }}>${o.busy ? html`<span class="spin" aria-hidden="true"></span>` : o.i ? icon(o.i) : nothing}${label ? html`<span>${label}</span>` : nothing}${
     o.end ? icon(o.end) : nothing}</button>`;
+
+/** Which way a session's data goes: one word, and a sentence for who asks or listens. */
+export const path = (way: Way): TemplateResult => {
+    const words = way.direct ? t('Straight to the device, beside the server')
+        : way.broken ? t('Through the server, as the direct path broke') : t('Through the server');
+
+    return html`<span class="path" title=${words}>${icon(way.direct ? 'zap' : 'server')}<span aria-hidden="true">${
+        way.direct ? t('Direct') : t('Relay')}</span><span class="off-screen">${t('Path: {words}', { words })}</span></span>`;
+};
 
 /** A relative time with the exact one on hover. */
 export const time = (at: number): TemplateResult => html`<time datetime=${new Date(at).toISOString()} title=${exact(at)}>${ago(at)}</time>`;

@@ -20,8 +20,9 @@ const TICK = 100;
  * The viewer's end of a desktop tunnel.
  *
  * Events: `open`, `packets` (detail Packet[]), `console` (detail ConsoleText), `users`
- * (detail: sessions by user), `device` (detail: is it there already?), `control` (detail: a control message that is not known
- * here), `delay`, `recording`, `broken` (detail: why what came is no picture), `close`.
+ * (detail: sessions by user), `device` (detail: is it there already?), `control`
+ * (detail: a control message that is not known here), `delay`, `recording`, `broken`
+ * (detail: why what came is no picture), `close` (detail the close code).
  */
 export class DesktopRelay extends EventTarget {
     delay: number | null = null;
@@ -54,7 +55,7 @@ export class DesktopRelay extends EventTarget {
                 this.receive(new Uint8Array(event.data));
             }
         };
-        this.#socket.onclose = () => this.#closed();
+        this.#socket.onclose = (event) => this.#closed(event.code);
         this.#socket.onerror = () => {};
     }
 
@@ -216,13 +217,13 @@ export class DesktopRelay extends EventTarget {
         }
     }
 
-    #closed(): void {
+    #closed(code = 1000): void {
         if (this.#socket.onclose === null) {
             return;
         }
         this.#socket.onclose = this.#socket.onmessage = null;
         this.#open = false;
         clearInterval(this.#tick);
-        this.dispatchEvent(new Event('close'));
+        this.dispatchEvent(new CustomEvent('close', { detail: code }));
     }
 }

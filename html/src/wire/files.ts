@@ -1,6 +1,5 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
-import type { ConsoleText } from './relay.ts';
-import { CHANNEL } from './relay.ts';
+import { CHANNEL, closeWords, type ConsoleText } from './relay.ts';
 
 export type EntryKind = 'drive' | 'folder' | 'file';
 
@@ -125,7 +124,7 @@ export interface DownloadSink {
  * time.
  *
  * Events: `open`, `console` (detail ConsoleText), `refresh`, `archive` (detail Reply:
- * a `dialogmessage`), `close`.
+ * a `dialogmessage`), `close` (detail the close code).
  */
 export class FilesWire extends EventTarget {
     received = 0;
@@ -150,7 +149,7 @@ export class FilesWire extends EventTarget {
                 this.#binary(new Uint8Array(event.data));
             }
         };
-        this.#socket.onclose = () => this.#closed();
+        this.#socket.onclose = (event) => this.#closed(event.code);
         this.#socket.onerror = () => {};
     }
 
@@ -579,11 +578,12 @@ export class FilesWire extends EventTarget {
         }
     }
 
-    #closed(): void {
+    #closed(code = 1000): void {
         if (this.#socket.onclose === null) {
             return;
         }
-        const error = new FilesError('The connection to the device was lost.', true);
+        // what the server has ended is not begun again by itself
+        const error = new FilesError(closeWords(code) || 'The connection to the device was lost.', !closeWords(code));
 
         this.#socket.onclose = this.#socket.onmessage = null;
         this.#open = false;
@@ -593,6 +593,6 @@ export class FilesWire extends EventTarget {
         this.#waiting.clear();
         this.#upload?.fail(error);
         this.#download?.fail(error);
-        this.dispatchEvent(new Event('close'));
+        this.dispatchEvent(new CustomEvent('close', { detail: code }));
     }
 }

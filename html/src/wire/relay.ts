@@ -3,6 +3,14 @@ import { pieces } from './bytes.ts';
 
 export const CHANNEL = '102938';
 
+/** The close code of a server that does not let it go on. */
+export const POLICY = 1008;
+
+/** What a close code says of the end; empty: nothing but that. */
+export function closeWords(code: number): string {
+    return code === POLICY ? 'It was ended by the server: somebody ended it, or the right to it is gone.' : '';
+}
+
 /** Terminal 1 runs as the agent's user, 8 as the person at the screen. */
 export type TerminalProtocol = 1 | 8;
 

@@ -17,6 +17,7 @@ export class RelayStream extends BaseStream {
     delay: number | null = null;
     /** What the server or the agent said in place of bytes. */
     said = '';
+    refused = false;
     began = false;
     /** The pair is there; rejected when it ends before. */
     readonly ready: Promise<void>;
@@ -86,6 +87,8 @@ export class RelayStream extends BaseStream {
             this.onDelay();
         } else if (value?.['type'] === 'console' && typeof value['msg'] === 'string' && !this.received) {
             this.said = value['msg'].slice(0, 300);
+            // the stock agent's sockets do not say why they failed
+            this.refused = ['ECONNREFUSED', 'EIO'].includes(String(value['code']));
         }
     }
 

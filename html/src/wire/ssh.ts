@@ -3,11 +3,11 @@ import { Buffer } from 'buffer';
 import type { KeyPair } from '@microsoft/dev-tunnels-ssh/algorithms/publicKeyAlgorithm.js';
 import { SshAuthenticationType, type SshAuthenticatingEventArgs } from '@microsoft/dev-tunnels-ssh/events/sshAuthenticatingEventArgs.js';
 import type { SshDataReader, SshDataWriter } from '@microsoft/dev-tunnels-ssh/io/sshData.js';
-import { AuthenticationFailureMessage, AuthenticationInfoResponseMessage } from '@microsoft/dev-tunnels-ssh/messages/authenticationMessages.js';
+import { AuthenticationFailureMessage, AuthenticationInfoResponseMessage, AuthenticationMessage, AuthenticationRequestMessage } from '@microsoft/dev-tunnels-ssh/messages/authenticationMessages.js';
 import { ChannelOpenMessage, ChannelRequestMessage } from '@microsoft/dev-tunnels-ssh/messages/connectionMessages.js';
 import { KeyExchangeInitMessage } from '@microsoft/dev-tunnels-ssh/messages/kexMessages.js';
 import { SshMessage } from '@microsoft/dev-tunnels-ssh/messages/sshMessage.js';
-import { SshDisconnectReason, UnimplementedMessage } from '@microsoft/dev-tunnels-ssh/messages/transportMessages.js';
+import { ServiceRequestMessage, SshDisconnectReason, UnimplementedMessage } from '@microsoft/dev-tunnels-ssh/messages/transportMessages.js';
 import type { SshChannel } from '@microsoft/dev-tunnels-ssh/sshChannel.js';
 import { SshClientSession } from '@microsoft/dev-tunnels-ssh/sshClientSession.js';
 import { configuration } from './ssh-algorithms.ts';
@@ -36,6 +36,8 @@ export interface Prompts {
 export interface LoginQuestion {
     password: boolean;
     key: boolean;
+    /** The last try was with a key. */
+    byKey: boolean;
     last: '' | 'refused' | 'more';
     /** The key that was given is none, or not for this. */
     badKey: BadKey | null;
@@ -93,6 +95,15 @@ class BannerMessage extends SshMessage {
     }
 }
 
+/** RFC 4256, 3.1: two more fields than the library writes, and sshd insists. */
+class InteractiveRequest extends AuthenticationRequestMessage {
+    protected override onWrite(writer: SshDataWriter): void {
+        super.onWrite(writer);
+        writer.writeString('', 'utf8');
+        writer.writeString('', 'utf8');
+    }
+}
+
 class PtyRequest extends ChannelRequestMessage {
     readonly #cols: number;
     readonly #rows: number;
@@ -137,6 +148,7 @@ function size(writer: SshDataWriter, cols: number, rows: number): void {
 interface Inside {
     kexService: { exchanging: boolean; startKeyExchange: (initial: boolean) => Promise<[SshMessage, SshMessage | null]> };
     protocol?: { sendMessage: (message: SshMessage) => Promise<boolean> };
+    versionExchangePromise?: Promise<void>;
 }
 
 /** The library's session, and what servers do that it does not expect. */
@@ -145,6 +157,24 @@ class Session extends SshClientSession {
     partial = false;
     onBanner: (text: string) => void = () => {};
     onUnknown: (type: number) => void = () => {};
+    onUnsent: (error: unknown) => void = () => {};
+
+    override async sendMessage(message: SshMessage): Promise<void> {
+        let whole = message;
+
+        if (message.constructor === AuthenticationRequestMessage && (message as AuthenticationRequestMessage).methodName === 'keyboard-interactive' as never) {
+            whole = Object.assign(new InteractiveRequest(), message);
+        }
+        try {
+            await super.sendMessage(whole);
+        } catch (error) {
+            // of these the library asks nobody how they ended
+            if (!(message instanceof AuthenticationMessage || message instanceof ServiceRequestMessage)) {
+                throw error;
+            }
+            this.onUnsent(error);
+        }
+    }
 
     override async handleMessage(message: SshMessage): Promise<void> {
         if (message instanceof BannerMessage) {
@@ -187,6 +217,7 @@ export class Ssh extends EventTarget {
     #end: (fault: SshFault | null) => void = () => {};
     readonly #ended: Promise<SshFault | null>;
     #over = false;
+    #leaving = false;
     #patience: ReturnType<typeof setTimeout> | undefined;
     #typing = Promise.resolve();
 
@@ -218,12 +249,12 @@ export class Ssh extends EventTarget {
 
     /** From the relay to the end of the shell. @throws {SshFault} */
     async run(): Promise<void> {
-        const work = this.#work().catch((error: unknown) => this.#end(this.#faultOf(error)));
+        // a question that nobody answers any more keeps it waiting for ever
+        this.#work().catch((error: unknown) => this.#end(this.#faultOf(error)));
 
         const fault = await this.#ended;
         this.#session?.dispose();
         this.#stream.dispose();
-        await work;
         if (fault) {
             throw fault;
         }
@@ -233,6 +264,7 @@ export class Ssh extends EventTarget {
     close(): void {
         const session = this.#session;
 
+        this.#leaving = true;
         if (session?.isConnected && !this.#over) {
             void session.close(SshDisconnectReason.byApplication, 'disconnected by the user').finally(() => this.#end(null));
         } else {
@@ -276,7 +308,12 @@ export class Ssh extends EventTarget {
         session.onAuthenticating((event) => this.#authenticating(event));
         session.onClosed((event) => this.#closed(event.reason, event.message));
 
-        await session.connect(this.#stream);
+        session.onUnsent = () => this.#end(new SshFault('lost'));
+
+        const connected = session.connect(this.#stream);
+        // who reads the version is not awaited when writing fails first
+        (session as unknown as Inside).versionExchangePromise?.catch(() => {});
+        await connected;
         clearTimeout(this.#patience);
         this.#turn('host');
         if (!await session.authenticateServer()) {
@@ -317,6 +354,7 @@ export class Ssh extends EventTarget {
         const username = this.#options.user;
         let last: LoginQuestion['last'] = '';
         let badKey: BadKey | null = null;
+        let byKey = false;
 
         this.#only('none');
         if (await this.#try(session, { username })) {
@@ -324,7 +362,7 @@ export class Ssh extends EventTarget {
         }
         for (;;) {
             const can = (method: string): boolean => session.methods.includes(method);
-            const question = { password: can('password') || can('keyboard-interactive'), key: can('publickey'), last, badKey };
+            const question = { password: can('password') || can('keyboard-interactive'), key: can('publickey'), byKey, last, badKey };
             if (!question.password && !question.key) {
                 throw new SshFault('methods', session.methods.join(', ').slice(0, TEXT));
             }
@@ -334,6 +372,7 @@ export class Ssh extends EventTarget {
             }
             session.partial = false;
             badKey = null;
+            byKey = 'key' in login;
             if ('key' in login) {
                 const key = await this.#read(login.key, login.passphrase);
                 if ('fault' in key) {
@@ -453,7 +492,7 @@ export class Ssh extends EventTarget {
     }
 
     #closed(reason: SshDisconnectReason, message: string): void {
-        if (reason === SshDisconnectReason.byApplication && this.#channel) {
+        if (this.#leaving || (reason === SshDisconnectReason.byApplication && this.#channel)) {
             this.#end(null);
         } else if (reason === SshDisconnectReason.hostKeyNotVerifiable) {
             this.#end(new SshFault('host'));
@@ -481,7 +520,7 @@ export class Ssh extends EventTarget {
             return new SshFault('signature');
         }
         if (this.step === 'relay' && !this.#stream.received) {
-            return this.#stream.said ? new SshFault('relay', this.#stream.said) : new SshFault('refused');
+            return this.#stream.said && !this.#stream.refused ? new SshFault('relay', this.#stream.said) : new SshFault('refused');
         }
         return new SshFault(this.step === 'relay' ? 'protocol' : 'lost', text.slice(0, TEXT));
     }

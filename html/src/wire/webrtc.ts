@@ -1,11 +1,14 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
-import { CHANNEL } from './relay.ts';
+import { CHANNEL, POLICY } from './relay.ts';
 
 export interface RtcOptions {
     socket?: (url: string) => WebSocket;
     peer?: (configuration?: RTCConfiguration) => RTCPeerConnection;
     configuration?: RTCConfiguration;
-    /** true: binary messages go beside the server from now on. */
+    /**
+     * true: binary messages go beside the server from now on.  false: that way broke, and the
+     * session ends with it; not called where the device or the server ended it.
+     */
     onway?: (direct: boolean) => void;
 }
 
@@ -17,11 +20,14 @@ const GATHER = 3000;
 const CONNECT = 20_000;
 const SWITCH = 15_000;
 /** How long a way may be silent before the session ends, in ms. */
-const SILENT = 10_000;
+const SILENT = 5_000;
 const MAX_SDP = 65_536;
 const MAX_HELD = 16 * 1024 * 1024;
 /** An upload's block and its escape; what an agent that says nothing takes. */
 const MESSAGE = 66_560;
+
+/** A probe measures the way of the pictures, so it takes that. */
+const PROBE = /"type":"rtt"/;
 
 type Phase = 'relay' | 'offered' | 'marked' | 'direct' | 'closed';
 type Binary = ArrayBuffer | ArrayBufferView<ArrayBuffer>;
@@ -65,6 +71,10 @@ export class RtcSocket {
             }
         };
         this.#socket.onclose = (event) => {
+            // the device may see it first
+            if (event.code !== POLICY && /^(?:disconnected|failed)$/.test(this.#peer?.iceConnectionState ?? '')) {
+                this.#broke();
+            }
             this.#drop();
             this.#phase = 'closed';
             this.onclose?.(event);
@@ -96,6 +106,10 @@ export class RtcSocket {
 
     send(data: string | Binary): void {
         if (typeof data === 'string') {
+            if (this.#phase === 'direct' && PROBE.test(data)) {
+                this.#put(data);
+                return;
+            }
             this.#socket.send(data);
             if (data === '2' || data === '5') {
                 void this.#offer();
@@ -154,9 +168,9 @@ export class RtcSocket {
         this.#channel = channel;
         channel.binaryType = 'arraybuffer';
         channel.onopen = () => this.#mark();
-        channel.onclose = () => this.#lost();
+        channel.onclose = () => this.#lost(false);
         channel.onmessage = (event: MessageEvent<unknown>) => {
-            if (event.data instanceof ArrayBuffer) {
+            if (event.data instanceof ArrayBuffer || (typeof event.data === 'string' && PROBE.test(event.data))) {
                 this.onmessage?.(event);
             }
         };
@@ -256,7 +270,7 @@ export class RtcSocket {
     }
 
     /** A message that the channel does not take is a session that has come to its end. */
-    #put(data: Binary): void {
+    #put(data: string | Binary): void {
         try {
             this.#channel?.send(data as ArrayBuffer);
         } catch {
@@ -265,12 +279,21 @@ export class RtcSocket {
     }
 
     /** Before the change nothing is lost by it; afterwards something may be. */
-    #lost(): void {
+    #lost(broken = true): void {
         if (this.#phase === 'offered') {
             this.#giveUp();
         } else if (this.#phase === 'marked' || this.#phase === 'direct') {
+            if (broken) {
+                this.#broke();
+            }
             this.#control('close');
             this.close();
+        }
+    }
+
+    #broke(): void {
+        if (this.#phase === 'marked' || this.#phase === 'direct') {
+            this.#options.onway?.(false);
         }
     }
 

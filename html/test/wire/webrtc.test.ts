@@ -19,9 +19,9 @@ class Socket {
         this.sent.push(data);
     }
 
-    close(): void {
+    close(code = 1000): void {
         this.readyState = 3;
-        this.onclose?.({});
+        this.onclose?.({ code });
     }
 
     say(data: unknown): void {
@@ -45,10 +45,10 @@ class Channel {
     onopen: (() => void) | null = null;
     onclose: (() => void) | null = null;
     onmessage: ((event: { data: unknown }) => void) | null = null;
-    sent: Uint8Array[] = [];
+    sent: (string | Uint8Array)[] = [];
     closed = false;
 
-    send(data: Uint8Array): void {
+    send(data: string | Uint8Array): void {
         this.sent.push(data);
     }
 
@@ -217,11 +217,22 @@ test('what is sent before the mark is relayed, behind it held, and then goes ove
     expect(rtc.direct).toBe(true);
 });
 
-test('text never leaves the WebSocket', async () => {
-    const { socket, peer, rtc } = await direct();
+test('of text only the probes of the delay leave the WebSocket, and only behind the change', async () => {
+    const { socket, peer, rtc, seen } = await direct();
     rtc.send('{"ctrlChannel":"102938","type":"ping"}');
     expect(socket.types.at(-1)).toBe('ping');
     expect(peer.channel.sent).toEqual([]);
+    const probe = '{"ctrlChannel":"102938","type":"rtt","time":5}';
+    rtc.send(probe);
+    expect(peer.channel.sent).toEqual([probe]);
+    peer.channel.onmessage?.({ data: probe });
+    peer.channel.onmessage?.({ data: '{"ctrlChannel":"102938","type":"console"}' });
+    expect(seen).toEqual(['c', probe]);
+
+    const early = await marked();
+    early.rtc.send(probe);
+    expect(early.socket.types.at(-1)).toBe('rtt');
+    expect(early.peer.channel.sent).toEqual([]);
 });
 
 test('the agent gets its acknowledgement, and messages of both ways come to the same place', async () => {
@@ -271,13 +282,15 @@ test('a connection that fails, or does not come in time, is given up without a w
     }
 });
 
-test('behind the mark the loss of the channel is the end of the session', async () => {
+test('behind the mark the end of the channel is the end of the session', async () => {
     for (const stage of [marked, direct]) {
-        const { socket, peer, seen } = await stage();
+        const { socket, peer, seen, ways } = await stage();
         peer.channel.onclose?.();
         expect(socket.types.at(-1)).toBe('close');
         expect(seen.at(-1)).toBe('closed');
         expect(peer.closed).toBe(true);
+        // the device closed it: that is not a path that broke
+        expect(ways).not.toContain(false);
     }
 });
 
@@ -287,20 +300,31 @@ test('an agent that never acknowledges the mark loses the session', async () => 
     expect(seen.at(-1)).toBe('closed');
 });
 
-test('a short silence is borne, a long one is the end', async () => {
-    const { peer, seen } = await direct();
+test('a short silence is borne, a long one is the end, and is told', async () => {
+    const { peer, seen, ways } = await direct();
     const state = (value: string) => {
         peer.iceConnectionState = value;
         peer.oniceconnectionstatechange?.();
     };
     state('disconnected');
-    await vi.advanceTimersByTimeAsync(9000);
+    await vi.advanceTimersByTimeAsync(4000);
     state('connected');
     await vi.advanceTimersByTimeAsync(60_000);
     expect(seen).toEqual(['c']);
     state('disconnected');
-    await vi.advanceTimersByTimeAsync(10_000);
+    await vi.advanceTimersByTimeAsync(5_000);
     expect(seen.at(-1)).toBe('closed');
+    expect(ways).toEqual([true, false]);
+});
+
+test('a device that sees the silence first and closes has lost the path; a server that ends it has not', async () => {
+    for (const [code, told] of [[1000, [true, false]], [1008, [true]]] as const) {
+        const { socket, peer, ways } = await direct();
+        peer.iceConnectionState = 'disconnected';
+        peer.oniceconnectionstatechange?.();
+        socket.close(code);
+        expect(ways).toEqual(told);
+    }
 });
 
 test('control messages of others, and what only looks like ours, are passed on', async () => {

@@ -196,6 +196,18 @@
             return pictures;
         },
 
+        /** A probe of the delay, and its echo. */
+        probe(time) {
+            return new Promise((resolve) => {
+                viewer.ontext = (text) => {
+                    if (JSON.parse(text).time === time) {
+                        resolve(text);
+                    }
+                };
+                socket.send(JSON.stringify({ ctrlChannel: '102938', type: 'rtt', time }));
+            });
+        },
+
         command(object) {
             socket.send(new TextEncoder().encode(JSON.stringify(object)));
         },

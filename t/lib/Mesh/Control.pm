@@ -20,9 +20,10 @@ our $DEADLINE = 60;
 sub new {
     my ($class, $mesh, $user, $password, %arg) = @_;
 
-    my $auth = join ',', map { encode_base64($_, '') } $user, $password;
-    my $ws = $mesh->ws($arg{path} // '/control.ashx',
-                       headers => { 'x-meshauth' => $auth });
+    my $headers = $arg{headers} // {
+        'x-meshauth' => join ',', map { encode_base64($_, '') } $user, $password
+    };
+    my $ws = $mesh->ws($arg{path} // '/control.ashx', headers => $headers);
     my $self = bless { ws => $ws, kept => [], n => 0 }, $class;
 
     return $self if $ws->status != 101;

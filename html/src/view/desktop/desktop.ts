@@ -8,7 +8,7 @@ import { clockOf } from '../../i18n/format.ts';
 import { mesh } from '../app-state.ts';
 import { ask, value } from '../dialogs.ts';
 import { define, Part } from '../element.ts';
-import { btn, errorText, icon, mark, type Mark } from '../ui.ts';
+import { btn, errorText, icon, mark, path, type Mark } from '../ui.ts';
 import { whyNot } from '../verbs.ts';
 import { Screen } from './screen.ts';
 
@@ -276,7 +276,7 @@ class MeshDesktop extends Part {
 
         return html`${watching > 1 ? html`<span class="stat" title=${names.join(', ')}>${icon('eye')}${
             count(watching, '1 person watches', '{n} people watch')}</span>` : nothing}
-            <span class="stat" title=${t('Through the server')}>${t('Relay')} ${session.delay === null ? nothing : html`<b>${num(session.delay)} ms</b>`}</span>
+            <span class="stat">${path(session.way)} ${session.delay === null ? nothing : html`<b>${num(session.delay)} ms</b>`}</span>
             <span class="stat" title=${t('Quality {q}, size {s} %, every {i} ms', { q: asked.quality, s: Math.round(asked.scaling / 10.24), i: asked.interval })}><b>${
                 num(Math.round(frames))}</b> ${t('frames/s')}</span>
             <span class="stat"><b>${(bits / 1e6).toFixed(1)}</b> Mbit/s</span>

@@ -5,7 +5,7 @@ import type { Transfer, Transfers } from '../../state/transfers.ts';
 import { num, t } from '../../i18n/index.ts';
 import { duration, size } from '../../i18n/format.ts';
 import { define, Part } from '../element.ts';
-import { btn, icon } from '../ui.ts';
+import { btn, icon, path } from '../ui.ts';
 import { changedAt } from './rows.ts';
 
 /** More rows than a person reads are counted, not drawn. */
@@ -56,7 +56,7 @@ class MeshDock extends Part {
         const going = list.some((one) => one.state === 'running' || one.state === 'queued' || one.state === 'waiting');
 
         return html`<section class="dock ${this.#folded ? 'folded' : ''}" aria-label=${t('Transfers')}>
-            <header><h2>${t('Transfers')}</h2><span class="quiet" role="status">${this.#summary()}</span><span class="grow"></span>
+            <header><h2>${t('Transfers')}</h2><span class="quiet" role="status">${this.#summary()}</span>${this.transfers.way ? path(this.transfers.way) : nothing}<span class="grow"></span>
                 ${going ? btn(t('Pause all'), { i: 'pause', kind: 'small', click: () => this.transfers.pauseAll() })
                     : paused ? btn(t('Go on with all'), { i: 'play', kind: 'small', click: () => this.transfers.resumeAll() }) : nothing}
                 ${list.some((one) => one.over) ? btn(t('Clear'), { kind: 'small', title: t('Take those that have ended off the list'), click: () => this.transfers.tidy() }) : nothing}

@@ -9,7 +9,7 @@ import { count, num, t } from '../../i18n/index.ts';
 import { size } from '../../i18n/format.ts';
 import { ask, value } from '../dialogs.ts';
 import { define, Part } from '../element.ts';
-import { btn, errorText, field, icon, loading, mark, note } from '../ui.ts';
+import { btn, errorText, field, icon, loading, mark, note, path } from '../ui.ts';
 import { whyNot } from '../verbs.ts';
 import { clearOld, dropped, fetchFile, openSink, pick, whyNoSink, type Picked } from './save.ts';
 import { changedAt, exactly, iconOf, isZip } from './rows.ts';
@@ -80,7 +80,8 @@ class MeshFiles extends Part {
     protected override willUpdate(): void {
         if (this.isConnected && this.#session?.deviceId !== this.deviceId) {
             this.#session?.removeEventListener('change', this.#heard);
-            this.#session = filesOf({ control: this.mesh.control, deviceId: this.deviceId, nodeId: this.mesh.account.nodeId(this.deviceId), base: this.mesh.http.url('') });
+            this.#session = filesOf({ control: this.mesh.control, deviceId: this.deviceId, nodeId: this.mesh.account.nodeId(this.deviceId), base: this.mesh.http.url(''),
+                direct: () => this.mesh.account.direct });
             this.#session.addEventListener('change', this.#heard);
             this.#go();
         }
@@ -181,7 +182,8 @@ class MeshFiles extends Part {
                     ? html`<b aria-current="page"><bdi>${c.name}</bdi></b>` : html`<a href=${href('device', this.deviceId, 'files', c.path || '/')}><bdi>${c.name}</bdi></a>`}`)}</nav>
                     ${btn('', { i: 'pencil', kind: 'bare small', name: t('Type a folder'), click: () => this.#type(true) })}
                     <span class="quiet" role="status">${ready ? html`${count(list.length, '1 item', '{n} items')}${total ? `, ${size(total)}` : ''}${session.hiddenCount ? ` · ${t('{n} hidden', { n: num(session.hiddenCount) })}` : ''}` : nothing}${
-                        session.loading ? ` ${t('Reading')}…` : ''}</span>`}
+                        session.loading ? ` ${t('Reading')}…` : ''}</span>
+                    ${session.link.state === 'open' ? path(session.link.way) : nothing}`}
             <span class="grow"></span>
             ${btn(t('Upload'), { i: 'upload', reason: no, click: () => void this.#upload(false) })}
             ${btn(t('Download'), { i: 'download', kind: 'f-down', reason: no ?? (chosen.length ? undefined : t('Choose what to fetch first')), click: () => void this.#download(chosen) })}
@@ -387,7 +389,8 @@ class MeshFiles extends Part {
         const session = this.#session;
         const one = chosen.length === 1 ? chosen[0] : undefined;
 
-        if (session && one?.kind === 'file') {
+        // what the browser fetches by itself goes through the server
+        if (session && one?.kind === 'file' && (!session.link.way.direct || whyNoSink())) {
             fetchFile(this.deviceId, join(session.path, one.name), one.name);
         } else if (chosen.length) {
             await this.#keep(chosen);

@@ -14,7 +14,9 @@ import './members.ts';
 
 /** What a person at the device is told and asked, by the bits of the protocol. */
 const CONSENT: [number, string][] = [
+    [1, 'Tell who is logged in that somebody sees the screen'], [8, 'Ask who is logged in before the screen is shown'],
     [2, 'Tell who is logged in that a terminal was opened'], [16, 'Ask who is logged in before a terminal opens'],
+    [4, 'Tell who is logged in that files were opened'], [32, 'Ask who is logged in before files are opened'],
 ];
 
 const entries = (text: string): string[] => text.split('\n').map((line) => line.trim()).filter(Boolean);

@@ -1,7 +1,7 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 
 /* Kinds of sessions, by the protocol of the relay. */
-const KINDS: Record<number, string> = { 0: 'Other', 1: 'Terminal', 2: 'Desktop', 5: 'Files', 6: 'Terminal', 8: 'Terminal', 9: 'Terminal', 10: 'Files', 200: 'Chat' };
+const KINDS: Record<number, string> = { 0: 'Other', 1: 'Terminal', 2: 'Desktop', 5: 'Files', 6: 'Terminal', 8: 'Terminal', 9: 'Terminal', 10: 'Download', 200: 'Chat' };
 
 /* of those that go to an address and a port */
 const TARGETS: Record<number, string> = { 10: 'RDP', 11: 'SSH', 12: 'VNC', 13: 'SFTP', 14: 'Web page' };

@@ -24,7 +24,8 @@ class MeshSsh extends Part {
     declare deviceId: string;
     /** null: asks as whom, and fires `mesh-ssh-open` */
     declare session: SshSession | null;
-    #byKey = false;
+    /** null: as the last time */
+    #byKey: boolean | null = null;
     #faults: Record<string, string> = {};
     #focused: unknown = null;
 
@@ -109,7 +110,7 @@ class MeshSsh extends Part {
     }
 
     #login(session: SshSession, { can, banner, answer }: Extract<SshQuestion, { kind: 'login' }>): TemplateResult {
-        const byKey = can.key && (this.#byKey || !can.password);
+        const byKey = can.key && ((this.#byKey ?? can.byKey) || !can.password);
         const locked = can.badKey?.fault === 'passphrase' || can.badKey?.fault === 'wrong';
         const said = can.last === 'refused' ? t('The device did not accept this. Try again.')
             : can.last === 'more' ? t('That was right, and the device wants one more proof.') : '';

@@ -1,17 +1,17 @@
 /* Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * The recorder of a relay: messages of both directions into one file, in the
- * thread pool, with a bounded buffer.  It outlives its relay until the file is
+ * The recorder of a session: messages of both directions into one file, in the
+ * thread pool, with a bounded buffer.  It outlives its session until the file is
  * whole.  session.md 8.
  */
 
-#ifndef _NGX_MESH_RELAY_RECORD_H_INCLUDED_
-#define _NGX_MESH_RELAY_RECORD_H_INCLUDED_
+#ifndef _NGX_MESH_RECORD_H_INCLUDED_
+#define _NGX_MESH_RECORD_H_INCLUDED_
 
 
-#include "../ngx_mesh_module/ngx_mesh.h"
-#include "../ngx_mesh_module/core/ngx_mesh_recording.h"
+#include "../ngx_mesh.h"
+#include "ngx_mesh_recording.h"
 
 
 #define NGX_MESH_RECORD_DEVICE  0     /* directions: who sent it */
@@ -23,24 +23,29 @@ typedef struct ngx_mesh_record_s  ngx_mesh_record_t;
 /* what is known of a session; texts are copied */
 typedef struct {
     ngx_mesh_scope_t   scope;         /* of the event at its end */
-    ngx_str_t          domain;
-    ngx_str_t          user_id;       /* user/D/name */
-    ngx_str_t          user;          /* name */
-    ngx_str_t          node_id;       /* node/D/... */
+    const u_char      *node;          /* raw id of the device */
     ngx_str_t          address;       /* of the viewer */
     uint32_t           protocol;
     uint64_t           serial;
+
+    ngx_str_t          domain;        /* private from here */
+    ngx_str_t          user_id;       /* user/D/name */
+    ngx_str_t          user;          /* name */
+    ngx_str_t          node_id;       /* node/D/... */
 } ngx_mesh_record_about_t;
 
 
 /*
- * Begins a recording.  ready(data) is called when a full buffer has room again,
- * failed(data) once when the file cannot be written; neither after
- * ngx_mesh_record_end().  NULL: no memory.
+ * Begins a recording, if this session is one to record.  ready(data) is called
+ * when a full buffer has room again, failed(data) once when the file cannot be
+ * written; neither after ngx_mesh_record_end().
+ *   NGX_OK        *rec is set
+ *   NGX_DECLINED  it is none to record
+ *   NGX_ERROR     it is, and cannot be: it must end
  */
-ngx_mesh_record_t *ngx_mesh_record_begin(ngx_http_mesh_srv_conf_t *srv,
-    const ngx_mesh_record_about_t *about, void (*ready)(void *data),
-    void (*failed)(void *data), void *data);
+ngx_int_t ngx_mesh_record_begin(ngx_mesh_record_t **rec,
+    ngx_http_mesh_srv_conf_t *srv, const ngx_mesh_record_about_t *about,
+    void (*ready)(void *data), void (*failed)(void *data), void *data);
 
 /*
  * An event of the parser (mesh_ws.h): HEAD, DATA with len bytes of payload at
@@ -60,4 +65,4 @@ void ngx_mesh_record_init(void);
 void ngx_mesh_record_exit(void);
 
 
-#endif /* _NGX_MESH_RELAY_RECORD_H_INCLUDED_ */
+#endif /* _NGX_MESH_RECORD_H_INCLUDED_ */

@@ -8,8 +8,9 @@
  * killed had not written yet, at most a second, is lost, and the rest plays.
  */
 
-#include "ngx_mesh_relay_record.h"
-#include "../proto/mesh_mcrec.h"
+#include "ngx_mesh_record.h"
+#include "ngx_mesh_id.h"
+#include "../../proto/mesh_mcrec.h"
 
 
 #define NGX_MESH_RECORD_POST   65536      /* bytes that are worth a task */
@@ -73,6 +74,9 @@ struct ngx_mesh_record_s {
 };
 
 
+static ngx_mesh_record_t *ngx_mesh_record_create(
+    ngx_http_mesh_srv_conf_t *srv, const ngx_mesh_record_about_t *about,
+    void (*ready)(void *data), void (*failed)(void *data), void *data);
 static ngx_int_t ngx_mesh_record_add(ngx_mesh_record_buf_t *b,
     const void *data, size_t len);
 static void ngx_mesh_record_block(ngx_mesh_record_t *rec,
@@ -98,8 +102,47 @@ static ngx_queue_t  ngx_mesh_records;
 static ngx_uint_t   ngx_mesh_record_exiting;
 
 
-ngx_mesh_record_t *
-ngx_mesh_record_begin(ngx_http_mesh_srv_conf_t *srv,
+ngx_int_t
+ngx_mesh_record_begin(ngx_mesh_record_t **rec, ngx_http_mesh_srv_conf_t *srv,
+    const ngx_mesh_record_about_t *what, void (*ready)(void *data),
+    void (*failed)(void *data), void *data)
+{
+    u_char                    user[512], node[256];
+    ngx_mesh_account_t       *account;
+    ngx_mesh_record_about_t   about;
+
+    *rec = NULL;
+    about = *what;
+    account = ngx_mesh_account(about.scope.account_id);
+
+    if (account == NULL
+        || !ngx_mesh_recording_due(&srv->record, about.protocol,
+                                   account->flags, about.scope.group_id))
+    {
+        return NGX_DECLINED;
+    }
+
+    about.domain = account->domain;
+    about.user = account->name;
+
+    about.user_id.data = user;
+    about.user_id.len = ngx_snprintf(user, sizeof(user), "user/%V/%V",
+                                     &account->domain, &account->login)
+                        - user;
+    about.node_id.data = node;
+    about.node_id.len = ngx_mesh_id_write(ngx_snprintf(node, 128, "node/%V/",
+                                                       &account->domain),
+                                          about.node)
+                        - node;
+
+    *rec = ngx_mesh_record_create(srv, &about, ready, failed, data);
+
+    return *rec ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_mesh_record_t *
+ngx_mesh_record_create(ngx_http_mesh_srv_conf_t *srv,
     const ngx_mesh_record_about_t *about, void (*ready)(void *data),
     void (*failed)(void *data), void *data)
 {
