@@ -138,7 +138,7 @@ struct ngx_mesh_relay_s {
     unsigned                 slowed:1;      /* mesh_relay_rate */
     unsigned                 narrow:1;      /* NGX_MESH_RELAY_SLOW */
     unsigned                 shared:1;      /* it is at a desk, */
-    unsigned                 heard:1;       /* which has let it in */
+    unsigned                 seated:1;      /* which has let it in */
     unsigned                 tries:2;
     unsigned                 invites:1;     /* the id is ours: id[] */
 
@@ -1115,12 +1115,12 @@ ngx_mesh_relay_open(ngx_mesh_session_t *s)
     rc = ngx_mesh_relay_allowed(half);
     shares = ngx_mesh_relay_shares(half);
 
-    if (rc == NGX_OK && shares && half->role == NGX_MESH_VIEWER) {
-        return ngx_mesh_relay_share(half);
-    }
-
     if (rc == NGX_OK && half->heard != ngx_mesh_model_ended()) {
         ngx_mesh_relay_web(s, &half->account_id);
+    }
+
+    if (rc == NGX_OK && shares && half->role == NGX_MESH_VIEWER) {
+        return ngx_mesh_relay_share(half);
     }
 
     if (rc == NGX_OK) {
@@ -2483,7 +2483,7 @@ ngx_mesh_relay_pipe_read(ngx_event_t *ev)
             ngx_mesh_relay_pipe_free(pipe);
 
             /* the desk was about to end when it came */
-            if (half->shared && !half->heard
+            if (half->shared && !half->seated
                 && half->role == NGX_MESH_VIEWER
                 && half->tries++ < NGX_MESH_RELAY_DESKS
                 && ngx_mesh_relay_desk(half) == NGX_OK)
@@ -2496,8 +2496,8 @@ ngx_mesh_relay_pipe_read(ngx_event_t *ev)
             return;
         }
 
-        if (half->shared && !half->heard) {
-            half->heard = 1;
+        if (half->shared && !half->seated) {
+            half->seated = 1;
 
             if (half->role == NGX_MESH_DEVICE) {
                 ngx_mesh_relay_tell_agent(half, 1);
@@ -2781,7 +2781,7 @@ ngx_mesh_relay_close(ngx_mesh_session_t *s)
 
             ngx_mesh_relay_log(half, 1);
 
-        } else if (!half->shared || half->heard) {
+        } else if (!half->shared || half->seated) {
             ngx_mesh_relay_tell_agent(half, 0);
         }
     }

@@ -10,7 +10,6 @@
  */
 
 #include "ngx_mesh_relay_desk.h"
-#include "../ngx_mesh_module/core/ngx_mesh_id.h"
 #include "../ngx_mesh_module/core/ngx_mesh_record.h"
 #include "../proto/mesh_kvm_cache.h"
 
@@ -604,14 +603,11 @@ ngx_mesh_desk_begin(ngx_mesh_desk_t *desk)
 static void
 ngx_mesh_desk_record(ngx_mesh_desk_t *desk, const ngx_mesh_desk_who_t *who)
 {
-    u_char                    user[512], node[256];
-    ngx_mesh_account_t       *account;
-    ngx_mesh_presence_t       presence;
-    ngx_mesh_record_about_t   about;
+    ngx_int_t                rc;
+    ngx_mesh_presence_t      presence;
+    ngx_mesh_record_about_t  about;
 
-    account = ngx_mesh_account(who->account_id);
-
-    if (desk->record || account == NULL) {
+    if (desk->record) {
         return;
     }
 
@@ -624,36 +620,23 @@ ngx_mesh_desk_record(ngx_mesh_desk_t *desk, const ngx_mesh_desk_who_t *who)
         about.scope.group_id = presence.group_id;
     }
 
-    if (!ngx_mesh_recording_due(&desk->srv->record, 2, account->flags,
-                                about.scope.group_id))
-    {
-        return;
-    }
-
     about.scope.domain_id = desk->domain_id;
     about.scope.account_id = who->account_id;
     about.scope.device_id = who->device_id;
-    about.domain = account->domain;
-    about.user = account->name;
+    about.node = desk->node;
     about.address = who->address;
     about.protocol = 2;
     about.serial = who->serial;
 
-    about.user_id.data = user;
-    about.user_id.len = ngx_snprintf(user, sizeof(user), "user/%V/%V",
-                                     &account->domain, &account->login)
-                        - user;
-    about.node_id.data = node;
-    about.node_id.len = ngx_mesh_id_write(ngx_snprintf(node, 128, "node/%V/",
-                                                       &account->domain),
-                                          desk->node)
-                        - node;
+    rc = ngx_mesh_record_begin(&desk->record, desk->srv, &about,
+                               ngx_mesh_desk_record_ready,
+                               ngx_mesh_desk_record_failed, desk);
 
-    desk->record = ngx_mesh_record_begin(desk->srv, &about,
-                                         ngx_mesh_desk_record_ready,
-                                         ngx_mesh_desk_record_failed, desk);
-    if (desk->record == NULL) {
-        ngx_mesh_desk_end(desk);
+    if (rc != NGX_OK) {
+        if (rc == NGX_ERROR) {
+            ngx_mesh_desk_end(desk);
+        }
+
         return;
     }
 
