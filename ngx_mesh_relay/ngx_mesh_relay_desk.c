@@ -10,6 +10,7 @@
  */
 
 #include "ngx_mesh_relay_desk.h"
+#include "../ngx_mesh_module/core/ngx_mesh_id.h"
 #include "../ngx_mesh_module/core/ngx_mesh_record.h"
 #include "../proto/mesh_kvm_cache.h"
 
@@ -632,11 +633,12 @@ ngx_mesh_desk_record(ngx_mesh_desk_t *desk, const ngx_mesh_desk_who_t *who)
                                ngx_mesh_desk_record_ready,
                                ngx_mesh_desk_record_failed, desk);
 
-    if (rc != NGX_OK) {
-        if (rc == NGX_ERROR) {
-            ngx_mesh_desk_end(desk);
-        }
+    if (rc == NGX_DECLINED) {
+        return;
+    }
 
+    if (rc == NGX_ERROR) {
+        ngx_mesh_desk_end(desk);
         return;
     }
 

@@ -225,9 +225,9 @@ is((grep { gone($_->[0]) || gone($_->[1]) } @kept), 0,
    'those of the same person elsewhere, and without a web session, go on');
 
 @web = relay($elsewhere->control, $agent, 'removed');
-my ($other) = grep { !$_->{current} }
+my ($gone) = grep { !$_->{current} }
               @{ $admin->ask({ action => 'webSessions' })->{sessions} };
-$admin->ask({ action => 'webSessions', remove => $other->{id} });
+$admin->ask({ action => 'webSessions', remove => $gone->{id} });
 $begun = time;
 isnt($web[0]->closed, 0,
      'S-07: a web session that another one ends takes them with it');

@@ -19,7 +19,7 @@
 #include "../../conf/sql/mesh_fold.h"
 
 
-#define NGX_MESH_MODEL_HOOKS    8
+#define NGX_MESH_MODEL_HOOKS    16
 #define NGX_MESH_MODEL_DEPTH    8     /* groups above a device */
 #define NGX_MESH_MODEL_POLL     5000  /* ms */
 #define NGX_MESH_MODEL_TICK     1000  /* ms */

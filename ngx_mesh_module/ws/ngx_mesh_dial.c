@@ -15,6 +15,7 @@ static void ngx_mesh_route_path(ngx_http_mesh_srv_conf_t *srv,
 static ngx_int_t ngx_mesh_dial_enter(ngx_mesh_dial_t *d);
 static void ngx_mesh_dial_leave(ngx_mesh_dial_t *d);
 static ngx_int_t ngx_mesh_dial_meet(ngx_mesh_dial_t *d);
+static ngx_mesh_dial_t *ngx_mesh_dial_find(uint64_t serial);
 static ngx_int_t ngx_mesh_dial_accepted(ngx_connection_t *c,
     const ngx_mesh_hello_t *hello);
 static void ngx_mesh_dial_read_handler(ngx_event_t *ev);
@@ -418,15 +419,11 @@ ngx_mesh_dial_meet(ngx_mesh_dial_t *d)
 }
 
 
-/* the device's half is there */
-static ngx_int_t
-ngx_mesh_dial_accepted(ngx_connection_t *c, const ngx_mesh_hello_t *hello)
+static ngx_mesh_dial_t *
+ngx_mesh_dial_find(uint64_t serial)
 {
-    const char       *why;
     ngx_queue_t      *q;
     ngx_mesh_dial_t  *d;
-
-    d = NULL;
 
     for (q = ngx_queue_head(&ngx_mesh_dials);
          q != ngx_queue_sentinel(&ngx_mesh_dials);
@@ -434,12 +431,25 @@ ngx_mesh_dial_accepted(ngx_connection_t *c, const ngx_mesh_hello_t *hello)
     {
         d = ngx_queue_data(q, ngx_mesh_dial_t, queue);
 
-        if (d->serial == hello->serial) {
-            break;
+        if (d->serial == serial) {
+            return d;
         }
     }
 
-    if (q == ngx_queue_sentinel(&ngx_mesh_dials) || !d->met) {
+    return NULL;
+}
+
+
+/* the device's half is there */
+static ngx_int_t
+ngx_mesh_dial_accepted(ngx_connection_t *c, const ngx_mesh_hello_t *hello)
+{
+    const char       *why;
+    ngx_mesh_dial_t  *d;
+
+    d = ngx_mesh_dial_find(hello->serial);
+
+    if (d == NULL || !d->met) {
         return NGX_ERROR;
     }
 

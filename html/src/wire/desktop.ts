@@ -20,9 +20,9 @@ const TICK = 100;
  * The viewer's end of a desktop tunnel.
  *
  * Events: `open`, `packets` (detail Packet[]), `console` (detail ConsoleText), `users`
- * (detail: sessions by user), `device` (detail: is it there already?), `control`
- * (detail: a control message that is not known here), `delay`, `recording`, `broken`
- * (detail: why what came is no picture), `close` (detail the close code).
+ * (detail: sessions by user), `device` (detail: is it there already?), `control` (detail:
+ * a control message that is not known here), `delay`, `recording`, `broken` (detail: why
+ * what came is no picture), `close` (detail the close code).
  */
 export class DesktopRelay extends EventTarget {
     delay: number | null = null;
