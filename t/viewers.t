@@ -361,7 +361,12 @@ $admin->ask({ action => 'changedevice', nodeid => $agent->node,
 my $dir = "$mesh->{dir}/recordings";
 $mesh->{server} .= " mesh_relay_record $dir protocols=2;";
 $mesh->write_conf;
+my %before = map { $_ => 1 } $mesh->workers;
 $mesh->reload;
+$mesh->wait_for('new workers that know the accounts', sub {
+    my %ready = map { $_ => 1 } $mesh->error_log =~ /(\d+)#\d+: mesh model: /g;
+    return 4 == grep { !$before{$_} } keys %ready;
+});
 $mesh->wait_for('a session that is recorded', sub {
     @seen = (watch('admin'));
     return 1 if (($seen[0]->read(20) // {})->{data} // '') eq 'cr';
