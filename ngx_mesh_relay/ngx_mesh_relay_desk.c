@@ -1984,6 +1984,7 @@ ngx_mesh_desk_full(ngx_mesh_desk_t *desk)
     {
         seat = ngx_mesh_desk_seat(q);
 
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): who left is not there */
         if (seat->role == NGX_MESH_VIEWER && !seat->dead && !seat->paused
             && !(seat->blocked && seat->view.tile))
         {
@@ -2153,6 +2154,7 @@ ngx_mesh_desk_free(ngx_mesh_desk_t *desk)
     ngx_queue_remove(&desk->queue);
 
     while (!ngx_queue_empty(&desk->seats)) {
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the head is another */
         ngx_mesh_desk_leave(ngx_mesh_desk_seat(ngx_mesh_desk_first(desk)));
     }
 

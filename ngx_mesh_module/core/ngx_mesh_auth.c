@@ -217,7 +217,7 @@ ngx_mesh_auth_ticket(ngx_mesh_auth_ctx_t *ctx, const char *name)
     ctx->who.password_at = ticket.password_at;
     ctx->who.how = NGX_MESH_AUTH_TICKET;
 
-    if (ticket.kind == NGX_MESH_TICKET_ROUTE) {
+    if (ctx->route && ticket.kind == NGX_MESH_TICKET_ROUTE) {
         *ctx->route = ticket;
     }
 
