@@ -153,6 +153,7 @@ class MeshVnc extends Part {
             ${field({ id: 'vncport', label: t('Port'), value: this.#port, max: 5, error: this.#error || undefined, input: (e) => { this.#port = text(e); } })}
             ${session?.says ? html`<p class="says ${session.state}" role="alert">${mark(MARKS[session.state], false)}<span>${t(session.says)}</span></p>` : nothing}
             <p class="go">${btn(t('Connect'), { kind: 'primary', type: 'submit', i: 'monitor', reason: this.#reason })}</p>
+            <p class="quiet">${t('RDP has no viewer in this page: the TCP relay of this server takes port 3389 of the device to a client of yours.')}</p>
         </form>`;
     }
 
