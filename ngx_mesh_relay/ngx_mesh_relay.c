@@ -89,7 +89,7 @@ typedef struct {
 
 struct ngx_mesh_relay_s {
     ngx_mesh_session_t      *s;
-    ngx_queue_t              queue;   /* of those that lists show */
+    ngx_queue_t              queue;   /* of those whose time may be up */
     ngx_mesh_relay_state_e   state;
 
     u_char                   key[32]; /* SHA-256 of domain, account, id */
@@ -99,6 +99,7 @@ struct ngx_mesh_relay_s {
     int64_t                  domain_id;
     int64_t                  account_id;
     int64_t                  device_id;
+    int64_t                  group_id;      /* of the device, when last seen */
     int64_t                  caller_id;     /* of a messenger, 0: it is none */
     int64_t                  called_id;     /* 0: a device */
     int64_t                  password_at;
@@ -333,7 +334,7 @@ static const ngx_mesh_relay_kind_t  ngx_mesh_relay_udp =
 
 
 static u_char       ngx_mesh_relay_scratch[16 + NGX_MESH_RELAY_READ];
-static ngx_queue_t  ngx_mesh_relays_listed;
+static ngx_queue_t  ngx_mesh_relays_timed;
 
 /*
  * What is left of one read: the smallest packet, of 4 bytes, gets a head of 2;
@@ -971,10 +972,16 @@ ngx_mesh_relay_allowed(ngx_mesh_relay_t *half)
                                  &presence)
         != NGX_OK)
     {
-        /* a session that runs outlives the loss of the control channel */
-        return half->state == NGX_MESH_RELAY_JOINED ? NGX_OK : NGX_DECLINED;
+        if (half->state != NGX_MESH_RELAY_JOINED || half->group_id == 0) {
+            return NGX_DECLINED;
+        }
+
+        /* what runs outlives the loss of the control channel, not its rights */
+        presence.group_id = half->group_id;
+        presence.device_id = half->device_id;
     }
 
+    half->group_id = presence.group_id;
     half->device_id = presence.device_id;
 
     rights = ngx_mesh_rights(half->account_id, presence.group_id,
@@ -1232,7 +1239,8 @@ ngx_mesh_relay_pair(ngx_mesh_relay_t *half, ngx_mesh_meet_t *first)
     if (half->role == NGX_MESH_VIEWER) {
         ngx_memcpy(half->node, first->device, NGX_MESH_ID_LEN);
 
-        if (half->p == 0 || (first->p & NGX_MESH_P_TARGET)) {
+        /* what the command was for counts, not what the viewer says it is */
+        if (first->p) {
             half->p = first->p;
         }
 
@@ -1487,6 +1495,11 @@ ngx_mesh_relay_joined(ngx_mesh_relay_t *half)
         ngx_mesh_relay_record(half->peer);
     }
 
+    /* the time of a web session may be up, at either end of a conversation */
+    if (half->role == NGX_MESH_VIEWER || half->called_id) {
+        ngx_queue_insert_tail(&ngx_mesh_relays_timed, &half->queue);
+    }
+
     if (half->role == NGX_MESH_VIEWER) {
 
         /* lists are of sessions on devices */
@@ -1684,7 +1697,6 @@ ngx_mesh_relay_list(ngx_mesh_relay_t *half)
     }
 
     (void) ngx_mesh_running_insert(&r);
-    ngx_queue_insert_tail(&ngx_mesh_relays_listed, &half->queue);
 }
 
 
@@ -1698,16 +1710,19 @@ ngx_mesh_relay_tick(void)
 
     now = ngx_mesh_now_ms();
 
-    for (q = ngx_queue_head(&ngx_mesh_relays_listed);
-         q != ngx_queue_sentinel(&ngx_mesh_relays_listed);
+    for (q = ngx_queue_head(&ngx_mesh_relays_timed);
+         q != ngx_queue_sentinel(&ngx_mesh_relays_timed);
          q = next)
     {
         next = ngx_queue_next(q);
         half = ngx_queue_data(q, ngx_mesh_relay_t, queue);
 
-        if (half->expires_at && half->expires_at <= now) {
+        if (half->end == NULL && half->expires_at && half->expires_at <= now) {
             ngx_mesh_relay_end(half, &ngx_mesh_relay_end_session,
                                MESH_WS_CODE_POLICY);
+
+            /* both ends of a conversation may be here */
+            next = ngx_queue_head(&ngx_mesh_relays_timed);
             continue;
         }
 
@@ -2204,7 +2219,7 @@ ngx_mesh_relay_filter_text(u_char *text, size_t len)
     }
 
     if (text[0] != '{') {
-        return len <= 5 && ngx_atoi(text, len) != NGX_ERROR;
+        return len == 1 && text[0] == '2';
     }
 
     j = ngx_mesh_json_parse(text, len);
@@ -2760,6 +2775,10 @@ ngx_mesh_relay_close(ngx_mesh_session_t *s)
 
     ngx_mesh_relay_release(half);
 
+    if (half->queue.next) {
+        ngx_queue_remove(&half->queue);
+    }
+
     if (half->state == NGX_MESH_RELAY_JOINED) {
 
         if (half->role == NGX_MESH_VIEWER) {
@@ -2774,11 +2793,7 @@ ngx_mesh_relay_close(ngx_mesh_session_t *s)
                 half->record = NULL;
             }
 
-            if (half->queue.next) {
-                ngx_queue_remove(&half->queue);
-                ngx_mesh_running_delete(s->serial);
-            }
-
+            ngx_mesh_running_delete(s->serial);
             ngx_mesh_relay_log(half, 1);
 
         } else if (!half->shared || half->seated) {
@@ -2855,10 +2870,8 @@ ngx_mesh_relay_web(ngx_mesh_session_t *s, void *data)
 
     half = s->data;
 
-    /* the device's half ends with it */
-    if (half->role != NGX_MESH_VIEWER
-        || *(int64_t *) data != half->account_id)
-    {
+    /* an agent's half has none: it ends with the other */
+    if (*(int64_t *) data != half->account_id) {
         return;
     }
 
@@ -2891,7 +2904,7 @@ ngx_mesh_relay_init(ngx_cycle_t *cycle)
     ngx_mesh_pipe_handler(NGX_MESH_PIPE_RELAY, ngx_mesh_relay_accepted);
     ngx_mesh_desk_init();
     ngx_mesh_model_on_change(ngx_mesh_relay_changed);
-    ngx_queue_init(&ngx_mesh_relays_listed);
+    ngx_queue_init(&ngx_mesh_relays_timed);
     ngx_mesh_tick_add(ngx_mesh_relay_tick);
     ngx_mesh_record_init();
 

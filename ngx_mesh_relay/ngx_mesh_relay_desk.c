@@ -18,6 +18,7 @@
 #define NGX_MESH_DESK_READ      65536     /* bytes of a pipe at once */
 #define NGX_MESH_DESK_TURNS     16        /* reads before others have a turn, */
 #define NGX_MESH_DESK_WORK      1000000   /* or cells of the grid, */
+#define NGX_MESH_DESK_PACKET    64        /* of which a packet costs so many, */
 #define NGX_MESH_DESK_WRITE     1048576   /* or bytes written */
 #define NGX_MESH_DESK_SEATS     64        /* at one desktop */
 #define NGX_MESH_DESK_TEXT      8192      /* bytes of a text, or in a slot */
@@ -219,6 +220,8 @@ static void ngx_mesh_desk_collect(ngx_mesh_desk_t *desk);
 static void ngx_mesh_desk_release(ngx_mesh_desk_seat_t *seat);
 
 static void ngx_mesh_desk_write(ngx_event_t *ev);
+static void ngx_mesh_desk_eased(ngx_mesh_desk_seat_t *seat);
+static ngx_uint_t ngx_mesh_desk_behind(ngx_mesh_desk_t *desk);
 static void ngx_mesh_desk_show(ngx_mesh_desk_t *desk);
 static void ngx_mesh_desk_flush(ngx_mesh_desk_seat_t *seat);
 static ngx_int_t ngx_mesh_desk_send(ngx_mesh_desk_seat_t *seat);
@@ -528,6 +531,7 @@ ngx_mesh_desk_viewer(ngx_mesh_desk_seat_t *seat,
 static void
 ngx_mesh_desk_device(ngx_mesh_desk_seat_t *seat)
 {
+    mesh_ws_event_t   ev;
     ngx_mesh_desk_t  *desk;
 
     desk = seat->desk;
@@ -541,7 +545,15 @@ ngx_mesh_desk_device(ngx_mesh_desk_seat_t *seat)
     }
 
     if (desk->agent) {
-        /* nothing of it counts from here on */
+        /* nothing of it counts from here on, and its message is over */
+        if (desk->record) {
+            ngx_memzero(&ev, sizeof(mesh_ws_event_t));
+            ev.what = MESH_WS_END;
+            ngx_mesh_record_event(desk->record, NGX_MESH_RECORD_DEVICE, &ev,
+                                  NULL, 0);
+        }
+
+        desk->recording = 0;
         ngx_mesh_desk_kill(desk->agent);
         desk->begun = 0;
         desk->paused = 0;
@@ -558,6 +570,9 @@ ngx_mesh_desk_device(ngx_mesh_desk_seat_t *seat)
     ngx_mesh_desk_begin(desk);
     ngx_mesh_desk_metadata(desk);
     ngx_mesh_desk_show(desk);
+
+    /* whom the former one had stopped */
+    ngx_mesh_desk_eased(seat);
 }
 
 
@@ -785,6 +800,11 @@ ngx_mesh_desk_read(ngx_event_t *ev)
     for (turns = 0; !seat->dead && !seat->stopped; turns++) {
 
         if (seat == desk->agent && ngx_mesh_desk_full(desk)) {
+            seat->stopped = 1;
+            break;
+        }
+
+        if (seat != desk->agent && ngx_mesh_desk_behind(desk)) {
             seat->stopped = 1;
             break;
         }
@@ -1418,6 +1438,16 @@ ngx_mesh_desk_device_message(ngx_mesh_desk_t *desk)
             break;
         }
 
+        /* one message may be all that the cache holds, of smallest tiles */
+        desk->cache.work += NGX_MESH_DESK_PACKET;
+
+        if (desk->cache.work > 4 * NGX_MESH_DESK_WORK) {
+            ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
+                          "mesh desktop: a device sent too many tiles at once");
+            ngx_mesh_desk_kill(desk->agent);
+            break;
+        }
+
         len = pkt.size;
         ngx_mesh_desk_device_packet(desk, &pkt, p);
 
@@ -1429,7 +1459,7 @@ ngx_mesh_desk_device_message(ngx_mesh_desk_t *desk)
         left -= len;
     }
 
-    if (left >= 4 && rc == MESH_AGAIN
+    if (left >= 4 && rc == MESH_AGAIN && !desk->agent->dead
         && mesh_kvm_need(p, left) <= desk->max)
     {
         ngx_memmove(desk->packet.data, p, left);
@@ -1664,23 +1694,32 @@ ngx_mesh_desk_release(ngx_mesh_desk_seat_t *seat)
 static void
 ngx_mesh_desk_write(ngx_event_t *ev)
 {
-    ngx_queue_t           *q;
-    ngx_mesh_desk_t       *desk;
     ngx_connection_t      *c;
     ngx_mesh_desk_seat_t  *seat;
 
     c = ev->data;
     seat = c->data;
-    desk = seat->desk;
 
     ngx_mesh_desk_flush(seat);
+    ngx_mesh_desk_eased(seat);
+}
+
+
+/* something left: who was stopped for it goes on */
+static void
+ngx_mesh_desk_eased(ngx_mesh_desk_seat_t *seat)
+{
+    ngx_queue_t      *q;
+    ngx_mesh_desk_t  *desk;
+
+    desk = seat->desk;
 
     if (seat != desk->agent) {
         ngx_mesh_desk_resume(desk);
         return;
     }
 
-    if (seat->out.len - seat->out.pos > NGX_MESH_DESK_INPUT) {
+    if (ngx_mesh_desk_behind(desk)) {
         return;
     }
 
@@ -1695,6 +1734,19 @@ ngx_mesh_desk_write(ngx_event_t *ev)
             ngx_post_event(seat->c->read, &ngx_posted_events);
         }
     }
+}
+
+
+/* 1: the device does not take what viewers say */
+static ngx_uint_t
+ngx_mesh_desk_behind(ngx_mesh_desk_t *desk)
+{
+    ngx_mesh_desk_seat_t  *agent;
+
+    agent = desk->agent;
+
+    return agent && !agent->dead
+           && agent->out.len - agent->out.pos > NGX_MESH_DESK_INPUT;
 }
 
 
@@ -1733,6 +1785,8 @@ ngx_mesh_desk_flush(ngx_mesh_desk_seat_t *seat)
             rc = ngx_mesh_pipe_blocked(seat->c, 0);
 
             if (rc == NGX_OK) {
+                /* also where a read led here: there is no write event */
+                ngx_mesh_desk_eased(seat);
                 return;
             }
         }
@@ -1926,29 +1980,39 @@ ngx_mesh_desk_append(ngx_mesh_desk_buf_t *b, const u_char *p, size_t len)
 }
 
 
-/* room for exactly len more bytes, if it has less */
+/* room for len more bytes; an empty one gets no more than that */
 static ngx_int_t
 ngx_mesh_desk_reserve(ngx_mesh_desk_buf_t *b, size_t len)
 {
     u_char  *p;
+    size_t   left, size;
 
     if (b->data && len <= b->size - b->len) {
         return NGX_OK;
     }
 
     /* never none: data says that there is a buffer */
-    p = ngx_alloc(b->len + len + 1, ngx_cycle->log);
+    left = b->len - b->pos;
+    size = left + len + 1;
+
+    if (left) {
+        size = ngx_max(size, 2 * left);
+    }
+
+    p = ngx_alloc(size, ngx_cycle->log);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
     if (b->data) {
-        ngx_memcpy(p, b->data, b->len);
+        ngx_memcpy(p, b->data + b->pos, left);
         ngx_free(b->data);
     }
 
     b->data = p;
-    b->size = b->len + len + 1;
+    b->pos = 0;
+    b->len = left;
+    b->size = size;
 
     return NGX_OK;
 }
@@ -2026,7 +2090,13 @@ ngx_mesh_desk_tick(ngx_event_t *ev)
         ngx_mesh_desk_end(desk);
     }
 
+    /* a desk that is always watched would keep an old worker for ever */
+    if (ngx_exiting) {
+        ngx_mesh_desk_delete(desk->key, desk->serial);
+    }
+
     ngx_mesh_desk_refresh(desk);
+    ngx_mesh_desk_resume(desk);
 
     ngx_add_timer(ev, 1000);
 }

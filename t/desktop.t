@@ -134,9 +134,9 @@ my @texts = (
 for (@texts) {
     my ($text, $passes) = @$_;
     $viewer->text($text);
-    $viewer->text('7');
+    $viewer->text('2');
     my $m = $device->read;
-    is($m->{data}, $passes ? $text : '7', 'S-31: text of a limited viewer '
+    is($m->{data}, $passes ? $text : '2', 'S-31: text of a limited viewer '
        . ($passes ? 'passes: ' : 'is dropped: ') . substr $text, 0, 50);
     $device->read if $passes;
 }
@@ -168,6 +168,18 @@ $device->read;
 $viewer->binary($PACKET{$_}) for @ALL;
 is_deeply([passed($viewer, $device)], \@LIMITED,
           'S-31: it is filtered as well');
+$viewer->close;
+
+# nor does it pass as what it says that it is
+$command = invite($who{limited}, 'files');
+$device = answer($command);
+$viewer = viewer($who{limited}, 'files', 5);
+is($viewer->read->{data}, 'c', 'a viewer may say what it is not');
+$device->read;
+$viewer->text($_) for '5', '{"ctrlChannel":"102938","type":"lock"}';
+$viewer->binary($PACKET{$_}) for @ALL;
+is_deeply([passed($viewer, $device)], \@LIMITED,
+          'S-31: it is filtered as what was asked for');
 $viewer->close;
 
 # --- rights that change while it runs (S-31)
@@ -208,12 +220,12 @@ for (['admin', 'getclip', 'OK'], ['full', 'getclip', 'OK'],
                                nodeid => $agent->node, data => "t\n\x{e9}" });
     is($r->{result}, $want, "S-31: $type with $name rights: $want");
     next if $want ne 'OK';
-    my $m = $agent->await('msg', 5)->{json};
+    my $m = $agent->await('msg')->{json};
     is($m->{type}, $type, 'and the device gets it');
     is($m->{data}, $type eq 'setclip' ? "t\n\x{e9}" : undef, 'with its text');
     $agent->json({ action => 'msg', type => $type, sessionid => $m->{sessionid},
                    tag => $m->{tag}, data => 'from there' });
-    my $reply = $who{$name}->wait(sub { ($_[0]{type} // '') eq $type }, 5);
+    my $reply = $who{$name}->wait(sub { ($_[0]{type} // '') eq $type });
     is($reply->{data}, 'from there', 'its answer comes to who has asked');
 }
 is($admin->ask({ action => 'msg', type => 'setclip', nodeid => $agent->node,
@@ -247,9 +259,10 @@ sub passed {
     my ($viewer, $device, $seconds) = @_;
     my %name = reverse %PACKET;
     my @got;
-    $viewer->text('77777');
-    while (my $m = $device->read($seconds // 5)) {
-        last if !defined $m->{data} || $m->{data} eq '77777';
+    my $end = '{"ctrlChannel":"102938","type":"rtt","time":77777}';
+    $viewer->text($end);
+    while (my $m = $device->read($seconds)) {
+        last if !defined $m->{data} || $m->{data} eq $end;
         push @got, $name{ $m->{data} } // "?" . unpack 'H*', $m->{data};
     }
     return @got > 100 ? @got : sort @got;

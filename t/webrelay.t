@@ -234,6 +234,31 @@ for my $n (1 .. 40) {       # by chance another worker has it
 }
 ok($again, 'a tunnel serves more than one request');
 
+# one that dies then: the next try is watched as the first one was
+my $tried = 0;
+for my $n (1 .. 60) {
+    ($s, $device) = asked($cookie, "/dies$n");
+    request($device);
+    reply($device, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none", 1);
+    got($s);
+    $s = ask($cookie, "/retry$n");
+    my $select = IO::Select->new($device->{s}, $agent->{ws}{s});
+    my ($ready) = $select->can_read($Mesh::Test::DEADLINE);
+    $tried = $ready == $device->{s};
+    $device->close;
+    my $next = joined();
+    request($next);
+    reply($next, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+                 . "Set-Cookie: __Host-mesh=theirs; Secure; Path=/\r\n"
+                 . "Clear-Site-Data: \"*\"\r\n\r\nok");
+    $r = got($s);
+    last if $tried || $r->{body} ne 'ok';
+}
+ok($tried, 'a device may end a tunnel when it is used again');
+is($r->{body}, 'ok', 'the request is made once more');
+unlike($r->{head}, qr/^set-cookie: __Host-mesh=|^clear-site-data:/mi,
+       'S-54: and its answer is no less read');
+
 # --- WebSocket, and the end of rights
 
 grant(8);
@@ -351,7 +376,7 @@ $r = got($s);
 ok($r->{status} == 502 || !defined header($r, 'content-length'),
    'S-54: an answer of two lengths has one, or is none');
 
-for my $case (['Basic realm="router"', qr/^Basic realm="[0-9a-f]{16} router"$/],
+for my $case (['Basic realm="router"', undef],
               ['Digest realm="router", nonce="x"', qr/^Digest realm="router", /],
               ['Negotiate', undef], ['NTLM', undef],
               ['Digest realm="x", Basic realm="y"', undef])

@@ -21,6 +21,8 @@ static const ngx_mesh_target_kind_t  ngx_mesh_target_kinds[] = {
     { 11, 0, 0, NGX_MESH_D_NOTERMINAL },              /* SSH */
     { 13, 0, 0, NGX_MESH_D_NOFILES },                 /* SFTP */
     { 0, 22, 22, NGX_MESH_D_NOTERMINAL },
+    { 0, 16992, 16995, NGX_MESH_TARGET_DESKTOP|NGX_MESH_D_NOTERMINAL
+                       |NGX_MESH_D_NOAMT },           /* Intel AMT */
     { 0, 0, 0, 0 }
 };
 

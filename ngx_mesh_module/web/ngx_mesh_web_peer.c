@@ -39,6 +39,7 @@ static ngx_int_t ngx_mesh_web_peer_reuse(ngx_peer_connection_t *pc,
 static void ngx_mesh_web_peer_free(ngx_peer_connection_t *pc, void *data,
     ngx_uint_t state);
 static ngx_uint_t ngx_mesh_web_peer_quiet(ngx_connection_t *c);
+static ngx_int_t ngx_mesh_web_peer_reinit(ngx_http_request_t *r);
 static ngx_int_t ngx_mesh_web_peer_header(ngx_http_request_t *r);
 #if (NGX_HTTP_SSL)
 static ngx_int_t ngx_mesh_web_peer_set_session(ngx_peer_connection_t *pc,
@@ -95,10 +96,30 @@ ngx_mesh_web_peer_init(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *us)
     u->peer.save_session = ngx_mesh_web_peer_save_session;
 #endif
 
+    req->reinit_request = u->reinit_request;
+    u->reinit_request = ngx_mesh_web_peer_reinit;
     req->process_header = u->process_header;
     u->process_header = ngx_mesh_web_peer_header;
 
     return NGX_OK;
+}
+
+
+/* before another try, which the proxy begins with a parser of its own */
+static ngx_int_t
+ngx_mesh_web_peer_reinit(ngx_http_request_t *r)
+{
+    ngx_int_t            rc;
+    ngx_mesh_web_req_t  *req;
+
+    req = ngx_mesh_web_req(r);
+    rc = req->reinit_request(r);
+
+    req->process_header = r->upstream->process_header;
+    r->upstream->process_header = ngx_mesh_web_peer_header;
+    req->cookies = req->sent_cookies;
+
+    return rc;
 }
 
 
@@ -376,6 +397,7 @@ ngx_mesh_web_tunnel_create(ngx_mesh_web_page_t *page, const char **why)
     t->far->write->handler = ngx_mesh_web_tunnel_handler;
 
     t->dial.route = page->route;
+    t->dial.route.runs = 0;
     t->dial.data = t;
     t->dial.handler = ngx_mesh_web_tunnel_dialed;
 

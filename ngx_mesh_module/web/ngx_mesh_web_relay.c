@@ -18,10 +18,12 @@
 #define NGX_MESH_WEB_ENTRY    "/control-redirect.ashx"
 #define NGX_MESH_WEB_RENEW    240     /* seconds that are left */
 #define NGX_MESH_WEB_PAGES    1000    /* in one worker */
+#define NGX_MESH_WEB_OWN      64      /* of one account */
 #define NGX_MESH_WEB_COOKIES  4096    /* bytes of those of a device */
 #define NGX_MESH_WEB_LEADS    512     /* shown of an address elsewhere */
 
 
+static ngx_uint_t ngx_mesh_web_foreign(ngx_http_request_t *r);
 static ngx_int_t ngx_mesh_web_entry(ngx_http_request_t *r);
 static ngx_int_t ngx_mesh_web_entered(ngx_http_request_t *r,
     ngx_mesh_ticket_t *ticket, ngx_mesh_route_t *route);
@@ -51,6 +53,7 @@ static void ngx_mesh_web_page_tick(void);
 static void ngx_mesh_web_req_resume(ngx_mesh_web_req_t *req);
 static void ngx_mesh_web_req_cleanup(void *data);
 static ngx_int_t ngx_mesh_web_request(ngx_mesh_web_req_t *req);
+static ngx_uint_t ngx_mesh_web_password(ngx_table_elt_t *h);
 static ngx_uint_t ngx_mesh_web_dropped(ngx_table_elt_t *h,
     const ngx_str_t *names);
 static ngx_int_t ngx_mesh_web_request_cookie(ngx_mesh_web_req_t *req,
@@ -138,6 +141,11 @@ ngx_mesh_web_handler(ngx_http_request_t *r)
         return ngx_mesh_web_entry(r);
     }
 
+    if (ngx_mesh_web_foreign(r)) {
+        return ngx_mesh_web_say(r, NGX_HTTP_FORBIDDEN,
+                                "Another site asked for this.");
+    }
+
     if (ngx_mesh_cookie_value(r, NGX_MESH_WEB_COOKIE, &value) != NGX_OK
         || ngx_mesh_web_ticket(r, &value, NGX_MESH_TICKET_WEB_PAGE, &ticket,
                                &route)
@@ -207,6 +215,33 @@ ngx_mesh_web_handler(ngx_http_request_t *r)
     r->main->blocked++;
 
     return NGX_AGAIN;
+}
+
+
+/* S-01, S-03: the cookie comes along from other ports and names of the host */
+static ngx_uint_t
+ngx_mesh_web_foreign(ngx_http_request_t *r)
+{
+    ngx_str_t        *origin, *host;
+    ngx_table_elt_t  *h;
+
+    h = ngx_mesh_header(r, "origin");
+
+    if (h == NULL) {
+        return 0;
+    }
+
+    origin = &h->value;
+
+    if (r->headers_in.host == NULL) {
+        return 1;
+    }
+
+    host = &r->headers_in.host->value;
+
+    return origin->len != sizeof("https://") - 1 + host->len
+           || ngx_strncasecmp(origin->data, (u_char *) "https://", 8) != 0
+           || ngx_strncasecmp(origin->data + 8, host->data, host->len) != 0;
 }
 
 
@@ -559,10 +594,13 @@ ngx_mesh_web_html(ngx_pool_t *pool, const char *head, const char *text,
 static ngx_mesh_web_page_t *
 ngx_mesh_web_page(ngx_mesh_ticket_t *ticket, ngx_mesh_route_t *route)
 {
+    ngx_uint_t            n;
     ngx_queue_t          *q;
     ngx_mesh_web_page_t  *page;
 
     static u_char  zeros[32];
+
+    n = 0;
 
     for (q = ngx_queue_head(&ngx_mesh_web_pages);
          q != ngx_queue_sentinel(&ngx_mesh_web_pages);
@@ -573,9 +611,11 @@ ngx_mesh_web_page(ngx_mesh_ticket_t *ticket, ngx_mesh_route_t *route)
         if (ngx_memcmp(page->id, ticket->id.data, NGX_MESH_WEB_PAGE_ID) == 0) {
             return page;
         }
+
+        n += page->route.who.account_id == route->who.account_id;
     }
 
-    if (ngx_mesh_web_npages >= NGX_MESH_WEB_PAGES) {
+    if (n >= NGX_MESH_WEB_OWN || ngx_mesh_web_npages >= NGX_MESH_WEB_PAGES) {
         return NULL;
     }
 
@@ -649,11 +689,23 @@ ngx_mesh_web_page_found(ngx_mesh_db_req_t *q, ngx_int_t rc)
     row = rc == NGX_OK ? ngx_mesh_db_row(q, 0, 0) : NULL;
     now = ngx_mesh_now_ms();
 
+    /* somebody signed out while this was on its way: it may be older */
+    if (page->again) {
+        page->again = 0;
+
+        if (ngx_mesh_web_page_ask(page) == NGX_OK) {
+            return;
+        }
+
+        row = NULL;
+    }
+
     if (row && ngx_mesh_db_num(&row[0]) == page->route.who.account_id
         && ngx_mesh_db_num(&row[1]) + NGX_MESH_SESSION_IDLE > now
         && ngx_mesh_db_num(&row[2]) > now)
     {
         page->known = 1;
+        page->expires_at = ngx_mesh_db_num(&row[2]);
 
     } else {
         ngx_mesh_web_page_over(page);
@@ -717,7 +769,10 @@ ngx_mesh_web_page_changed(ngx_uint_t kind, int64_t id)
         {
             page->known = 0;
 
-            if (ngx_mesh_web_page_ask(page) != NGX_OK) {
+            if (page->q) {
+                page->again = 1;
+
+            } else if (ngx_mesh_web_page_ask(page) != NGX_OK) {
                 ngx_mesh_web_page_over(page);
             }
         }
@@ -728,8 +783,11 @@ ngx_mesh_web_page_changed(ngx_uint_t kind, int64_t id)
 static void
 ngx_mesh_web_page_tick(void)
 {
+    int64_t               now;
     ngx_queue_t          *q, *next;
     ngx_mesh_web_page_t  *page;
+
+    now = ngx_mesh_now_ms();
 
     for (q = ngx_queue_head(&ngx_mesh_web_pages);
          q != ngx_queue_sentinel(&ngx_mesh_web_pages);
@@ -737,6 +795,10 @@ ngx_mesh_web_page_tick(void)
     {
         next = ngx_queue_next(q);
         page = ngx_queue_data(q, ngx_mesh_web_page_t, queue);
+
+        if (page->expires_at && page->expires_at <= now && !page->over) {
+            ngx_mesh_web_page_over(page);
+        }
 
         ngx_mesh_web_tunnels_end(page, ngx_exiting ? 0 : NGX_MESH_WEB_IDLE);
 
@@ -788,7 +850,8 @@ ngx_mesh_web_req_resume(ngx_mesh_web_req_t *req)
                                 "This page has ended. Open it again from its "
                                 "device.");
     } else {
-        ngx_http_core_run_phases(r);
+        /* the phases, or its end where it was terminated meanwhile */
+        r->write_event_handler(r);
     }
 
     ngx_http_run_posted_requests(c);
@@ -834,7 +897,8 @@ ngx_mesh_web_request(ngx_mesh_web_req_t *req)
 
     req->host.len = p - req->host.data;
 
-    req->upgrade = r->headers_in.upgrade
+    req->upgrade = r->http_version == NGX_HTTP_VERSION_11
+                   && r->headers_in.upgrade
                    && r->headers_in.upgrade->value.len == 9
                    && ngx_strncasecmp(r->headers_in.upgrade->value.data,
                                       (u_char *) "websocket", 9) == 0;
@@ -857,7 +921,9 @@ ngx_mesh_web_request(ngx_mesh_web_req_t *req)
 
         for (i = 0; i < part->nelts; i++) {
 
-            if (ngx_mesh_web_dropped(&h[i], ngx_mesh_web_request_drop)) {
+            if (ngx_mesh_web_dropped(&h[i], ngx_mesh_web_request_drop)
+                || ngx_mesh_web_password(&h[i]))
+            {
                 continue;
             }
 
@@ -877,6 +943,18 @@ ngx_mesh_web_request(ngx_mesh_web_req_t *req)
     }
 
     return ngx_mesh_web_request_cookie(req, &old);
+}
+
+
+/* for another device, perhaps: see ngx_mesh_web_answer_realm() */
+static ngx_uint_t
+ngx_mesh_web_password(ngx_table_elt_t *h)
+{
+    return h->key.len == 13
+           && ngx_strncasecmp(h->key.data, (u_char *) "authorization", 13) == 0
+           && (h->value.len < 7
+               || ngx_strncasecmp(h->value.data, (u_char *) "digest ", 7)
+                  != 0);
 }
 
 
@@ -968,6 +1046,7 @@ ngx_mesh_web_request_cookie(ngx_mesh_web_req_t *req, ngx_list_part_t *old)
     value.data = start;
     value.len = p - start;
     req->cookies = value.len;
+    req->sent_cookies = value.len;
     *p = '\0';
 
     return ngx_mesh_web_add(&req->r->headers_in.headers, req->r->pool,
@@ -1056,13 +1135,14 @@ ngx_mesh_web_answer(ngx_mesh_web_req_t *req)
 {
     ngx_int_t             rc;
     ngx_str_t             value;
-    ngx_uint_t            i, status;
+    ngx_uint_t            i, status, digest;
     ngx_list_part_t      *part, old;
     ngx_table_elt_t      *h, *copy;
     ngx_http_upstream_t  *u;
 
     u = req->r->upstream;
     status = u->headers_in.status_n;
+    digest = 0;
 
     /* an answer before the answer would make the rest one of its own */
     if (status < 200
@@ -1128,6 +1208,7 @@ ngx_mesh_web_answer(ngx_mesh_web_req_t *req)
                           == 0)
             {
                 rc = ngx_mesh_web_answer_realm(req, copy);
+                digest |= (rc == NGX_OK);
             }
 
             if (rc == NGX_DECLINED) {
@@ -1139,6 +1220,13 @@ ngx_mesh_web_answer(ngx_mesh_web_req_t *req)
             }
         }
     }
+
+    /* no way to sign in was left */
+    if (status == NGX_HTTP_UNAUTHORIZED && req->why && !digest) {
+        return NGX_HTTP_UPSTREAM_INVALID_HEADER;
+    }
+
+    req->why = NULL;
 
     ngx_str_set(&value, "no-store");
 
@@ -1242,55 +1330,32 @@ ngx_mesh_web_answer_location(ngx_mesh_web_req_t *req, ngx_table_elt_t *h)
 
 
 /*
- * A browser gives a password again to who names the same realm of the same
- * origin, which another device must not.  Digest, which puts the realm into
- * its hash, gives none away; what signs in by itself is not for devices.
+ * A browser gives a Basic password unasked to the next page of the same origin,
+ * which may be another device's: none is carried.  Digest, which puts realm and
+ * nonce into its hash, gives none away; what signs in by itself is not for
+ * devices.
  */
 static ngx_int_t
 ngx_mesh_web_answer_realm(ngx_mesh_web_req_t *req, ngx_table_elt_t *h)
 {
-    u_char  *p, *realm, *end, *last;
+    u_char  *last;
 
     last = h->value.data + h->value.len;
 
     if (h->value.len > 7
-        && ngx_strncasecmp(h->value.data, (u_char *) "digest ", 7) == 0)
+        && ngx_strncasecmp(h->value.data, (u_char *) "digest ", 7) == 0
+        && !ngx_strlcasestrn(h->value.data, last, (u_char *) "basic", 4)
+        && !ngx_strlcasestrn(h->value.data, last, (u_char *) "ntlm", 3)
+        && !ngx_strlcasestrn(h->value.data, last, (u_char *) "negotiate", 8))
     {
-        return ngx_strlcasestrn(h->value.data, last, (u_char *) "basic", 4)
-               || ngx_strlcasestrn(h->value.data, last, (u_char *) "ntlm", 3)
-               || ngx_strlcasestrn(h->value.data, last,
-                                   (u_char *) "negotiate", 8)
-               ? NGX_DECLINED : NGX_OK;
+        return NGX_OK;
     }
 
-    if (h->value.len < 6
-        || ngx_strncasecmp(h->value.data, (u_char *) "basic ", 6) != 0)
-    {
-        return NGX_DECLINED;
-    }
+    req->why = "The page wants a password in a way that would give it to the "
+               "pages of other devices too. Its server can be reached through "
+               "the TCP relay.";
 
-    realm = ngx_strlcasestrn(h->value.data, last, (u_char *) "realm=\"", 6);
-    end = realm ? ngx_strlchr(realm + 7, last, '"') : NULL;
-
-    if (end == NULL) {
-        return NGX_DECLINED;
-    }
-
-    realm += 7;
-
-    p = ngx_pnalloc(req->r->pool, h->value.len + NGX_MESH_WEB_PAGE_TAG + 16);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    h->value.data = p;
-    p = ngx_sprintf(p, "Basic realm=\"%*s %*s\"",
-                    (size_t) NGX_MESH_WEB_PAGE_TAG, req->page->tag,
-                    (size_t) (end - realm), realm);
-    h->value.len = p - h->value.data;
-    *p = '\0';
-
-    return NGX_OK;
+    return NGX_DECLINED;
 }
 
 

@@ -41,7 +41,9 @@ typedef struct {
     ngx_uint_t         ntunnels;
     ngx_mesh_db_req_t *q;             /* the web session is asked for */
     time_t             used;
+    int64_t            expires_at;    /* of the web session, ms; 0: none */
     unsigned           known:1;       /* and was there */
+    unsigned           again:1;       /* what is asked for may be older */
     unsigned           over:1;        /* no request any more */
 } ngx_mesh_web_page_t;
 
@@ -57,8 +59,10 @@ typedef struct {
     ngx_str_t               host;     /* as the device is to be called */
     const char             *why;      /* of an end, or NULL */
     ngx_str_t               elsewhere;    /* where the page leads to */
-    size_t                  cookies;  /* bytes of those of the device */
+    size_t                  cookies;  /* bytes of those of the device, */
+    size_t                  sent_cookies;   /* before its answer */
     ngx_int_t             (*process_header)(ngx_http_request_t *r);
+    ngx_int_t             (*reinit_request)(ngx_http_request_t *r);
     unsigned                waits:1;  /* for the web session */
     unsigned                ready:1;
     unsigned                upgrade:1;    /* it asks for a WebSocket */

@@ -61,7 +61,12 @@ ngx_mesh_route_check(ngx_mesh_route_t *route, const char **why)
                                  route->node, &device)
         != NGX_OK)
     {
-        return route->runs ? NGX_OK : NGX_DECLINED;
+        if (!route->runs) {
+            return NGX_DECLINED;
+        }
+
+        /* what runs outlives the loss of the control channel, not its rights */
+        device = route->device;
     }
 
     route->device = device;
@@ -449,12 +454,15 @@ ngx_mesh_dial_accepted(ngx_connection_t *c, const ngx_mesh_hello_t *hello)
 
     d = ngx_mesh_dial_find(hello->serial);
 
-    if (d == NULL || !d->met) {
+    if (d == NULL || !d->met || d->ended) {
         return NGX_ERROR;
     }
 
     d->met = 0;
-    ngx_del_timer(&d->wait);
+
+    if (d->wait.timer_set) {
+        ngx_del_timer(&d->wait);
+    }
 
     if (ngx_mesh_route_check(&d->route, &why) != NGX_OK) {
         ngx_mesh_count(NGX_MESH_C_RELAY_REFUSED);

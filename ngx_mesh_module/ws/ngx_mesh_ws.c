@@ -436,6 +436,7 @@ ngx_mesh_ws_record_read(ngx_connection_t *c, u_char *buf, size_t size)
         || c->ssl->last == NGX_ERROR || c->ssl->last == NGX_DONE
         || c->ssl->in_early || c->ssl->saved_write_handler
         || !SSL_get_read_ahead(ssl) || SSL_has_pending(ssl)
+        || SSL_rstate_string(ssl)[1] != 'H'   /* a body: asks for the rest of it */
         || bio == NULL || BIO_get_ktls_recv(bio))
     {
         return 0;

@@ -44,10 +44,13 @@ async function signIn(name, options = {}) {
         };
     });
     await who.page.goto(mesh.base);
-    await who.page.getByLabel('User name').fill(name);
-    await who.page.getByLabel('Password', { exact: true }).fill(PASSWORD);
-    await who.page.getByRole('button', { name: 'Sign in' }).click();
-    await who.page.getByText('Live', { exact: true }).waitFor();
+    // an account of mesh-admin is known to the workers some seconds later
+    await until('the account', async () => {
+        await who.page.getByLabel('User name').fill(name);
+        await who.page.getByLabel('Password', { exact: true }).fill(PASSWORD);
+        await who.page.getByRole('button', { name: 'Sign in' }).click();
+        return who.page.getByText('Live', { exact: true }).waitFor({ timeout: 3000 }).then(() => true, () => false);
+    });
     return who;
 }
 

@@ -11,20 +11,23 @@ function create(title, text, seconds, layout) {
     var limit = String(Math.max(1, Math.floor(seconds) || 120));
     var yes = 0;
     var late = 5;
-    var programs, box;
+    var programs, box, bare;
 
     title = String(title);
     text = String(text);
 
+    /* kdialog takes for HTML what looks like it, and words could be hidden */
+    bare = text.replace(/&/g, '\uff06').replace(/</g, '\u2039');
+
     programs = layout === 1 ? [
         ['zenity', '--info', '--no-markup', '--title=' + title,
          '--text=' + text, '--timeout=' + limit],
-        ['kdialog', '--title', title, '--msgbox', text],
+        ['kdialog', '--title', title, '--msgbox', bare],
         ['xmessage', '-center', '-timeout', limit, '-title', title, text]
     ] : [
         ['zenity', '--question', '--no-markup', '--title=' + title,
          '--text=' + text, '--timeout=' + limit],
-        ['kdialog', '--title', title, '--yesno', text],
+        ['kdialog', '--title', title, '--yesno', bare],
         ['xmessage', '-center', '-timeout', limit, '-title', title,
          '-buttons', 'Yes:' + XMESSAGE_YES + ',No:1', text]
     ];

@@ -162,7 +162,8 @@ export class Parcels {
             return;     // cancelled while it was on its way
         }
         into.came += data.length;
-        if (into.came > into.parcel.size || into.came - into.parcel.done > 2 * WINDOW) {
+        // none is empty, and small ones would be many
+        if (data.length === 0 || into.came > into.parcel.size || into.came - into.parcel.done > 2 * WINDOW) {
             this.#give(into.parcel, 'More came than was said.');
             return;
         }

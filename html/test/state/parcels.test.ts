@@ -86,7 +86,8 @@ test('no more is under way than the other side has asked for', async () => {
     const blocks = vi.spyOn(b.parcels, 'block');
     b.parcels.accept(b.seen[0] as Parcel, sink);
     await vi.waitFor(() => expect(b.seen[0]?.state).toBe('done'), 20_000);
-    expect(most).toBe(16);
+    expect(most).toBeLessThanOrEqual(16);
+    expect(most).toBeGreaterThan(1);
     expect(sink.bytes).toHaveLength(64);
 });
 

@@ -71,6 +71,9 @@ sub start {
                            @options);
     chdir '/';
 
+    # a stock one that is told to end may not, where a tunnel of it is open
+    $mesh->{kill}{$pid} = 1 if !$self->own;
+
     return $pid;
 }
 

@@ -425,7 +425,8 @@ sub stop {
 
     $self->stop_pid($self->{nginx_pid}, $self->{quit} // 'TERM')
         if $self->{nginx_pid};
-    $self->stop_pid($_, 'TERM') for keys %{ $self->{pids} };
+    $self->stop_pid($_, $self->{kill}{$_} ? 'KILL' : 'TERM')
+        for keys %{ $self->{pids} };
 
     my @bad = grep { my $line = $_; !grep { $line =~ $_ } @{ $self->{alerts} } }
               grep { /\[(?:alert|emerg)\]/ } split /\n/, $self->error_log;

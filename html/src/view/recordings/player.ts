@@ -167,6 +167,7 @@ export class Player extends EventTarget {
     #file: Blob;
     #next = 0;
     #turn = 0;
+    #shown: Promise<void> = Promise.resolve();
     #piece = new Uint8Array(0);
     #from = 0;
 
@@ -215,7 +216,17 @@ export class Player extends EventTarget {
         this.time = time;
         this.#next = last + 1;
         this.#changed();
-        await this.show.at(last, (block) => this.#read(block));
+
+        // one after the other: two would write into one picture
+        const before = this.#shown;
+        const turn = this.#turn;
+        this.#shown = (async () => {
+            await before;
+            if (turn === this.#turn) {
+                await this.show.at(last, (block) => this.#read(block));
+            }
+        })();
+        await this.#shown;
     }
 
     async #run(from: number | null): Promise<void> {

@@ -174,7 +174,7 @@ class MeshRecordings extends Part {
 
         return html`<div class="rec-bar">
             ${btn(player.playing ? t('Pause') : t('Play'), { i: player.playing ? 'pause' : 'play', click: () => (player.playing ? player.pause() : player.play()) })}
-            <input type="range" min="0" max=${Math.max(1, player.length)} step="10" .value=${String(Math.round(player.time))} aria-label=${t('Place in the recording')} aria-valuetext=${now}
+            <input type="range" min="0" max=${Math.max(1, player.length)} step="1" .value=${String(Math.round(player.time))} aria-label=${t('Place in the recording')} aria-valuetext=${now}
                 @input=${(e: Event) => void player.seek(Number((e.target as HTMLInputElement).value))}>
             <output>${now}</output>
             <label>${t('Speed')} <select @change=${(e: Event) => { player.speed = Number((e.target as HTMLSelectElement).value); }}>${
