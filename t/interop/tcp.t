@@ -129,8 +129,11 @@ my $took = flood($viewer, 48 << 20);
 note(sprintf '%.1f MB were taken', $took / (1 << 20));
 ok(!$program->own || $took < 40 << 20, 'our agent takes no more than fits');
 my ($most) = sort { $b <=> $a } map { rss($_) - $rss{$_} } $mesh->workers;
-cmp_ok($most, '<', 12 << 10, 'no worker grows for it');
-cmp_ok(rss($agent) - $rss{$agent}, '<', $program->own ? 16 << 10 : 128 << 10,
+# a sanitizer keeps what was freed for a while
+my $kept = $ENV{MESH_ASAN} ? 256 << 10 : 0;
+cmp_ok($most, '<', $kept + (12 << 10), 'no worker grows for it');
+cmp_ok(rss($agent) - $rss{$agent}, '<',
+       $kept + ($program->own ? 16 << 10 : 128 << 10),
        'nor does our agent');
 syswrite $go, 'x';
 # the rest of a frame that was not taken
