@@ -148,9 +148,18 @@ static const ngx_mesh_fetch_end_t  ngx_mesh_fetch_end_person =
 ngx_int_t
 ngx_http_mesh_web_fetch_handler(ngx_http_request_t *r)
 {
+    u_char              *args;
     ngx_int_t            rc;
     ngx_mesh_fetch_t    *f;
     ngx_pool_cleanup_t  *cln;
+
+    /* S-14: logs show this line, and it has a path and a ticket */
+    args = ngx_strlchr(r->request_line.data,
+                       r->request_line.data + r->request_line.len, '?');
+
+    if (args) {
+        r->request_line.len = args - r->request_line.data;
+    }
 
     /* HEAD would make the device read the file for nothing */
     if (r->method != NGX_HTTP_GET) {
