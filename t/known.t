@@ -103,16 +103,22 @@ is(known() - $before, scalar @late,
    'new workers know the devices of the old one');
 $stays->close;
 
-my @old = $mesh->workers;
-kill 'KILL', @old;
-$mesh->wait_for('new workers', sub {
-    my %old = map { $_ => 1 } @old;
-    (grep { !$old{$_} } $mesh->workers) >= $mesh->{workers}
-        && $mesh->get('/health.ashx')->{status} == 200;
-});
-$before = known();
-again($late[0]);
-is(known() - $before, 0, 'when nobody was there to hear, all is asked anew');
+# by chance one of them is there again before the last has gone
+my $kept = 1;
+for (1 .. 5) {
+    my @old = $mesh->workers;
+    kill 'KILL', @old;
+    $mesh->wait_for('new workers', sub {
+        my %old = map { $_ => 1 } @old;
+        (grep { !$old{$_} } $mesh->workers) >= $mesh->{workers}
+            && $mesh->get('/health.ashx')->{status} == 200;
+    });
+    $before = known();
+    again($late[0]);
+    $kept = known() - $before or last;
+    $late[0]->close;
+}
+is($kept, 0, 'when nobody was there to hear, all is asked anew');
 $late[0]->close;
 
 $mesh->expect_alert(qr/exited on signal 9/);
