@@ -93,7 +93,11 @@ like(said('group', 'list'), qr/^\Q$group\E +0  Lab "1"$/m,
 ok(waits(sub { grep { $_->{_id} eq $group }
                     @{ $boss->ask({ action => 'meshes' })->{meshes} } }),
    'its owner sees the group');
-ok(waits(sub { login('late', $password) }), 'who was added gets in');
+for my $new (map { "new$_" } 1 .. 4) {
+    is(admin(\"$password\n", 'user', 'add', $new), 0, "user add $new");
+    # any worker may be asked, and no worker was told
+    ok(login($new, $password), 'who was added gets in at once');
+}
 ok(closes($anna), 'who used the old password is out');
 ok(login('anna', $wrong), 'the new password works');
 ok(!login('anna', $password), 'the old one does not');
@@ -168,7 +172,7 @@ is(scalar(grep { $_->{action} eq 'removenode' } @$events), 3,
 
 my $status = said('status');
 my $db = $mesh->{db} eq 'postgres' ? 'PostgreSQL' : 'SQLite';
-like($status, qr/^database +$db, schema \d+\naccounts +3\ndevice groups +1\n/,
+like($status, qr/^database +$db, schema \d+\naccounts +7\ndevice groups +1\n/,
      'status counts accounts and groups');
 like($status, qr/^devices +2\nmesh-signer +answers$/m,
      'and devices, and asks mesh-signer');

@@ -90,6 +90,13 @@ MESH_SQL_ROW(WEB_PASSWORD_GET, 1, 0,                                          \
     " WHERE account_id = ?1 AND kind = 'password'",                           \
     NULL)                                                                     \
                                                                               \
+/* domain, login: asked of the database, as the model lags behind others */   \
+MESH_SQL_ROW(WEB_LOGIN, 2, 0,                                                 \
+    "SELECT a.account_id, c.secret FROM account a"                            \
+    " JOIN credential c ON c.account_id = a.account_id"                       \
+    " AND c.kind = 'password' WHERE a.domain_id = ?1 AND a.login = ?2",       \
+    NULL)                                                                     \
+                                                                              \
 /* account, new text, old text: the password stays as old as it is */         \
 MESH_SQL_ROW(WEB_PASSWORD_REHASH, 3, MESH_SQL_WRITE|MESH_SQL_IDEMPOTENT,      \
     "UPDATE credential SET secret = ?2"                                       \

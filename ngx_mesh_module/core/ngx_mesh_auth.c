@@ -55,6 +55,7 @@ static void ngx_mesh_login_post(ngx_mesh_login_t *login, ngx_int_t rc);
 static void ngx_mesh_login_posted(ngx_event_t *ev);
 static void ngx_mesh_login_secret(ngx_mesh_db_req_t *q, ngx_int_t rc);
 static void ngx_mesh_login_verified(void *data);
+static void ngx_mesh_login_known(void *data);
 static void ngx_mesh_login_rehashed(void *data);
 static void ngx_mesh_login_end(ngx_mesh_login_t *login, ngx_int_t rc);
 
@@ -648,7 +649,6 @@ ngx_mesh_login(ngx_mesh_login_t *login)
     ngx_uint_t           users, addresses;
     ngx_mesh_db_req_t   *q;
     ngx_connection_t    *c;
-    ngx_mesh_account_t  *account;
 
     c = login->r->connection;
     login->account_id = 0;
@@ -663,8 +663,6 @@ ngx_mesh_login(ngx_mesh_login_t *login)
                         login->user.len);
     name.data = folded;
     name.len = len;
-
-    account = len ? ngx_mesh_account_login(login->domain_id, &name) : NULL;
 
     /* counters are named by a hash: user names are longer than their keys */
 
@@ -718,10 +716,6 @@ ngx_mesh_login(ngx_mesh_login_t *login)
         return;
     }
 
-    if (account) {
-        login->account_id = account->account_id;
-    }
-
     /* an unknown user takes the same road with an account that is not there */
 
     q = ngx_mesh_db_create(ngx_mesh_login_secret, login);
@@ -731,8 +725,9 @@ ngx_mesh_login(ngx_mesh_login_t *login)
         return;
     }
 
-    ngx_mesh_db_stmt(q, MESH_SQL_WEB_PASSWORD_GET);
-    ngx_mesh_db_int(q, login->account_id);
+    ngx_mesh_db_stmt(q, MESH_SQL_WEB_LOGIN);
+    ngx_mesh_db_int(q, login->domain_id);
+    ngx_mesh_db_str(q, &name);
 
     if (ngx_mesh_db_send(q) != NGX_OK) {
         ngx_mesh_login_post(login, NGX_ABORT);
@@ -782,14 +777,16 @@ ngx_mesh_login_secret(ngx_mesh_db_req_t *q, ngx_int_t rc)
 
     row = ngx_mesh_db_row(q, 0, 0);
 
-    if (row && row[0].len) {
-        login->hash.stored.data = ngx_pstrdup(login->r->pool, &row[0]);
+    if (row && row[1].len) {
+        login->account_id = ngx_mesh_db_num(&row[0]);
+
+        login->hash.stored.data = ngx_pstrdup(login->r->pool, &row[1]);
         if (login->hash.stored.data == NULL) {
             ngx_mesh_login_end(login, NGX_ABORT);
             return;
         }
 
-        login->hash.stored.len = row[0].len;
+        login->hash.stored.len = row[1].len;
     }
 
     login->hash.password = login->password;
@@ -805,6 +802,26 @@ ngx_mesh_login_secret(ngx_mesh_db_req_t *q, ngx_int_t rc)
 
 static void
 ngx_mesh_login_verified(void *data)
+{
+    ngx_mesh_login_t *login = data;
+
+    /* mesh-admin can tell no worker: the first to notice tells them all */
+
+    if (login->hash.ok && ngx_mesh_account(login->account_id) == NULL) {
+        ngx_mesh_model_changed(NGX_MESH_CHANGE_ACCOUNT, login->account_id);
+
+        login->wait.done = ngx_mesh_login_known;
+        login->wait.data = login;
+        ngx_mesh_model_wait(&login->wait);
+        return;
+    }
+
+    ngx_mesh_login_known(login);
+}
+
+
+static void
+ngx_mesh_login_known(void *data)
 {
     ngx_mesh_login_t *login = data;
 

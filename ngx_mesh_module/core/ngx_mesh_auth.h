@@ -105,6 +105,7 @@ struct ngx_mesh_login_s {
     ngx_uint_t            retry;      /* seconds */
 
     ngx_mesh_password_t   hash;       /* private from here */
+    ngx_mesh_model_wait_t wait;
     ngx_str_t             name;       /* of the counter */
     ngx_str_t             address;
     ngx_str_t             old;
