@@ -1035,31 +1035,15 @@ ngx_mesh_relay_accept(ngx_http_request_t *r, ngx_mesh_relay_t *half)
 static ngx_int_t
 ngx_mesh_relay_enter(ngx_http_request_t *r, ngx_mesh_relay_t *half)
 {
-    u_char                     buf[NGX_INT64_LEN + 5];
-    ngx_str_t                  user;
-    ngx_http_mesh_srv_conf_t  *srv;
-
     if (half->role != NGX_MESH_VIEWER && half->called_id == 0) {
         return NGX_OK;
     }
 
-    srv = ngx_http_get_module_srv_conf(r, ngx_http_mesh_module);
-
-    user.data = buf;
-    user.len = ngx_sprintf(buf, "user:%L", half->account_id) - buf;
-
-    if (ngx_mesh_limit_enter(NGX_MESH_LIMIT_RELAY, &half->address,
-                             srv->limit_address[NGX_MESH_LIMIT_RELAY])
+    if (ngx_mesh_limit_relay(ngx_http_get_module_srv_conf(r,
+                                                       ngx_http_mesh_module),
+                             half->account_id, &half->address)
         != NGX_OK)
     {
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
-    }
-
-    if (ngx_mesh_limit_enter(NGX_MESH_LIMIT_RELAY, &user,
-                             srv->limit_user[NGX_MESH_LIMIT_RELAY])
-        != NGX_OK)
-    {
-        ngx_mesh_limit_leave(NGX_MESH_LIMIT_RELAY, &half->address);
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
@@ -1073,15 +1057,8 @@ ngx_mesh_relay_enter(ngx_http_request_t *r, ngx_mesh_relay_t *half)
 static void
 ngx_mesh_relay_free(ngx_mesh_relay_t *half)
 {
-    u_char     buf[NGX_INT64_LEN + 5];
-    ngx_str_t  user;
-
     if (half->counted) {
-        user.data = buf;
-        user.len = ngx_sprintf(buf, "user:%L", half->account_id) - buf;
-
-        ngx_mesh_limit_leave(NGX_MESH_LIMIT_RELAY, &user);
-        ngx_mesh_limit_leave(NGX_MESH_LIMIT_RELAY, &half->address);
+        ngx_mesh_limit_relay_leave(half->account_id, &half->address);
     }
 
     if (half->early.data) {
@@ -1280,6 +1257,7 @@ ngx_mesh_relay_pair(ngx_mesh_relay_t *half, ngx_mesh_meet_t *first)
     if (other->role == NGX_MESH_VIEWER) {
         ngx_memcpy(other->node, half->node, NGX_MESH_ID_LEN);
         other->device_id = half->device_id;
+        other->group_id = half->group_id;
         other->p = half->p;
     }
 
@@ -1557,7 +1535,6 @@ ngx_mesh_relay_joined(ngx_mesh_relay_t *half)
 static void
 ngx_mesh_relay_record(ngx_mesh_relay_t *half)
 {
-    ngx_mesh_presence_t      presence;
     ngx_mesh_record_about_t  about;
 
     /* of a device or not at all, session.md 8.4 */
@@ -1566,15 +1543,8 @@ ngx_mesh_relay_record(ngx_mesh_relay_t *half)
     }
 
     ngx_memzero(&about, sizeof(ngx_mesh_record_about_t));
-
-    if (ngx_mesh_presence_lookup(NGX_MESH_AGENT, half->domain_id, half->node,
-                                 &presence)
-        == NGX_OK)
-    {
-        about.scope.group_id = presence.group_id;
-    }
-
     about.scope.domain_id = half->domain_id;
+    about.scope.group_id = half->group_id;
     about.scope.account_id = half->account_id;
     about.scope.device_id = half->device_id;
     about.node = half->node;
@@ -1788,28 +1758,6 @@ ngx_mesh_relay_release(ngx_mesh_relay_t *half)
 }
 
 
-/* an account's name as text in an English sentence, control-free */
-static u_char *
-ngx_mesh_relay_name(u_char *p, u_char *last, int64_t account_id)
-{
-    u_char               c;
-    ngx_uint_t           i;
-    ngx_mesh_account_t  *account;
-
-    account = ngx_mesh_account(account_id);
-    if (account == NULL) {
-        return ngx_slprintf(p, last, "somebody");
-    }
-
-    for (i = 0; i < account->name.len && i < 128 && p < last; i++) {
-        c = account->name.data[i];
-        *p++ = c < 0x20 ? '?' : c;
-    }
-
-    return p;
-}
-
-
 static u_char *
 ngx_mesh_relay_with(u_char *p, u_char *last, ngx_mesh_relay_t *half)
 {
@@ -1819,7 +1767,7 @@ ngx_mesh_relay_with(u_char *p, u_char *last, ngx_mesh_relay_t *half)
 
     p = ngx_slprintf(p, last, " with ");
 
-    return ngx_mesh_relay_name(p, last, half->called_id);
+    return ngx_mesh_account_say(p, last, half->called_id);
 }
 
 
@@ -1936,7 +1884,7 @@ ngx_mesh_relay_log(ngx_mesh_relay_t *half, ngx_uint_t end)
             = '\0';
     }
 
-    p = ngx_mesh_relay_name(text, text + sizeof(text), half->account_id);
+    p = ngx_mesh_account_say(text, text + sizeof(text), half->account_id);
 
     if (end) {
         p = ngx_slprintf(p, text + sizeof(text), " ended a %s session%s",
@@ -1950,7 +1898,7 @@ ngx_mesh_relay_log(ngx_mesh_relay_t *half, ngx_uint_t end)
                          : half->end->text);
 
         if (half->ended_by) {
-            p = ngx_mesh_relay_name(p, text + sizeof(text), half->ended_by);
+            p = ngx_mesh_account_say(p, text + sizeof(text), half->ended_by);
             p = ngx_slprintf(p, text + sizeof(text), " ended it");
         }
 

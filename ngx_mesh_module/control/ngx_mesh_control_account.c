@@ -418,14 +418,8 @@ ngx_mesh_ctl_do_authcookie(ngx_mesh_ctl_t *ctl)
     ngx_mesh_jw_t       *w;
     ngx_mesh_ticket_t    ticket;
 
-    ngx_memzero(&ticket, sizeof(ngx_mesh_ticket_t));
-
-    ticket.kind = NGX_MESH_TICKET_AUTH;
-    ticket.domain_id = ctl->who.domain_id;
-    ticket.account_id = ctl->who.account_id;
-    ticket.password_at = ctl->who.password_at;
-    ticket.expires = ngx_time() + NGX_MESH_CTL_TICKET;
-    ngx_memcpy(ticket.session, ctl->who.session, 32);
+    ngx_mesh_ticket_begin(&ticket, NGX_MESH_TICKET_AUTH, &ctl->who,
+                          NGX_MESH_CTL_TICKET);
 
     if (ngx_mesh_ticket_write(&ticket, ctl->pool, &cookie) != NGX_OK) {
         ngx_mesh_ctl_result(ctl, ngx_mesh_ctl_db_text(NGX_ABORT));

@@ -256,7 +256,7 @@ static void
 ngx_mesh_ctl_tunnel(ngx_mesh_ctl_t *ctl)
 {
     u_char                       hash[NGX_MESH_ID_LEN];
-    u_char                       hex[2 * NGX_MESH_ID_LEN], *slash;
+    u_char                       hex[2 * NGX_MESH_ID_LEN];
     uint32_t                     any, none, rights;
     ngx_str_t                    id, cookie, url, s, path, node;
     ngx_uint_t                   p, tcp, udp;
@@ -334,20 +334,14 @@ ngx_mesh_ctl_tunnel(ngx_mesh_ctl_t *ctl)
         goto refuse;
     }
 
-    ngx_memzero(&ticket, sizeof(ngx_mesh_ticket_t));
-
-    ticket.kind = NGX_MESH_TICKET_RELAY;
-    ticket.domain_id = ctl->who.domain_id;
-    ticket.account_id = ctl->who.account_id;
-    ticket.password_at = ctl->who.password_at;
+    ngx_mesh_ticket_begin(&ticket, NGX_MESH_TICKET_RELAY, &ctl->who,
+                          NGX_MESH_CTL_RELAY);
     ticket.device_id = device->device_id;
     ticket.group_id = device->group_id;
     ngx_memcpy(ticket.node, device->raw, NGX_MESH_ID_LEN);
-    ngx_memcpy(ticket.session, ctl->who.session, 32);
     ticket.id = id;
     ticket.p = p;
     ticket.rights = device->rights;
-    ticket.expires = ngx_time() + NGX_MESH_CTL_RELAY;
 
     if (tcp || udp) {
         ticket.p = route.p;
@@ -360,24 +354,7 @@ ngx_mesh_ctl_tunnel(ngx_mesh_ctl_t *ctl)
         goto refuse;
     }
 
-    /* the path of mesh_url, where there is one */
-
-    ngx_str_null(&path);
-
-    if (srv->url.len > sizeof("https://") - 1) {
-        s = srv->url;
-        slash = ngx_strlchr(s.data + sizeof("https://") - 1, s.data + s.len,
-                            '/');
-
-        if (slash) {
-            path.data = slash + 1;
-            path.len = s.data + s.len - path.data;
-
-            if (path.len && path.data[path.len - 1] == '/') {
-                path.len--;
-            }
-        }
-    }
+    ngx_mesh_url_path(srv, &path);
 
     node = device->row[NGX_MESH_DEV_WIRE];
 
@@ -498,19 +475,13 @@ ngx_mesh_ctl_do_get_cookie(ngx_mesh_ctl_t *ctl)
         return;
     }
 
-    ngx_memzero(&ticket, sizeof(ngx_mesh_ticket_t));
-
-    ticket.kind = NGX_MESH_TICKET_ROUTE;
-    ticket.domain_id = ctl->who.domain_id;
-    ticket.account_id = ctl->who.account_id;
-    ticket.password_at = ctl->who.password_at;
+    ngx_mesh_ticket_begin(&ticket, NGX_MESH_TICKET_ROUTE, &ctl->who,
+                          NGX_MESH_CTL_ROUTE);
     ngx_memcpy(ticket.node, route.node, NGX_MESH_ID_LEN);
-    ngx_memcpy(ticket.session, ctl->who.session, 32);
     ticket.p = route.p;
     ticket.port = route.target.port;
     ticket.addr.data = (u_char *) route.target.text;
     ticket.addr.len = route.target.len;
-    ticket.expires = ngx_time() + NGX_MESH_CTL_ROUTE;
 
     if (ngx_mesh_ticket_write(&ticket, ctl->pool, &cookie) != NGX_OK) {
         ngx_mesh_ctl_result(ctl, "The server cannot make a cookie now.");
@@ -582,19 +553,13 @@ ngx_mesh_ctl_do_webrelay(ngx_mesh_ctl_t *ctl)
         return;
     }
 
-    ngx_memzero(&ticket, sizeof(ngx_mesh_ticket_t));
-
-    ticket.kind = NGX_MESH_TICKET_WEB;
-    ticket.domain_id = ctl->who.domain_id;
-    ticket.account_id = ctl->who.account_id;
-    ticket.password_at = ctl->who.password_at;
+    ngx_mesh_ticket_begin(&ticket, NGX_MESH_TICKET_WEB, &ctl->who,
+                          NGX_MESH_TICKET_WEB_LIFE);
     ngx_memcpy(ticket.node, route.node, NGX_MESH_ID_LEN);
-    ngx_memcpy(ticket.session, ctl->who.session, 32);
     ticket.p = appid->n;
     ticket.port = route.target.port;
     ticket.addr.data = (u_char *) route.target.text;
     ticket.addr.len = route.target.len;
-    ticket.expires = ngx_time() + NGX_MESH_TICKET_WEB_LIFE;
 
     /* ":port" is beside the name by which this client called */
 

@@ -61,17 +61,11 @@ ngx_mesh_ctl_invite_device(ngx_mesh_ctl_t *ctl)
         return;
     }
 
-    ngx_memzero(&ticket, sizeof(ngx_mesh_ticket_t));
-
-    ticket.kind = NGX_MESH_TICKET_CHAT;
-    ticket.domain_id = ctl->who.domain_id;
-    ticket.account_id = ctl->who.account_id;
-    ticket.password_at = ctl->who.password_at;
+    ngx_mesh_ticket_begin(&ticket, NGX_MESH_TICKET_CHAT, &ctl->who,
+                          NGX_MESH_CTL_INVITE);
     ticket.device_id = device->device_id;
     ticket.group_id = device->group_id;
     ngx_memcpy(ticket.node, device->raw, NGX_MESH_ID_LEN);
-    ngx_memcpy(ticket.session, ctl->who.session, 32);
-    ticket.expires = ngx_time() + NGX_MESH_CTL_INVITE;
 
     if (ngx_mesh_ctl_escape(ctl, &node, &device->id) != NGX_OK
         || ngx_mesh_ctl_escape(ctl, &user, &ctl->user) != NGX_OK

@@ -1318,3 +1318,83 @@ ngx_mesh_hex_upper(u_char *dst, const u_char *src, size_t len)
 
     return dst;
 }
+
+
+void
+ngx_mesh_url_path(ngx_http_mesh_srv_conf_t *srv, ngx_str_t *path)
+{
+    u_char  *start, *last, *slash;
+
+    ngx_str_null(path);
+
+    if (srv->url.len <= sizeof("https://") - 1) {
+        return;
+    }
+
+    start = srv->url.data + sizeof("https://") - 1;
+    last = srv->url.data + srv->url.len;
+    slash = ngx_strlchr(start, last, '/');
+
+    if (slash) {
+        path->data = slash + 1;
+        path->len = last - path->data;
+
+        if (path->len && last[-1] == '/') {
+            path->len--;
+        }
+    }
+}
+
+
+ngx_int_t
+ngx_mesh_limit_relay(ngx_http_mesh_srv_conf_t *srv, int64_t account_id,
+    const ngx_str_t *address)
+{
+    u_char      buf[NGX_INT64_LEN + 5];
+    ngx_str_t   user;
+    ngx_uint_t  i;
+
+    i = NGX_MESH_LIMIT_RELAY;
+    user.data = buf;
+    user.len = ngx_sprintf(buf, "user:%L", account_id) - buf;
+
+    if (ngx_mesh_limit_enter(i, address, srv->limit_address[i]) != NGX_OK) {
+        return NGX_BUSY;
+    }
+
+    if (ngx_mesh_limit_enter(i, &user, srv->limit_user[i]) != NGX_OK) {
+        ngx_mesh_limit_leave(i, address);
+        return NGX_BUSY;
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_mesh_limit_relay_leave(int64_t account_id, const ngx_str_t *address)
+{
+    u_char     buf[NGX_INT64_LEN + 5];
+    ngx_str_t  user;
+
+    user.data = buf;
+    user.len = ngx_sprintf(buf, "user:%L", account_id) - buf;
+
+    ngx_mesh_limit_leave(NGX_MESH_LIMIT_RELAY, &user);
+    ngx_mesh_limit_leave(NGX_MESH_LIMIT_RELAY, address);
+}
+
+
+void
+ngx_mesh_ticket_begin(ngx_mesh_ticket_t *ticket, u_char kind,
+    const ngx_mesh_auth_t *who, time_t seconds)
+{
+    ngx_memzero(ticket, sizeof(ngx_mesh_ticket_t));
+
+    ticket->kind = kind;
+    ticket->domain_id = who->domain_id;
+    ticket->account_id = who->account_id;
+    ticket->password_at = who->password_at;
+    ngx_memcpy(ticket->session, who->session, 32);
+    ticket->expires = ngx_time() + seconds;
+}

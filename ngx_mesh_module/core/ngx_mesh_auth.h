@@ -139,6 +139,18 @@ ngx_table_elt_t *ngx_mesh_header(ngx_http_request_t *r, const char *name);
 /* the address of the peer, as nginx (realip) believes it */
 ngx_str_t *ngx_mesh_address(ngx_http_request_t *r);
 
+/* a ticket of who asks, for so many seconds; all else of it is empty */
+void ngx_mesh_ticket_begin(ngx_mesh_ticket_t *ticket, u_char kind,
+    const ngx_mesh_auth_t *who, time_t seconds);
+
+/* of mesh_url, without slashes at its ends; mostly empty */
+void ngx_mesh_url_path(ngx_http_mesh_srv_conf_t *srv, ngx_str_t *path);
+
+/* a session on a device counts for both; NGX_BUSY: too many, none is counted */
+ngx_int_t ngx_mesh_limit_relay(ngx_http_mesh_srv_conf_t *srv,
+    int64_t account_id, const ngx_str_t *address);
+void ngx_mesh_limit_relay_leave(int64_t account_id, const ngx_str_t *address);
+
 
 #define NGX_MESH_COOKIE_SESSION  "__Host-mesh"
 #define NGX_MESH_COOKIE_CSRF     "__Host-mesh-csrf"

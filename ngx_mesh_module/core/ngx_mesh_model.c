@@ -169,6 +169,8 @@ static ngx_mesh_domain_t *ngx_mesh_model_domain(ngx_mesh_model_t *m,
     int64_t domain_id);
 
 static ngx_int_t ngx_mesh_account_set(ngx_mesh_model_t *m, ngx_str_t *row);
+static ngx_mesh_account_t *ngx_mesh_account_login(int64_t domain_id,
+    const ngx_str_t *login);          /* folded by the caller */
 static void ngx_mesh_account_drop(ngx_mesh_model_t *m, int64_t id);
 static ngx_int_t ngx_mesh_user_group_set(ngx_mesh_model_t *m, ngx_str_t *row);
 static void ngx_mesh_user_group_drop(ngx_mesh_model_t *m, int64_t id);
@@ -311,7 +313,28 @@ ngx_mesh_account(int64_t account_id)
 }
 
 
-ngx_mesh_account_t *
+u_char *
+ngx_mesh_account_say(u_char *p, u_char *last, int64_t account_id)
+{
+    u_char               c;
+    ngx_uint_t           i;
+    ngx_mesh_account_t  *account;
+
+    account = ngx_mesh_account(account_id);
+    if (account == NULL) {
+        return ngx_slprintf(p, last, "somebody");
+    }
+
+    for (i = 0; i < account->name.len && i < 128 && p < last; i++) {
+        c = account->name.data[i];
+        *p++ = c < 0x20 ? '?' : c;
+    }
+
+    return p;
+}
+
+
+static ngx_mesh_account_t *
 ngx_mesh_account_login(int64_t domain_id, const ngx_str_t *login)
 {
     u_char           buf[8 + 256];

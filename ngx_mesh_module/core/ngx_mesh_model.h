@@ -141,8 +141,9 @@ int64_t ngx_mesh_domain_id(const ngx_str_t *name);      /* 0: unknown */
 ngx_str_t *ngx_mesh_domain_name(int64_t domain_id);     /* NULL: unknown */
 
 ngx_mesh_account_t *ngx_mesh_account(int64_t account_id);
-ngx_mesh_account_t *ngx_mesh_account_login(int64_t domain_id,
-    const ngx_str_t *login);          /* folded by the caller */
+
+/* its name as text in an English sentence, control-free; "somebody" is no more */
+u_char *ngx_mesh_account_say(u_char *p, u_char *last, int64_t account_id);
 /* user/D/name or a short name; NULL: nobody of this domain */
 ngx_mesh_account_t *ngx_mesh_account_find(int64_t domain_id,
     const ngx_str_t *id);

@@ -113,8 +113,6 @@ static void ngx_mesh_fetch_stop(ngx_mesh_fetch_t *f,
     const ngx_mesh_fetch_end_t *end);
 static void ngx_mesh_fetch_cleanup(void *data);
 static void ngx_mesh_fetch_log(ngx_mesh_fetch_t *f, ngx_uint_t end);
-static u_char *ngx_mesh_fetch_name(u_char *p, u_char *last,
-    int64_t account_id);
 static void ngx_mesh_fetch_changed(ngx_uint_t kind, int64_t id);
 static void ngx_mesh_fetch_web(ngx_mesh_fetch_t *f);
 static void ngx_mesh_fetch_web_asked(uint64_t serial, ngx_uint_t lives);
@@ -334,29 +332,16 @@ ngx_mesh_fetch_begin(ngx_mesh_fetch_t *f)
 static ngx_int_t
 ngx_mesh_fetch_enter(ngx_mesh_fetch_t *f)
 {
-    u_char                     buf[NGX_INT64_LEN + 5];
-    ngx_str_t                  user, address;
-    ngx_http_mesh_srv_conf_t  *srv;
-
-    srv = ngx_http_get_module_srv_conf(f->r, ngx_http_mesh_module);
+    ngx_str_t  address;
 
     address = *ngx_mesh_address(f->r);
     address.len = ngx_min(address.len, 64);
-    user.data = buf;
-    user.len = ngx_sprintf(buf, "user:%L", f->who.account_id) - buf;
 
-    if (ngx_mesh_limit_enter(NGX_MESH_LIMIT_RELAY, &address,
-                             srv->limit_address[NGX_MESH_LIMIT_RELAY])
+    if (ngx_mesh_limit_relay(ngx_http_get_module_srv_conf(f->r,
+                                                       ngx_http_mesh_module),
+                             f->who.account_id, &address)
         != NGX_OK)
     {
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
-    }
-
-    if (ngx_mesh_limit_enter(NGX_MESH_LIMIT_RELAY, &user,
-                             srv->limit_user[NGX_MESH_LIMIT_RELAY])
-        != NGX_OK)
-    {
-        ngx_mesh_limit_leave(NGX_MESH_LIMIT_RELAY, &address);
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
@@ -484,19 +469,14 @@ ngx_mesh_fetch_meet(ngx_mesh_fetch_t *f, ngx_str_t *cookie)
 
     f->met = 1;
 
-    ngx_memzero(&ticket, sizeof(ngx_mesh_ticket_t));
-    ticket.kind = NGX_MESH_TICKET_RELAY;
-    ticket.domain_id = f->who.domain_id;
-    ticket.account_id = f->who.account_id;
-    ticket.password_at = f->who.password_at;
+    ngx_mesh_ticket_begin(&ticket, NGX_MESH_TICKET_RELAY, &f->who,
+                          NGX_MESH_FETCH_ARRIVE / 1000 + 1);
     ticket.device_id = f->device.device_id;
     ticket.group_id = f->device.group_id;
     ngx_memcpy(ticket.node, f->device.id, NGX_MESH_ID_LEN);
-    ngx_memcpy(ticket.session, f->who.session, 32);
     ticket.id = f->id;
     ticket.p = NGX_MESH_P_FETCH;
     ticket.rights = f->rights;
-    ticket.expires = ngx_time() + NGX_MESH_FETCH_ARRIVE / 1000 + 1;
 
     return ngx_mesh_ticket_write(&ticket, f->r->pool, cookie);
 }
@@ -506,7 +486,7 @@ static ngx_int_t
 ngx_mesh_fetch_command(ngx_mesh_fetch_t *f, ngx_str_t *cookie,
     uint32_t consent, ngx_str_t *json)
 {
-    u_char                    *p, hash[NGX_MESH_ID_LEN], *slash;
+    u_char                    *p, hash[NGX_MESH_ID_LEN];
     u_char                     hex[2 * NGX_MESH_ID_LEN];
     ngx_str_t                  s, path, usages = ngx_string("[10]");
     ngx_mesh_jw_t              w;
@@ -524,24 +504,7 @@ ngx_mesh_fetch_command(ngx_mesh_fetch_t *f, ngx_str_t *cookie,
         return NGX_ERROR;
     }
 
-    /* the path of mesh_url, where there is one */
-
-    ngx_str_null(&path);
-
-    if (srv->url.len > sizeof("https://") - 1) {
-        s = srv->url;
-        slash = ngx_strlchr(s.data + sizeof("https://") - 1, s.data + s.len,
-                            '/');
-
-        if (slash) {
-            path.data = slash + 1;
-            path.len = s.data + s.len - path.data;
-
-            if (path.len && path.data[path.len - 1] == '/') {
-                path.len--;
-            }
-        }
-    }
+    ngx_mesh_url_path(srv, &path);
 
     s.data = ngx_pnalloc(r->pool, path.len + f->id.len + cookie->len + 64);
     if (s.data == NULL) {
@@ -1339,8 +1302,7 @@ ngx_mesh_fetch_cleanup(void *data)
 {
     ngx_mesh_fetch_t *f = data;
 
-    u_char     buf[NGX_INT64_LEN + 5];
-    ngx_str_t  user, address;
+    ngx_str_t  address;
 
     if (f->q) {
         ngx_mesh_db_forget(f->q);
@@ -1381,11 +1343,7 @@ ngx_mesh_fetch_cleanup(void *data)
 
         address = *ngx_mesh_address(f->r);
         address.len = ngx_min(address.len, 64);
-        user.data = buf;
-        user.len = ngx_sprintf(buf, "user:%L", f->who.account_id) - buf;
-
-        ngx_mesh_limit_leave(NGX_MESH_LIMIT_RELAY, &user);
-        ngx_mesh_limit_leave(NGX_MESH_LIMIT_RELAY, &address);
+        ngx_mesh_limit_relay_leave(f->who.account_id, &address);
     }
 }
 
@@ -1428,7 +1386,7 @@ ngx_mesh_fetch_log(ngx_mesh_fetch_t *f, ngx_uint_t end)
     e.args.data = args;
     e.args.len = p - args;
 
-    p = ngx_mesh_fetch_name(text, text + sizeof(text), f->who.account_id);
+    p = ngx_mesh_account_say(text, text + sizeof(text), f->who.account_id);
 
     if (end) {
         p = ngx_slprintf(p, text + sizeof(text), " ended a files session of "
@@ -1436,7 +1394,7 @@ ngx_mesh_fetch_log(ngx_mesh_fetch_t *f, ngx_uint_t end)
                          why->text);
 
         if (f->ended_by) {
-            p = ngx_mesh_fetch_name(p, text + sizeof(text), f->ended_by);
+            p = ngx_mesh_account_say(p, text + sizeof(text), f->ended_by);
             p = ngx_slprintf(p, text + sizeof(text), " ended it");
         }
 
@@ -1455,28 +1413,6 @@ ngx_mesh_fetch_log(ngx_mesh_fetch_t *f, ngx_uint_t end)
     e.doc.data = doc;
 
     ngx_mesh_event_log(&e);
-}
-
-
-/* an account's name as text in an English sentence, control-free */
-static u_char *
-ngx_mesh_fetch_name(u_char *p, u_char *last, int64_t account_id)
-{
-    u_char               c;
-    ngx_uint_t           i;
-    ngx_mesh_account_t  *account;
-
-    account = ngx_mesh_account(account_id);
-    if (account == NULL) {
-        return ngx_slprintf(p, last, "somebody");
-    }
-
-    for (i = 0; i < account->name.len && i < 128 && p < last; i++) {
-        c = account->name.data[i];
-        *p++ = c < 0x20 ? '?' : c;
-    }
-
-    return p;
 }
 
 

@@ -9,8 +9,6 @@ static ngx_int_t ngx_mesh_route_ticket(ngx_mesh_route_t *route,
 static ngx_int_t ngx_mesh_route_command(ngx_mesh_route_t *route,
     const ngx_str_t *id, const ngx_str_t *cookie, ngx_pool_t *pool,
     ngx_str_t *json);
-static void ngx_mesh_route_path(ngx_http_mesh_srv_conf_t *srv,
-    ngx_str_t *path);
 
 static ngx_int_t ngx_mesh_dial_enter(ngx_mesh_dial_t *d);
 static void ngx_mesh_dial_leave(ngx_mesh_dial_t *d);
@@ -157,23 +155,17 @@ ngx_mesh_route_ticket(ngx_mesh_route_t *route, const ngx_str_t *id,
 {
     ngx_mesh_ticket_t  ticket;
 
-    ngx_memzero(&ticket, sizeof(ngx_mesh_ticket_t));
-
-    ticket.kind = NGX_MESH_TICKET_RELAY;
-    ticket.domain_id = route->who.domain_id;
-    ticket.account_id = route->who.account_id;
-    ticket.password_at = route->who.password_at;
+    ngx_mesh_ticket_begin(&ticket, NGX_MESH_TICKET_RELAY, &route->who,
+                          seconds + 1);
     ticket.device_id = route->device.device_id;
     ticket.group_id = route->device.group_id;
     ngx_memcpy(ticket.node, route->node, NGX_MESH_ID_LEN);
-    ngx_memcpy(ticket.session, route->who.session, 32);
     ticket.id = *id;
     ticket.p = route->p;
     ticket.rights = route->rights;
     ticket.addr.data = (u_char *) route->target.text;
     ticket.addr.len = route->target.len;
     ticket.port = route->target.port;
-    ticket.expires = ngx_time() + seconds + 1;
 
     return ngx_mesh_ticket_write(&ticket, pool, cookie);
 }
@@ -201,7 +193,7 @@ ngx_mesh_route_command(ngx_mesh_route_t *route, const ngx_str_t *id,
         return NGX_ERROR;
     }
 
-    ngx_mesh_route_path(route->srv, &path);
+    ngx_mesh_url_path(route->srv, &path);
 
     s.data = ngx_pnalloc(pool, path.len + id->len + cookie->len
                                + NGX_MESH_ID_TEXT + account->domain.len + 96);
@@ -255,33 +247,6 @@ ngx_mesh_route_command(ngx_mesh_route_t *route, const ngx_str_t *id,
     ngx_mesh_jw_shut(&w, '}');
 
     return ngx_mesh_jw_done(&w, json);
-}
-
-
-/* of mesh_url, without slashes at its ends; mostly empty */
-static void
-ngx_mesh_route_path(ngx_http_mesh_srv_conf_t *srv, ngx_str_t *path)
-{
-    u_char  *start, *last, *slash;
-
-    ngx_str_null(path);
-
-    if (srv->url.len <= sizeof("https://") - 1) {
-        return;
-    }
-
-    start = srv->url.data + sizeof("https://") - 1;
-    last = srv->url.data + srv->url.len;
-    slash = ngx_strlchr(start, last, '/');
-
-    if (slash) {
-        path->data = slash + 1;
-        path->len = last - path->data;
-
-        if (path->len && last[-1] == '/') {
-            path->len--;
-        }
-    }
 }
 
 
@@ -345,27 +310,14 @@ ngx_mesh_dial(ngx_mesh_dial_t *d, const char **why)
 static ngx_int_t
 ngx_mesh_dial_enter(ngx_mesh_dial_t *d)
 {
-    u_char      buf[NGX_INT64_LEN + 5];
-    ngx_str_t   user, address;
-    ngx_uint_t  i;
-
-    i = NGX_MESH_LIMIT_RELAY;
+    ngx_str_t  address;
 
     address.data = d->route.address;
     address.len = ngx_strlen(address.data);
-    user.data = buf;
-    user.len = ngx_sprintf(buf, "user:%L", d->route.who.account_id) - buf;
 
-    if (ngx_mesh_limit_enter(i, &address, d->route.srv->limit_address[i])
+    if (ngx_mesh_limit_relay(d->route.srv, d->route.who.account_id, &address)
         != NGX_OK)
     {
-        return NGX_BUSY;
-    }
-
-    if (ngx_mesh_limit_enter(i, &user, d->route.srv->limit_user[i])
-        != NGX_OK)
-    {
-        ngx_mesh_limit_leave(i, &address);
         return NGX_BUSY;
     }
 
@@ -378,8 +330,7 @@ ngx_mesh_dial_enter(ngx_mesh_dial_t *d)
 static void
 ngx_mesh_dial_leave(ngx_mesh_dial_t *d)
 {
-    u_char     buf[NGX_INT64_LEN + 5];
-    ngx_str_t  user, address;
+    ngx_str_t  address;
 
     if (!d->counted) {
         return;
@@ -389,11 +340,7 @@ ngx_mesh_dial_leave(ngx_mesh_dial_t *d)
 
     address.data = d->route.address;
     address.len = ngx_strlen(address.data);
-    user.data = buf;
-    user.len = ngx_sprintf(buf, "user:%L", d->route.who.account_id) - buf;
-
-    ngx_mesh_limit_leave(NGX_MESH_LIMIT_RELAY, &user);
-    ngx_mesh_limit_leave(NGX_MESH_LIMIT_RELAY, &address);
+    ngx_mesh_limit_relay_leave(d->route.who.account_id, &address);
 }
 
 
