@@ -9,6 +9,7 @@ import {
 import { closeWords, type ConsoleText } from '../wire/relay.ts';
 import { desktopInput, type DesktopInput } from './rights.ts';
 import { consoleWords, type SessionState } from './sessions.ts';
+import { Kept } from './kept.ts';
 import { Store } from './store.ts';
 import { Way } from './way.ts';
 
@@ -429,8 +430,7 @@ export class DesktopSession extends Store {
 }
 
 /** All desktops of this page; one a device. */
-export class Desktops extends Store {
-    readonly list: DesktopSession[] = [];
+export class Desktops extends Kept<DesktopSession> {
     #control: Control;
     #base: string;
     #direct: () => boolean;
@@ -442,35 +442,11 @@ export class Desktops extends Store {
         this.#direct = direct;
     }
 
-    get running(): number {
-        return this.list.filter((session) => session.running).length;
-    }
-
     of(deviceId: string): DesktopSession | null {
-        return this.list.find((session) => session.deviceId === deviceId) ?? null;
+        return this.first(deviceId);
     }
 
     open(deviceId: string, nodeId: string, rights: number): DesktopSession {
-        const session = new DesktopSession(this.#control, deviceId, nodeId, rights, this.#base, this.#direct);
-        session.addEventListener('change', () => this.changed());
-        this.list.push(session);
-        this.changed();
-        return session;
-    }
-
-    close(session: DesktopSession): void {
-        const i = this.list.indexOf(session);
-        if (i >= 0) {
-            session.disconnect();
-            this.list.splice(i, 1);
-            this.dispatchEvent(new CustomEvent('closed', { detail: session }));
-            this.changed();
-        }
-    }
-
-    closeAll(): void {
-        for (const session of [...this.list]) {
-            this.close(session);
-        }
+        return this.add(new DesktopSession(this.#control, deviceId, nodeId, rights, this.#base, this.#direct));
     }
 }

@@ -5,7 +5,7 @@ import { closeWords, Relay, type ConsoleText, type TerminalProtocol } from '../w
 import { t } from '../i18n/index.ts';
 import { ShellSession } from './shell.ts';
 import { KnownHosts, SshSession, type SshTarget } from './ssh.ts';
-import { Store } from './store.ts';
+import { Kept } from './kept.ts';
 
 export type { SessionState } from './shell.ts';
 
@@ -186,8 +186,7 @@ export class TerminalSession extends ShellSession {
 }
 
 /** All terminals of this page, by device. */
-export class Sessions extends Store {
-    readonly list: ShellSession[] = [];
+export class Sessions extends Kept<ShellSession> {
     readonly known: KnownHosts;
     #control: Control;
     #base: string;
@@ -200,42 +199,15 @@ export class Sessions extends Store {
         this.known = new KnownHosts(() => localStorage, who);
     }
 
-    get running(): number {
-        return this.list.filter((session) => session.running).length;
-    }
-
     of(deviceId: string): ShellSession[] {
         return this.list.filter((session) => session.deviceId === deviceId);
     }
 
     open(deviceId: string, nodeId: string, protocol: TerminalProtocol): TerminalSession {
-        return this.#add(new TerminalSession(this.#control, deviceId, nodeId, protocol, this.#base));
+        return this.add(new TerminalSession(this.#control, deviceId, nodeId, protocol, this.#base));
     }
 
     ssh(target: SshTarget): SshSession {
-        return this.#add(new SshSession(this.#control, target, this.#base, this.known));
-    }
-
-    #add<T extends ShellSession>(session: T): T {
-        session.addEventListener('change', () => this.changed());
-        this.list.push(session);
-        this.changed();
-        return session;
-    }
-
-    close(session: ShellSession): void {
-        const i = this.list.indexOf(session);
-        if (i >= 0) {
-            session.disconnect();
-            this.list.splice(i, 1);
-            this.dispatchEvent(new CustomEvent('closed', { detail: session }));
-            this.changed();
-        }
-    }
-
-    closeAll(): void {
-        for (const session of [...this.list]) {
-            this.close(session);
-        }
+        return this.add(new SshSession(this.#control, target, this.#base, this.known));
     }
 }

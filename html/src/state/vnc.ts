@@ -2,6 +2,7 @@
 import type { Control } from '../wire/control.ts';
 import { randomHex } from '../wire/bytes.ts';
 import { TargetChannel, type TargetError } from '../wire/target.ts';
+import { Kept } from './kept.ts';
 import { Store } from './store.ts';
 
 export type VncState = 'asking' | 'waiting' | 'open' | 'ended' | 'failed';
@@ -148,8 +149,7 @@ export class VncSession extends Store {
 }
 
 /** All VNC sessions of this page: one for a device. */
-export class Vncs extends Store {
-    readonly list: VncSession[] = [];
+export class Vncs extends Kept<VncSession> {
     #control: Control;
     #base: string;
 
@@ -159,35 +159,11 @@ export class Vncs extends Store {
         this.#base = base;
     }
 
-    get running(): number {
-        return this.list.filter((session) => session.running).length;
-    }
-
     of(deviceId: string): VncSession | null {
-        return this.list.find((session) => session.deviceId === deviceId) ?? null;
+        return this.first(deviceId);
     }
 
     open(deviceId: string, nodeId: string): VncSession {
-        const session = new VncSession(this.#control, deviceId, nodeId, this.#base);
-        session.addEventListener('change', () => this.changed());
-        this.list.push(session);
-        this.changed();
-        return session;
-    }
-
-    close(session: VncSession): void {
-        const i = this.list.indexOf(session);
-        if (i >= 0) {
-            session.disconnect();
-            this.list.splice(i, 1);
-            this.dispatchEvent(new CustomEvent('closed', { detail: session }));
-            this.changed();
-        }
-    }
-
-    closeAll(): void {
-        for (const session of [...this.list]) {
-            this.close(session);
-        }
+        return this.add(new VncSession(this.#control, deviceId, nodeId, this.#base));
     }
 }
