@@ -176,7 +176,7 @@ sub scripts {
     my ($folder) = @_;
 
     return (map { [$^X, '-It/lib', $_] } sort glob "t/$folder/*.t"),
-           map { ['node', '--test-reporter=tap', $_] }
+           map { ['node', '--test-reporter=./t/lib/tap.mjs', $_] }
            grep { is_test($_) } sort glob "t/$folder/*.js t/$folder/*.mjs";
 }
 
