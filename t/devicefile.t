@@ -18,6 +18,7 @@ use Time::HiRes qw(sleep time);
 use Mesh::Agent;
 use Mesh::Browser;
 use Mesh::Control;
+use Mesh::Relay qw(pour);
 use Mesh::Test qw(escape);
 
 my $mesh = Mesh::Test->new(server => 'mesh_limit relay per=user 1000; '
@@ -267,26 +268,11 @@ is(answer($s)->{body}, 'ok', 'S-51: the download goes on');
 ($s, $device) = asked($admin, '/big');
 my $size = 64 << 20;
 $device->text(encode_json({ op => 'ok', size => $size }));
-my $rss = rss();
-pipe my $told, my $tell or die;
-my $pid = fork // die;
-if (!$pid) {
-    alarm 60;
-    for (1 .. $size / 65536) {
-        $device->binary('q' x 65536);
-        syswrite $tell, '.';
-    }
-    kill KILL => $$;
-}
-close $tell;
-my $sent = 0;
-my $blocks = IO::Select->new($told);
-while ($blocks->can_read(1) && sysread $told, my $dots, 4096) {
-    $sent += 65536 * length $dots;
-}
+my $rss = $mesh->memory;
+my ($sent, $pid) = pour($device, $size);
 ok($sent > 0 && $sent < 24 << 20,
    "S-24: a browser that does not read stops the agent (after $sent bytes)");
-my $grown = rss() - $rss;
+my $grown = $mesh->memory - $rss;
 # a sanitizer keeps what was freed for a while
 ok($grown < ($ENV{MESH_ASAN} ? 64 : 8) << 20,
    "S-24: and the workers keep little of it ($grown)");
@@ -427,12 +413,3 @@ sub grant {
 }
 
 # bytes of the workers' own memory
-sub rss {
-    my $sum = 0;
-    for my $pid ($mesh->workers) {
-        my ($kb) = Mesh::Test::read_file("/proc/$pid/status")
-                   =~ /^RssAnon:\s+(\d+)/m;
-        $sum += $kb * 1024;
-    }
-    return $sum;
-}

@@ -123,7 +123,7 @@ is(invite($admin, $agent, 'beside2', 2)->{soptions}{webrtc}, JSON::PP::true,
 # --- who sends faster than is read
 
 ($v, $d) = relay($mesh, $admin, $agent, 'flood', 10);
-my $before = memory();
+my $before = $mesh->memory;
 my $sent = 0;
 my $frame = $d->frame(2, 'f' x 60000);
 my $reader = fork // die "fork: $!\n";
@@ -132,7 +132,7 @@ if (!$reader) {
     exit 0;
 }
 $sent += $d->raw($frame) ? 60000 : 0 for 1 .. 500;
-cmp_ok(memory() - $before, '<', ($ENV{MESH_ASAN} ? 256 : 24) * 1048576,
+cmp_ok($mesh->memory - $before, '<', ($ENV{MESH_ASAN} ? 256 : 24) * 1048576,
        'S-18: a recording of 30 MB is not kept in memory');
 $d->close;
 waitpid $reader, 0;
@@ -343,12 +343,3 @@ sub fetch {
 }
 
 # resident bytes of all workers
-sub memory {
-    my $sum = 0;
-    for my $pid ($mesh->workers) {
-        my ($kb) = Mesh::Test::read_file("/proc/$pid/status")
-                   =~ /^RssAnon:\s+(\d+)/m;
-        $sum += ($kb // 0) * 1024;
-    }
-    return $sum;
-}

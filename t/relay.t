@@ -252,7 +252,7 @@ cmp_ok(time - $begun, '<', 20, 'after mesh_relay_wait');
 
 # --- back pressure, in one worker and in two
 
-my $before = memory();
+my $before = $mesh->memory;
 for my $i (1 .. 6) {
     my ($slow, $fast) = relay($admin, $agent, "slow$i");
     my $sent = flood($fast, 64 * 1048576);
@@ -261,7 +261,7 @@ for my $i (1 .. 6) {
     push @pair, [$slow, $fast];
 }
 # a sanitizer keeps what was freed for a while
-cmp_ok(memory() - $before, '<', ($ENV{MESH_ASAN} ? 256 : 32) * 1048576,
+cmp_ok($mesh->memory - $before, '<', ($ENV{MESH_ASAN} ? 256 : 32) * 1048576,
        'S-18: and no worker keeps for it what is not read');
 
 # --- a worker dies
@@ -319,18 +319,7 @@ sub ended {
 sub rauth { return $_[0]{value} =~ /rauth=([^&]+)/ ? escape($1) : '' }
 
 # resident bytes of all workers
-sub memory {
-    my $sum = 0;
-    for my $pid ($mesh->workers) {
-        my ($kb) = Mesh::Test::read_file("/proc/$pid/status")
-                   =~ /^RssAnon:\s+(\d+)/m;
-        $sum += ($kb // 0) * 1024;
-    }
-    return $sum;
-}
-
 sub gone {
     my ($ws) = @_;
     return $ws->{gone} ||= !$ws->alive(3);
 }
-

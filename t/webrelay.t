@@ -19,7 +19,7 @@ use Test::More;
 use Time::HiRes qw(time);
 use Mesh::Agent;
 use Mesh::Control;
-use Mesh::Relay qw(answer);
+use Mesh::Relay qw(answer pour);
 use Mesh::Test qw(escape);
 
 my $relay = Mesh::Test::port();
@@ -395,27 +395,12 @@ for my $case (['Basic realm="router"', undef],
 ($s, $device) = asked($cookie, '/big');
 request($device);
 my $size = 48 << 20;
-my $rss = rss();
-pipe my $told, my $tell or die;
-my $pid = fork // die;
-if (!$pid) {
-    alarm 120;
-    $device->binary("HTTP/1.1 200 OK\r\nContent-Length: $size\r\n\r\n");
-    for (1 .. $size / 65536) {
-        $device->binary('q' x 65536);
-        syswrite $tell, '.';
-    }
-    kill KILL => $$;
-}
-close $tell;
-my $sent = 0;
-my $blocks = IO::Select->new($told);
-while ($blocks->can_read(1) && sysread $told, my $dots, 4096) {
-    $sent += 65536 * length $dots;
-}
+my $rss = $mesh->memory;
+my ($sent, $pid) = pour($device, $size,
+    "HTTP/1.1 200 OK\r\nContent-Length: $size\r\n\r\n");
 ok($sent > 0 && $sent < 24 << 20,
    "S-24: a browser that does not read stops the device (after $sent bytes)");
-my $grown = rss() - $rss;
+my $grown = $mesh->memory - $rss;
 ok($grown < ($ENV{MESH_ASAN} ? 64 : 8) << 20,
    "S-24: and the workers keep little of it ($grown)");
 $r = got($s);
@@ -636,12 +621,3 @@ sub grant {
 }
 
 # bytes of the workers' own memory
-sub rss {
-    my $sum = 0;
-    for my $pid ($mesh->workers) {
-        my ($kb) = Mesh::Test::read_file("/proc/$pid/status")
-                   =~ /^RssAnon:\s+(\d+)/m;
-        $sum += $kb * 1024;
-    }
-    return $sum;
-}

@@ -5,11 +5,10 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { browse, findings, Line, Mesh, picture, Screen, until } from './mesh.mjs';
+import { browse, compare, findings, Line, Mesh, picture, Screen, until } from './mesh.mjs';
 
 const NAME = 'ines';
 const PASSWORD = 'korrekt-Pferd-42';
-const CELL = 64;
 
 let mesh, near, screen, context, page, faults, state, id;
 
@@ -23,29 +22,7 @@ function cellColour(x, y, n) {
     return [(x * 53 + n * 29) & 255, (y * 71 + n * 13) & 255, ((x + y) * 37 + n * 7) & 255];
 }
 
-/** By how much the canvas differs from pattern n: the worst channel of any pixel. */
-function difference(n) {
-    return page.evaluate(([number, cell]) => {
-        const canvas = document.querySelector('canvas.picture');
-        const { width, height } = canvas ?? {};
-        if (!width) {
-            return { width: 0, height: 0, worst: 255 };
-        }
-        const { data } = canvas.getContext('2d').getImageData(0, 0, width, height);
-        let worst = 0;
-        for (let y = 0; y < height; y++) {
-            for (let x = 0; x < width; x++) {
-                const [cx, cy] = [Math.floor(x / cell), Math.floor(y / cell)];
-                const want = [(cx * 53 + number * 29) & 255, (cy * 71 + number * 13) & 255, ((cx + cy) * 37 + number * 7) & 255];
-                const at = (y * width + x) * 4;
-                for (let c = 0; c < 3; c++) {
-                    worst = Math.max(worst, Math.abs(data[at + c] - want[c]));
-                }
-            }
-        }
-        return { width, height, worst };
-    }, [n, CELL]);
-}
+const difference = (n) => compare(page, 'canvas.picture', n);
 
 before(async () => {
     screen = await Screen.start(1280, 720);

@@ -223,6 +223,31 @@ export class Sshd {
     }
 }
 
+/**
+ * By how much a canvas of a page differs from pattern n of t/screen/mesh_screen.c: its
+ * size, and the worst channel of any pixel.
+ */
+export const compare = (page, selector, n) => page.evaluate(([where, number, cell]) => {
+    const canvas = document.querySelector(where);
+    const { width, height } = canvas ?? {};
+    if (!width) {
+        return { width: 0, height: 0, worst: 255 };
+    }
+    const { data } = canvas.getContext('2d').getImageData(0, 0, width, height);
+    let worst = 0;
+    for (let y = 0; y < height; y++) {
+        for (let x = 0; x < width; x++) {
+            const [cx, cy] = [Math.floor(x / cell), Math.floor(y / cell)];
+            const want = [(cx * 53 + number * 29) & 255, (cy * 71 + number * 13) & 255, ((cx + cy) * 37 + number * 7) & 255];
+            const at = (y * width + x) * 4;
+            for (let c = 0; c < 3; c++) {
+                worst = Math.max(worst, Math.abs(data[at + c] - want[c]));
+            }
+        }
+    }
+    return { width, height, worst };
+}, [selector, n, 64]);
+
 /** A virtual screen, painted and read by build/mesh_screen; command: another X server than Xvfb. */
 export class Screen {
     static async start(width, height, command = ['Xvfb', '-screen', '0', `${width}x${height}x24`]) {

@@ -5,11 +5,10 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { browse, findings, Mesh, picture, Screen, until } from './mesh.mjs';
+import { browse, compare, findings, Mesh, picture, Screen, until } from './mesh.mjs';
 
 const NAME = 'ines';
 const PASSWORD = 'korrekt-Pferd-42';
-const CELL = 64;
 
 let mesh, screen, context, page, faults, state, id;
 
@@ -25,25 +24,10 @@ const seek = (share) => page.getByLabel('Place in the recording').evaluate((rang
 }, share);
 
 /** The worst channel of any pixel of the canvas against pattern n. */
-const difference = (n) => page.evaluate(([number, cell]) => {
-    const canvas = document.querySelector('canvas.rec-desk');
-    const { width, height } = canvas ?? {};
-    if (!width || width < 2) {
-        return 255;
-    }
-    const { data } = canvas.getContext('2d').getImageData(0, 0, width, height);
-    let worst = 0;
-    for (let y = 0; y < height; y++) {
-        for (let x = 0; x < width; x++) {
-            const [cx, cy] = [Math.floor(x / cell), Math.floor(y / cell)];
-            const want = [(cx * 53 + number * 29) & 255, (cy * 71 + number * 13) & 255, ((cx + cy) * 37 + number * 7) & 255];
-            for (let c = 0; c < 3; c++) {
-                worst = Math.max(worst, Math.abs(data[(y * width + x) * 4 + c] - want[c]));
-            }
-        }
-    }
-    return worst;
-}, [n, CELL]);
+const difference = async (n) => {
+    const { width, worst } = await compare(page, 'canvas.rec-desk', n);
+    return width < 2 ? 255 : worst;     // before the first picture
+};
 
 before(async () => {
     screen = await Screen.start(640, 448);

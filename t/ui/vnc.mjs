@@ -7,11 +7,10 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { browse, findings, freePort, Mesh, picture, Screen, until } from './mesh.mjs';
+import { browse, compare, findings, freePort, Mesh, picture, Screen, until } from './mesh.mjs';
 
 const NAME = 'ines';
 const PASSWORD = 'korrekt-Pferd-42';
-const CELL = 64;
 /* "password", as VNC servers keep it */
 const KEPT = Buffer.from('dbd83cfd727a1458', 'hex');
 
@@ -22,29 +21,7 @@ const hash = (where) => page.evaluate((h) => {
 }, where);
 const vnc = () => `#/device/${encodeURIComponent(id)}/vnc`;
 
-/** By how much the picture differs from pattern n of t/screen/mesh_screen.c: the worst channel of any pixel. */
-function difference(n) {
-    return page.evaluate(([number, cell]) => {
-        const canvas = document.querySelector('.vnc-view canvas');
-        const { width, height } = canvas ?? {};
-        if (!width) {
-            return { width: 0, height: 0, worst: 255 };
-        }
-        const { data } = canvas.getContext('2d').getImageData(0, 0, width, height);
-        let worst = 0;
-        for (let y = 0; y < height; y++) {
-            for (let x = 0; x < width; x++) {
-                const [cx, cy] = [Math.floor(x / cell), Math.floor(y / cell)];
-                const want = [(cx * 53 + number * 29) & 255, (cy * 71 + number * 13) & 255, ((cx + cy) * 37 + number * 7) & 255];
-                const at = (y * width + x) * 4;
-                for (let c = 0; c < 3; c++) {
-                    worst = Math.max(worst, Math.abs(data[at + c] - want[c]));
-                }
-            }
-        }
-        return { width, height, worst };
-    }, [n, CELL]);
-}
+const difference = (n) => compare(page, '.vnc-view canvas', n);
 
 async function connect(to, password) {
     await page.getByLabel('Port').fill(String(to));

@@ -12,7 +12,7 @@ use IO::Select;
 use JSON::PP;
 use Mesh::Test qw(escape);
 
-our @EXPORT_OK = qw(tunnel invite answer viewer relay opened flood);
+our @EXPORT_OK = qw(tunnel invite answer viewer relay opened flood pour);
 
 # the command of the viewer
 sub tunnel {
@@ -91,6 +91,30 @@ sub flood {
     }
     $s->blocking(1);
     return $sent;
+}
+
+# sends all of size, after a head, in a process of its own: how much was taken of it
+# until nobody takes more, and the process
+sub pour {
+    my ($device, $size, $head) = @_;
+    pipe my $told, my $tell or die;
+    my $pid = fork // die;
+    if (!$pid) {
+        alarm 120;
+        $device->binary($head) if defined $head;
+        for (1 .. $size / 65536) {
+            $device->binary('q' x 65536);
+            syswrite $tell, '.';
+        }
+        kill KILL => $$;
+    }
+    close $tell;
+    my $sent = 0;
+    my $blocks = IO::Select->new($told);
+    while ($blocks->can_read(1) && sysread $told, my $dots, 4096) {
+        $sent += 65536 * length $dots;
+    }
+    return ($sent, $pid);
 }
 
 1;
