@@ -126,12 +126,13 @@ sub health {
 }
 
 # A plain nginx with the certificates of a server and as many workers.
-# Returns { port (TLS, one page), pid, stream (TLS in, TLS out), sink }.
+# Returns { port (TLS, one page), pid, stream (TLS in, TLS out), hop (TLS in,
+# plain out), sink }.
 sub reference {
     my ($s) = @_;
     my $data = "$dir/reference" . @children;
     my %r = (port => $port++, stream => $port++, sink => $port++,
-             listen => $port++);
+             hop => $port++, listen => $port++);
     my $workers = () = workers($s->{nginx});
     my $certificates = read_file("$s->{data}/mesh-site.conf")
                        =~ s/.*?((?:ssl_certificate(?:_key)? [^;]*; ?)+).*/$1/sr;
@@ -160,6 +161,10 @@ stream {
     server {
         listen 127.0.0.1:$r{stream} ssl reuseport; $certificates
         proxy_timeout 3600s; proxy_ssl on; proxy_pass 127.0.0.1:$r{sink};
+    }
+    server {
+        listen 127.0.0.1:$r{hop} ssl reuseport; $certificates
+        tcp_nodelay on; proxy_timeout 3600s; proxy_pass 127.0.0.1:$r{listen};
     }
 }
 END

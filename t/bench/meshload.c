@@ -1675,10 +1675,24 @@ static uint8_t *pipe_frame;
 static size_t pipe_len;
 static int pipe_down, pipe_cli, pipe_acc;
 static uint64_t pipe_bytes;
-static void pipe_cli_open(conn *c) { pipe_cli++; if (!pipe_down) { c->pump = pipe_frame; c->pump_len = pipe_len; do_pump(c); } }
-static void pipe_acc_open(conn *c) { pipe_acc++; if (pipe_down) { c->pump = pipe_frame; c->pump_len = pipe_len; do_pump(c); } }
-static void pipe_msg(conn *c, int op, uint8_t *p, size_t n) { (void)c; (void)op; (void)p; pipe_bytes += n; }
-static const handler pipe_cli_h = {pipe_cli_open, pipe_msg, NULL, NULL}, pipe_acc_h = {pipe_acc_open, pipe_msg, NULL, NULL};
+static samples pipe_rtt;
+static double pipe_sent;
+static void pipe_round(conn *c) { pipe_sent = now(); out_put(c, pipe_frame, pipe_len); flush_out(c); }
+static void pipe_cli_open(conn *c) { pipe_cli++; if (O.rtt) return; if (!pipe_down) { c->pump = pipe_frame; c->pump_len = pipe_len; do_pump(c); } }
+static void pipe_acc_open(conn *c) { pipe_acc++; if (O.rtt) return; if (pipe_down) { c->pump = pipe_frame; c->pump_len = pipe_len; do_pump(c); } }
+static void pipe_msg(conn *c, int op, uint8_t *p, size_t n)
+{
+    (void)op; (void)p;
+    pipe_bytes += n;
+    if (O.rtt) out_put(c, pipe_frame, pipe_len), flush_out(c);
+}
+static void pipe_back(conn *c, int op, uint8_t *p, size_t n)
+{
+    (void)op; (void)p;
+    pipe_bytes += n;
+    if (O.rtt) s_add(&pipe_rtt, now() - pipe_sent), pipe_round(c);
+}
+static const handler pipe_cli_h = {pipe_cli_open, pipe_back, NULL, NULL}, pipe_acc_h = {pipe_acc_open, pipe_msg, NULL, NULL};
 
 static int mode_pipe(void)
 {
@@ -1692,11 +1706,15 @@ static int mode_pipe(void)
     conn *l = conn_new(&pipe_acc_h, fd);
     l->st = ST_LISTEN;
     want(l, EPOLLIN);
-    for (int i = 0; i < O.pairs; i++) conn_open(&pipe_cli_h, NULL, NULL, i);
+    conn *cli = NULL;
+    if (O.rtt && O.pairs != 1) die("pipe --rtt goes over one pair");
+    for (int i = 0; i < O.pairs; i++) cli = conn_open(&pipe_cli_h, NULL, NULL, i);
     double t0 = now();
     while ((pipe_cli < O.pairs || pipe_acc < O.pairs) && now() - t0 < 20) loop_once(20);
+    if (O.rtt) pipe_round(cli);
     run_for(O.warmup);
     pipe_bytes = 0;
+    pipe_rtt.n = 0;
     meas_begin();
     run_for(O.secs);
     uint64_t b = pipe_bytes;
@@ -1705,6 +1723,7 @@ static int mode_pipe(void)
     printf("{\"mode\":\"pipe\",\"label\":\"%s\",\"pairs\":%d,\"size\":%d,\"dir\":\"%s\",\"mb_per_s\":%.1f,\"gb\":%.3f", O.label, O.pairs, O.size, pipe_down ? "down" : "up",
            b / 1e6 / (tt1 - tt0), gb);
     if (O.pids) printf(",\"server_cpu_s_per_gb\":%.4f", gb > 0 ? srv_cpu() / gb : 0);
+    if (O.rtt) s_json("rtt_ms", &pipe_rtt);
     meas_json();
     printf("}\n");
     return 0;
@@ -1753,7 +1772,7 @@ static const struct { const char *name; char type; void *p; const char *help; } 
     {"secs", 'd', &O.secs, "measured seconds (5)"},
     {"warmup", 'd', &O.warmup, "seconds before measuring (1)"},
     {"dir", 's', &O.dir, "relay: a2b, b2a, both (a = agent side); pipe: up, down"},
-    {"rtt", 'b', &O.rtt, "relay: round trips instead of throughput"},
+    {"rtt", 'b', &O.rtt, "relay/pipe: round trips instead of throughput"},
     {"rtt-rate", 'd', &O.rtt_rate, "relay: round trips per second and pair, 0 = back to back (20)"},
     {"pace", 'd', &O.pace, "relay: bytes a second and pair, one way (--dir), time-stamped"},
     {"proto", 'i', &O.proto, "relay protocol number (2 = desktop)"},
