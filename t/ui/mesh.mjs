@@ -7,7 +7,7 @@
  */
 
 import { execFileSync, spawn } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
@@ -111,6 +111,24 @@ export class Mesh {
             }
             return this.server.text.includes('press Ctrl-C');
         }, 60_000);
+    }
+
+    /** Every worker ends without a word; nginx starts others. */
+    killWorkers() {
+        const master = readFileSync(join(this.data, 'run/nginx.pid'), 'utf8').trim();
+        execFileSync('pkill', ['-KILL', '-P', master]);
+    }
+
+    recordings() {
+        return readdirSync(join(this.data, 'recordings'));
+    }
+
+    /** The recording, none of those that are known, that has all these bytes on the disk. */
+    recorded(words, known = []) {
+        return this.recordings().find((name) => {
+            const bytes = readFileSync(join(this.data, 'recordings', name));
+            return !known.includes(name) && words.every((word) => bytes.includes(word));
+        });
     }
 
     async stopServer() {

@@ -81,7 +81,7 @@ async function moves(who, selector) {
 }
 
 before(async () => {
-    mesh = await Mesh.start();
+    mesh = await Mesh.start('mesh_relay_record recordings;\n');
     mesh.admin(['user', 'add', 'ines', '--site-admin'], `${PASSWORD}\n`);
     mesh.admin(['user', 'add', 'mei'], `${PASSWORD}\n`);
     group = mesh.admin(['group', 'add', 'Lab', '--owner', 'ines']).trim();
@@ -283,4 +283,31 @@ test('a device that cannot open the page says so', async () => {
 
 test('neither side saw a fault', () => {
     assert.deepEqual([...ines.faults, ...mei.faults], []);
+});
+
+test('what was said to a device plays, though the workers were killed while it was', async () => {
+    const asked = agent.messages().filter((m) => m.action === 'openUrl').length;
+    await button(ines, 'Invite').click();
+    const { url } = await until('the page at the device', () => agent.messages().filter((m) => m.action === 'openUrl')[asked]);
+    const visitor = await browse(mesh, { args: CAMERA });
+    await visitor.page.goto(url);
+    await button(visitor, 'Accept').click();
+    await Promise.all([state(ines, 'Connected'), state(visitor, 'Connected')]);
+    await write(visitor, 'It is on fire.');
+    await write(ines, 'Is it the one at the window?');
+    const file = await until('both on the disk', () => mesh.recorded(['on fire', 'at the window?']));
+    mesh.killWorkers();
+    await go(ines, `#/recordings/${encodeURIComponent(file)}`);
+    await until('what was said', async () => {
+        const said = ines.page.locator('.rec-lines');
+        if (await said.count()) {
+            return /The device: It is on fire\.\s+ines: Is it the one at the window\?/.test(await said.innerText());
+        }
+        // the worker that was asked was not there yet
+        await go(ines, '#/recordings');
+        await go(ines, `#/recordings/${encodeURIComponent(file)}`);
+        return false;
+    });
+    assert.deepEqual(await findings(ines.page), []);
+    await picture(ines.page, 'recording-chat');
 });

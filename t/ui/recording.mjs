@@ -9,6 +9,8 @@ import { browse, compare, findings, Mesh, picture, Screen, until } from './mesh.
 
 const NAME = 'ines';
 const PASSWORD = 'korrekt-Pferd-42';
+/** how a picture begins in a file */
+const JPEG = Buffer.from([0xff, 0xd8, 0xff]);
 
 let mesh, screen, context, page, faults, state, id;
 
@@ -136,6 +138,40 @@ test('recordings are found by words, fetched and deleted', async () => {
     await until('one row less', async () => (await rows().count()) === 2);
     assert.deepEqual(await findings(page), []);
     await picture(page, 'recordings');
+});
+
+test('what killed workers were recording plays: a terminal, files and a desktop', async () => {
+    const known = mesh.recordings();
+    await hash(device('terminal'));
+    await page.getByRole('button', { name: 'Connect', exact: true }).click();
+    await until('a prompt', async () => /[#$] *$/m.test(await page.locator('.term .xterm-rows').innerText()));
+    await page.locator('.term .xterm-helper-textarea').focus();
+    await page.keyboard.type('clear; echo cut-$((4+5))\r');
+    await hash(device('files'));
+    await page.locator('.frow bdi[title="etc"]').waitFor();
+    await hash(device('desktop'));
+    await page.getByRole('button', { name: 'Connect again' }).click();
+    const files = await until('all three on the disk', () => {
+        const found = [['cut-9'], ['"dir":', '"etc"'], ['"protocol":2', JPEG]].map((words) => mesh.recorded(words, known));
+        return found.every(Boolean) && found;
+    });
+
+    mesh.killWorkers();
+    await until('the three in the list', async () => {
+        await hash('#/sessions');
+        await hash('#/recordings');
+        return /Desktop.*Files.*Terminal.*Terminal/s.test(await page.locator('main').innerText());
+    });
+    const open = (i) => hash(`#/recordings/${encodeURIComponent(files[i])}`);
+    await open(0);
+    await until('the screen', async () => (await played()).includes('cut-9'));
+    await open(1);
+    await page.locator('.rec-lines').getByText('ines opens /', { exact: true }).first().waitFor();
+    await page.locator('.rec-lines').getByText(/The device shows \/: \d+ entries/).first().waitFor();
+    assert.deepEqual(await findings(page), []);
+    await picture(page, 'recording-files');
+    await open(2);
+    await until('the picture', async () => (await difference(2)) <= 24);
 });
 
 test('S-12: nothing of this broke the content policy, called another host, or threw', () => {

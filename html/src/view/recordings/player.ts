@@ -5,12 +5,16 @@ import { KvmReader } from '../../wire/kvm.ts';
 import { pictureAt, type Block, type Recording } from '../../wire/mcrec.ts';
 import { Painter } from '../desktop/painter.ts';
 import { theme } from '../terminal/screen.ts';
+import { sentence } from './sentences.ts';
 
 /** Output that is written again for a place in a terminal: what came before has long left the screen. */
 const REPLAY = 4 * 1024 * 1024;
 const PIECE = 2 * 1024 * 1024;
 /** With pauses skipped, the longest that is still waited for, ms. */
 const PAUSE = 1000;
+/** A longer message is not taken apart, bytes; and what is shown of one that has no words. */
+const PARSED = 4 * 1024 * 1024;
+const SHOWN = 4096;
 
 /** What shows a kind of session; one block after the other, or the state at one. */
 interface Show {
@@ -108,19 +112,28 @@ class DesktopShow implements Show {
     }
 }
 
-/** Everything else: messages as lines, bytes as their number. */
+/** Everything else: what was done and said in words, other messages as lines, bytes as their number. */
 class MessageShow implements Show {
     readonly element = document.createElement('ol');
+    #protocol: number;
+    #user: string;
+    #blocks: readonly Block[];
 
-    constructor() {
+    constructor({ meta, blocks }: Recording) {
         this.element.className = 'rec-lines';
+        this.#protocol = meta.protocol;
+        this.#user = meta.userName;
+        this.#blocks = blocks;
     }
 
     feed(block: Block, data: Uint8Array): void {
+        const words = this.#words(block, data);
+        if (words === null) {
+            return;
+        }
         const line = document.createElement('li');
-        const json = !block.binary || data[0] === 0x7b;
         line.className = block.user ? 'user' : 'device';
-        line.textContent = json && data.length < 4096 ? new TextDecoder().decode(data) : `${data.length} bytes`;
+        line.textContent = words;
         this.element.append(line);
         line.scrollIntoView({ block: 'nearest' });
         while (this.element.childElementCount > 500) {
@@ -128,25 +141,34 @@ class MessageShow implements Show {
         }
     }
 
-    async at(last: number, read: (block: Block) => Promise<Uint8Array>, blocks: readonly Block[] = this.blocks): Promise<void> {
+    #words(block: Block, data: Uint8Array): string | null {
+        if (data.length > PARSED || (block.binary && data[0] !== 0x7b)) {
+            return `${data.length} bytes`;
+        }
+        const json = new TextDecoder().decode(data);
+        let said: unknown;
+        try {
+            said = JSON.parse(json);
+        } catch {
+            return json.slice(0, SHOWN);
+        }
+        const words = said && typeof said === 'object' ? sentence(this.#protocol, block.user ? this.#user : 'The device', said as Record<string, unknown>) : '';
+        return words === '' ? json.slice(0, SHOWN) : words;
+    }
+
+    async at(last: number, read: (block: Block) => Promise<Uint8Array>): Promise<void> {
         this.element.replaceChildren();
-        for (const block of blocks.slice(Math.max(0, last - 199), last + 1)) {
+        for (const block of this.#blocks.slice(Math.max(0, last - 199), last + 1)) {
             this.feed(block, await read(block));
         }
     }
-
-    blocks: readonly Block[] = [];
 }
 
 function showOf(recording: Recording): Show {
     switch (recording.meta.protocol) {
     case 1: case 6: case 8: case 9: return new TerminalShow(recording.blocks);
     case 2: return new DesktopShow(recording.blocks);
-    default: {
-        const show = new MessageShow();
-        show.blocks = recording.blocks;
-        return show;
-    }
+    default: return new MessageShow(recording);
     }
 }
 
