@@ -94,7 +94,7 @@ static int64_t mesh_admin_now(void);
 static void mesh_admin_change(mesh_admin_t *a, int kind, int64_t id);
 static void mesh_admin_key_make(mesh_admin_t *a, const char *name);
 static void mesh_admin_event(mesh_admin_t *a, const char *kind,
-    const char *action, const char *text, int64_t subject, int64_t group);
+    const char *action, const char *text, int64_t subject);
 static void mesh_admin_password_read(char *password, const char *name);
 static void mesh_admin_password_make(char *dst, size_t size,
     const char *password);
@@ -353,7 +353,7 @@ mesh_admin_key_make(mesh_admin_t *a, const char *name)
 
 static void
 mesh_admin_event(mesh_admin_t *a, const char *kind, const char *action,
-    const char *text, int64_t subject, int64_t group)
+    const char *text, int64_t subject)
 {
     mesh_admin_db_int(a->db, MESH_ADMIN_DOMAIN);
     mesh_admin_db_int(a->db, mesh_admin_now());
@@ -372,13 +372,7 @@ mesh_admin_event(mesh_admin_t *a, const char *kind, const char *action,
     }
 
     mesh_admin_db_null(a->db);
-
-    if (group) {
-        mesh_admin_db_int(a->db, group);
-    } else {
-        mesh_admin_db_null(a->db);
-    }
-
+    mesh_admin_db_null(a->db);
     mesh_admin_db_null(a->db);
     mesh_admin_db_null(a->db);
     (void) mesh_admin_db_run(a->db, MESH_SQL_EVENT_ADD);
@@ -505,7 +499,7 @@ mesh_admin_user_add(mesh_admin_t *a)
     }
 
     mesh_admin_event(a, "user", "accountcreate",
-                     "The account was made with mesh-admin", id, 0);
+                     "The account was made with mesh-admin", id);
     mesh_admin_change(a, MESH_ADMIN_CHANGE_ACCOUNT, id);
     mesh_admin_db_commit(a->db);
 
@@ -545,7 +539,7 @@ mesh_admin_user_passwd(mesh_admin_t *a)
     (void) mesh_admin_db_run(a->db, MESH_SQL_CTL_WEB_SESSIONS_END);
 
     mesh_admin_event(a, "user", "accountchange",
-                     "The password was changed with mesh-admin", id, 0);
+                     "The password was changed with mesh-admin", id);
     mesh_admin_change(a, MESH_ADMIN_CHANGE_ACCOUNT, id);
     mesh_admin_change(a, MESH_ADMIN_CHANGE_SESSION, id);
     mesh_admin_db_commit(a->db);
@@ -604,7 +598,7 @@ mesh_admin_user_unlock(mesh_admin_t *a)
     mesh_admin_db_int(a->db, bits & ~32);
     (void) mesh_admin_db_run(a->db, MESH_SQL_ADMIN_RIGHTS);
     mesh_admin_event(a, "user", "accountchange",
-                     "The account was unlocked with mesh-admin", id, 0);
+                     "The account was unlocked with mesh-admin", id);
     mesh_admin_change(a, MESH_ADMIN_CHANGE_ACCOUNT, id);
     mesh_admin_db_commit(a->db);
 
@@ -677,9 +671,18 @@ mesh_admin_group_add(mesh_admin_t *a)
         mesh_admin_change(a, MESH_ADMIN_CHANGE_ACCESS, access);
     }
 
-    mesh_admin_event(a, "mesh", "createmesh",
-                     "The device group was made with mesh-admin", 0, id);
     mesh_admin_change(a, MESH_ADMIN_CHANGE_GROUP, id);
+
+    /* browsers are told */
+
+    mesh_admin_db_int(a->db, id);
+    mesh_admin_db_int(a->db, mesh_admin_now());
+    (void) mesh_admin_db_run(a->db, MESH_SQL_ADMIN_GROUP_EVENT);
+
+    mesh_admin_db_int(a->db, MESH_ADMIN_CHANGE_EVENT);
+    mesh_admin_db_int(a->db, id);
+    (void) mesh_admin_db_run(a->db, MESH_SQL_ADMIN_GROUP_CHANGE);
+
     mesh_admin_db_commit(a->db);
 
     puts(wire);
@@ -819,7 +822,7 @@ mesh_admin_key_rotate(mesh_admin_t *a)
     mesh_admin_key_make(a, "ticket");
 
     mesh_admin_event(a, "server", "keyrotate",
-                     "The key of tickets was changed with mesh-admin", 0, 0);
+                     "The key of tickets was changed with mesh-admin", 0);
     mesh_admin_change(a, MESH_ADMIN_CHANGE_KEY, 0);
     mesh_admin_db_commit(a->db);
 

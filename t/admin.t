@@ -90,9 +90,12 @@ like($group, qr{^mesh//[A-Za-z0-9@\$]{64}$}, 'group add says the id');
 like(said('group', 'list'), qr/^\Q$group\E +0  Lab "1"$/m,
      'group list shows id, devices and name');
 
+my $made = $boss->event(sub { $_[0]{action} eq 'createmesh' });
+is($made && "$made->{meshid} $made->{name}", "$group Lab \"1\"",
+   'its owner is told of the group');
 ok(waits(sub { grep { $_->{_id} eq $group }
                     @{ $boss->ask({ action => 'meshes' })->{meshes} } }),
-   'its owner sees the group');
+   'and sees it');
 for my $new (map { "new$_" } 1 .. 4) {
     is(admin(\"$password\n", 'user', 'add', $new), 0, "user add $new");
     # any worker may be asked, and no worker was told

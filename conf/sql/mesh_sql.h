@@ -766,6 +766,35 @@ MESH_SQL_ROW(ADMIN_DEVICE_EVENT, 2, MESH_SQL_WRITE|MESH_SQL_MUST,             \
     " JOIN device_group g ON g.device_group_id = d.device_group_id"           \
     " WHERE d.device_id = ?1")                                                \
                                                                               \
+MESH_SQL_ROW(ADMIN_GROUP_EVENT, 2, MESH_SQL_WRITE|MESH_SQL_MUST,              \
+    "INSERT INTO event (domain_id, at, kind, action, msgid, text, args,"      \
+    " address, device_group_id, doc)"                                         \
+    " SELECT domain_id, ?2, 'mesh', 'createmesh', 76,"                        \
+    " 'Device group created: ' || name, json_array(name), 'mesh-admin',"      \
+    " device_group_id,"                                                       \
+    " json_object('meshid', wire_id, 'mtype', kind, 'name', name)"            \
+    " FROM device_group WHERE device_group_id = ?1",                          \
+    "INSERT INTO event (domain_id, at, kind, action, msgid, text, args,"      \
+    " address, device_group_id, doc, tx)"                                     \
+    " SELECT domain_id, ?2::bigint, 'mesh', 'createmesh', 76,"                \
+    " 'Device group created: ' || name, json_build_array(name)::text,"        \
+    " 'mesh-admin', device_group_id,"                                         \
+    " json_build_object('meshid', wire_id, 'mtype', kind, 'name', name)"      \
+    "::text,"                                                                 \
+    " pg_current_xact_id()::text::bigint"                                     \
+    " + (SELECT value::bigint FROM meta WHERE key = 'tx_offset')"             \
+    " FROM device_group WHERE device_group_id = ?1")                          \
+                                                                              \
+/* kind of change, device group without a device: its newest event */         \
+MESH_SQL_ROW(ADMIN_GROUP_CHANGE, 2, MESH_SQL_WRITE,                           \
+    "INSERT INTO change (kind, id)"                                           \
+    " SELECT CAST(?1 AS bigint), max(event_id) FROM event"                    \
+    " WHERE device_group_id = ?2",                                            \
+    "INSERT INTO change (kind, id, tx)"                                       \
+    " SELECT ?1::bigint, max(event_id), pg_current_xact_id()::text::bigint"   \
+    " + (SELECT value::bigint FROM meta WHERE key = 'tx_offset') FROM event"  \
+    " WHERE device_group_id = ?2")                                            \
+                                                                              \
 /* kind of change, device: its newest event */                                \
 MESH_SQL_ROW(ADMIN_EVENT_CHANGE, 2, MESH_SQL_WRITE,                           \
     "INSERT INTO change (kind, id)"                                           \

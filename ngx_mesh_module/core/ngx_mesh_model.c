@@ -24,6 +24,7 @@
 #define NGX_MESH_MODEL_POLL     5000  /* ms */
 #define NGX_MESH_MODEL_TICK     1000  /* ms */
 #define NGX_MESH_MODEL_WAIT     5     /* seconds, for what was told */
+#define NGX_MESH_LATE           64    /* events that wait for rows */
 
 /* between workers: u8 version, u8 kind, u64 id */
 #define NGX_MESH_CHANGED_VERSION  1
@@ -209,6 +210,8 @@ static void ngx_mesh_model_receive(const ngx_mesh_addr_t *from,
 static void ngx_mesh_model_settle(void);
 static void ngx_mesh_model_apply(ngx_uint_t kind, int64_t id, uint64_t seq);
 static void ngx_mesh_model_applied(ngx_mesh_db_req_t *q, ngx_int_t rc);
+static void ngx_mesh_model_event(int64_t id);
+static void ngx_mesh_model_late(void);
 static void ngx_mesh_model_read(ngx_mesh_db_req_t *q, ngx_mesh_change_t *ch,
     ngx_int_t rc);
 static ngx_int_t ngx_mesh_model_update(ngx_mesh_db_req_t *q,
@@ -242,6 +245,9 @@ static ngx_uint_t          ngx_mesh_model_polling;
 /* what this worker told all, itself too, and is not in its model yet */
 static uint64_t            ngx_mesh_model_told;
 static uint64_t            ngx_mesh_model_heard;
+static ngx_uint_t          ngx_mesh_model_unread;   /* reads on their way */
+static int64_t             ngx_mesh_model_latter[NGX_MESH_LATE];  /* events */
+static ngx_uint_t          ngx_mesh_model_nlate;
 static ngx_queue_t         ngx_mesh_model_reading;  /* in the order of telling */
 static ngx_queue_t         ngx_mesh_model_waiting;
 
@@ -1793,7 +1799,7 @@ ngx_mesh_model_apply(ngx_uint_t kind, int64_t id, uint64_t seq)
         return;
 
     case NGX_MESH_CHANGE_EVENT:
-        ngx_mesh_model_hooks(kind, id);
+        ngx_mesh_model_event(id);
         return;
 
     default:
@@ -1822,6 +1828,8 @@ ngx_mesh_model_apply(ngx_uint_t kind, int64_t id, uint64_t seq)
         return;
     }
 
+    ngx_mesh_model_unread++;
+
     if (seq) {
         ngx_queue_insert_tail(&ngx_mesh_model_reading, &ch->queue);
     }
@@ -1838,6 +1846,37 @@ ngx_mesh_model_applied(ngx_mesh_db_req_t *q, ngx_int_t rc)
     if (ch->seq) {
         ngx_queue_remove(&ch->queue);
         ngx_mesh_model_settle();
+    }
+
+    if (--ngx_mesh_model_unread == 0) {
+        ngx_mesh_model_late();
+    }
+}
+
+
+/* who may see it can stand in the rows that came with it: these are read first */
+static void
+ngx_mesh_model_event(int64_t id)
+{
+    if (ngx_mesh_model_unread == 0 || ngx_mesh_model_nlate == NGX_MESH_LATE) {
+        ngx_mesh_model_hooks(NGX_MESH_CHANGE_EVENT, id);
+        return;
+    }
+
+    ngx_mesh_model_latter[ngx_mesh_model_nlate++] = id;
+}
+
+
+static void
+ngx_mesh_model_late(void)
+{
+    ngx_uint_t  i, n;
+
+    n = ngx_mesh_model_nlate;
+    ngx_mesh_model_nlate = 0;
+
+    for (i = 0; i < n; i++) {
+        ngx_mesh_model_hooks(NGX_MESH_CHANGE_EVENT, ngx_mesh_model_latter[i]);
     }
 }
 
@@ -2009,6 +2048,10 @@ ngx_mesh_model_polled(ngx_mesh_db_req_t *q, ngx_int_t rc)
     ngx_mesh_model_bound = bound;
     last = NULL;
 
+    /* events after all rows that came with them */
+
+    ngx_mesh_model_unread++;
+
     for (i = 0; i < ngx_mesh_db_rows(q, 0); i++) {
         row = ngx_mesh_db_row(q, 0, i);
 
@@ -2028,6 +2071,10 @@ ngx_mesh_model_polled(ngx_mesh_db_req_t *q, ngx_int_t rc)
 
         ngx_mesh_model_apply((ngx_uint_t) ngx_mesh_db_num(&row[2]),
                              ngx_mesh_db_num(&row[3]), 0);
+    }
+
+    if (--ngx_mesh_model_unread == 0) {
+        ngx_mesh_model_late();
     }
 }
 
