@@ -11,7 +11,7 @@ set -u
 cd "$(dirname "$0")" || exit 1
 rc=0
 
-for name in idle handshake relay rtt reload start agent desktop picture evening; do
+for name in idle handshake relay rtt recorded paced reload start agent desktop picture evening files; do
     echo "== $name"
     perl "./$name" || rc=1
 done
