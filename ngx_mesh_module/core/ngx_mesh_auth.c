@@ -829,9 +829,12 @@ ngx_mesh_login_known(void *data)
 
     account = ngx_mesh_account(login->account_id);
 
-    if (!login->hash.ok || account == NULL
-        || ngx_mesh_account_locked(account))
-    {
+    if (login->hash.ok && account == NULL) {
+        ngx_mesh_login_end(login, NGX_ABORT);      /* not read in time */
+        return;
+    }
+
+    if (!login->hash.ok || ngx_mesh_account_locked(account)) {
         ngx_mesh_count(NGX_MESH_C_LOGIN_FAILURES);
         (void) ngx_mesh_rate(NGX_MESH_RATE_LOGIN_ADDRESS, &login->address, 1,
                              NGX_MESH_LOGIN_WINDOW);
