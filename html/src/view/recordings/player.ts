@@ -152,6 +152,9 @@ class MessageShow implements Show {
         } catch {
             return json.slice(0, SHOWN);
         }
+        if (typeof said === 'number') {     // of the protocol, with which a session begins
+            return null;
+        }
         const words = said && typeof said === 'object' ? sentence(this.#protocol, block.user ? this.#user : 'The device', said as Record<string, unknown>) : '';
         return words === '' ? json.slice(0, SHOWN) : words;
     }
