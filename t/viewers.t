@@ -13,6 +13,7 @@ use lib "$FindBin::Bin/lib";
 
 use IO::Select;
 use JSON::PP;
+use Socket qw(SOL_SOCKET SO_SNDBUF);
 use Test::More;
 use Time::HiRes qw(time);
 use Mesh::Agent;
@@ -62,6 +63,7 @@ for my $name (sort keys %RIGHTS) {
 
 my $n = 0;
 my %users;      # by socket, as metadata said last
+my $rest = '';  # of a message that a device has begun with
 
 # --- one stream
 
@@ -250,7 +252,59 @@ like($slow[-1], qr/^frame 150 /, 'and has the newest in the end');
 drain_all(@seen);
 my $wait = flood(48 * 1048576);
 cmp_ok($wait, '<', 32 * 1048576, 'where nobody reads the device is not read');
+
+# and goes on when they read again
+catch_up($device, tile(0, 0, 640, 480, 'caught up'), @seen);
+is_deeply([map { (pictures($_, 'caught up'))[-1] } @seen],
+          [('caught up') x @seen], 'all of them get the newest in the end');
+
 ok(abandon(), 'it goes on') or diag 'no device';
+
+# also where a word of the viewer comes with the room for more
+@seen = (watch('admin'));
+do {
+    push @seen, watch('full');
+} until worker($seen[-1]) != worker($seen[0]);
+$_->text('2') for @seen;
+$device = answer(invite('admin'));
+$device->binary($SIZE);
+pictures($_, 'size') for @seen;
+flood(48 * 1048576);
+my $holder = worker($seen[0]);
+kill 'STOP', $holder;
+$seen[-1]->text('{"ctrlChannel":102938,"type":"rtt","time":"awake"}');
+1 while take($seen[-1], 1);
+kill 'CONT', $holder;
+catch_up($device, tile(0, 0, 640, 480, 'awake'), $seen[-1]);
+is((pictures($seen[-1], 'awake'))[-1], 'awake',
+   'so does one that speaks as it reads again');
+ok(abandon(), 'it goes on') or diag 'no device';
+
+# --- S-18: what a device sends costs its worker a bounded time
+
+my @tiny = (tile(0, 0, 8192, 8192, '')) x 60000;
+for my $how ('in one message', 'each in one of its own') {
+    @seen = (watch('admin'));
+    $seen[0]->text('2');
+    $device = answer(invite('admin'));
+    my $echo = beside($seen[0]);
+    $device->binary($_) for pack('nnnn', 7, 8, 8192, 8192),
+        tile(0, 0, 32, 32, 'begun');
+    pictures($seen[0], 'begun');
+    my $pid = fork // die "fork: $!\n";
+    if (!$pid) {
+        $device->raw($how =~ /one message/
+                     ? $device->frame(2, join '', @tiny)
+                     : join '', map { $device->frame(2, $_) } @tiny);
+        kill 'KILL', $$;
+    }
+    my $from = time;
+    isnt($device->closed, 0, "S-18: a device with 60000 screens, $how, is let go");
+    is($echo->alive, 1, 'S-18: its worker serves others,');
+    cmp_ok(time - $from, '<', 20, 'S-18: and soon');
+    waitpid $pid, 0;
+    isnt($seen[0]->closed, 0, 'S-18: the viewer is told');
+}
 
 # --- S-18: the memory of one picture is bounded
 
@@ -538,6 +592,9 @@ sub flood {
     my ($most) = @_;
     my $frame = $device->frame(2, tile(0, 0, 640, 480, 'f' x 60000));
     my ($s, $sent, $at) = ($device->{s}, 0, 0);
+    # what waits in its kernel goes on slowly afterwards: on loopback each
+    # window that was shut is asked for by a timer
+    setsockopt $s, SOL_SOCKET, SO_SNDBUF, 65536;
     $s->blocking(0);
     while ($sent < $most) {
         my $n = syswrite $s, $frame, length($frame) - $at, $at;
@@ -549,7 +606,62 @@ sub flood {
         $at = ($at + $n) % length $frame;
     }
     $s->blocking(1);
+    $rest = substr $frame, $at;
     return $sent;
+}
+
+# which worker has it: that with the other end of its connection
+sub worker {
+    my ($ws) = @_;
+    my $from = sprintf '0100007F:%04X 0100007F:%04X', $mesh->{port},
+                       $ws->{s}->sockport;
+    my ($inode) = Mesh::Test::read_file('/proc/net/tcp')
+        =~ /: \Q$from\E \S+ \S+ \S+ \S+ +\d+ +\d+ (\d+)/
+        or die "no such connection\n";
+    for my $pid ($mesh->workers) {
+        return $pid if grep { (readlink $_ // '') eq "socket:[$inode]" }
+                       glob "/proc/$pid/fd/*";
+    }
+    die "no worker has it\n";
+}
+
+# another session of the worker that has this one
+sub beside {
+    my ($ws) = @_;
+    my @tried;
+    do {
+        push @tried, $mesh->ws('/echo.ashx');
+    } until worker($tried[-1]) == worker($ws);
+    return $tried[-1];
+}
+
+# all that has come for it, to be read later; 0: it was nothing
+sub take {
+    my ($ws, $seconds) = @_;
+    my $s = $ws->{s};
+    my $n = 0;
+    while ($s->pending || IO::Select->new($s)->can_read($n ? 0 : $seconds)) {
+        sysread $s, $ws->{in}, 1048576, length $ws->{in} or last;
+        $n++;
+    }
+    return $n;
+}
+
+# the rest of a flood and one message more, for which its readers make room
+sub catch_up {
+    my ($device, $last, @reader) = @_;
+    my $s = $device->{s};
+    my $bytes = $rest . $device->frame(2, $last);
+    my $until = time + 60;
+    $s->blocking(0);
+    while (length $bytes && time < $until) {
+        my $n = syswrite $s, $bytes;
+        $bytes = substr $bytes, $n if $n;
+        take($_, 0) for @reader;
+        IO::Select->new(map { $_->{s} } @reader)->can_read(0.01) if !$n;
+    }
+    $s->blocking(1);
+    $rest = '';
 }
 
 # KB of all workers
