@@ -215,10 +215,10 @@ is_deeply([map { name($_) } $device->read->{data}, $device->read->{data}],
 $device->binary(tile(0, 0, 32, 32, 'two') . tile(32, 0, 32, 32, 'in one'));
 is_deeply([pictures($seen[0], 'in one')], ['two', 'in one'],
           'two packets in a message are two');
-my $cut = tile(0, 32, 32, 32, 'over three');
-$device->binary(substr $cut, 0, 10);
-$device->binary(substr $cut, 10, 20);
-$device->binary(substr $cut, 30);
+my $parts = tile(0, 32, 32, 32, 'over three');
+$device->binary(substr $parts, 0, 10);
+$device->binary(substr $parts, 10, 20);
+$device->binary(substr $parts, 30);
 is_deeply([pictures($seen[0], 'over three')], ['over three'],
           'one over three messages is one');
 $device->binary($_) for tile(640, 0, 32, 32, 'beside'),
@@ -281,6 +281,18 @@ is((pictures($seen[-1], 'awake'))[-1], 'awake',
 ok(abandon(), 'it goes on') or diag 'no device';
 
 # --- S-18: what a device sends costs its worker a bounded time
+
+@seen = (watch('admin'));
+$seen[0]->text('2');
+$device = answer(invite('admin'));
+$device->binary(pack 'nnnn', 7, 8, 8192, 8192);
+pictures($seen[0], 'size');
+$rest = join '', map { $device->frame(2, $_) }
+                 (tile(0, 0, 8192, 8192, 'w' x 6000)) x 300;
+catch_up($device, tile(0, 0, 32, 32, 'last'), $seen[0]);
+is((pictures($seen[0], 'last'))[-1], 'last',
+   'S-18: 300 large screens, as fast as they go, are taken in turns');
+ok(abandon(), 'it goes on') or diag 'no device';
 
 my @tiny = (tile(0, 0, 8192, 8192, '')) x 60000;
 for my $how ('in one message', 'each in one of its own') {
@@ -368,10 +380,7 @@ grant('full', 8);
 # --- the device goes; a new one of the same device takes the place
 
 $command = invite('view');
-$agent->close;
-my $again = Mesh::Agent->new($mesh, n => 720, group => $group);
-$again->online or die "no agent\n";
-$agent = $again;
+come_back();
 my $new = answer(invite('view'));
 is($new->read->{data}, 'c', 'a half of a device that came back is let in');
 isnt($device->closed, 0, 'in place of the one from before');
@@ -380,6 +389,26 @@ $new->binary($SIZE);
 $new->binary(tile(0, 0, 32, 32, 'back'));
 is_deeply([pictures($seen[1], 'back')], ['back'],
           'which viewers see as the same session');
+
+# once in the middle of a packet, once in that of a message
+for my $how (qw(packet message)) {
+    my $old = $new;
+    my $half = substr tile(0, 32, 32, 32, 'h' x 5000), 0, 3000;
+    $old->binary(tile(32, 0, 32, 32, "then a $how")
+                 . ($how eq 'packet' ? $half : ''));
+    $old->raw($old->frame(2, $half, fin => 0)) if $how eq 'message';
+    pictures($seen[1], "then a $how");
+    $old->alive;
+    come_back();
+    $new = answer(invite('view'));
+    is($new->read->{data}, 'c', "it comes back in the middle of a $how");
+    $new->binary(tile(32, 32, 32, 32, "after a $how"));
+    my @all = others($seen[1], tile(32, 32, 32, 32, "after a $how"));
+    is_deeply([map { unpack 'H40', $_ } grep { !/^\{/ && !whole($_) } @all],
+              [], 'of what was cut viewers get nothing,');
+    is($all[-1], tile(32, 32, 32, 32, "after a $how"), 'and what follows whole');
+    isnt($old->closed, 0, 'the former half is let go');
+}
 $new->abort;
 isnt($seen[1]->closed, 0, 'when the device goes the viewers are told');
 
@@ -415,12 +444,28 @@ $admin->ask({ action => 'changedevice', nodeid => $agent->node,
 my $dir = "$mesh->{dir}/recordings";
 $mesh->{server} .= " mesh_relay_record $dir protocols=2;";
 $mesh->write_conf;
+my @kept = @seen = (watch('admin'), watch('view'));
+$_->text('2') for @kept;
+my $first = answer(invite('admin'));
+$first->binary($_) for $SIZE, tile(0, 0, 32, 32, 'before');
+pictures($_, 'before') for @kept;
 my %before = map { $_ => 1 } $mesh->workers;
 $mesh->reload;
 $mesh->wait_for('new workers that know the accounts', sub {
     my %ready = map { $_ => 1 } $mesh->error_log =~ /(\d+)#\d+: mesh model: /g;
     return 4 == grep { !$before{$_} } keys %ready;
 });
+
+# --- a reload
+
+$first->binary(tile(32, 0, 32, 32, 'reloaded'));
+is_deeply([map { (pictures($_, 'reloaded'))[-1] } @kept], [('reloaded') x 2],
+          'viewers from before a reload get pictures on');
+drain($first, 0);
+$kept[0]->binary($PACKET{key});
+is_deeply([drain($first, 0)], [$PACKET{key}], 'and the device their keys');
+
+# who comes later has a desk of the new workers, however long that one lasts
 $mesh->wait_for('a session that is recorded', sub {
     @seen = (watch('admin'));
     return 1 if (($seen[0]->read(20) // {})->{data} // '') eq 'cr';
@@ -437,8 +482,19 @@ $device->binary($_) for $SIZE, tile(0, 0, 32, 32, 'one'),
     tile(0, 0, 32, 32, 'two');
 pictures($_, 'two') for @seen;
 $seen[0]->binary($PACKET{key});
-$_->close for @seen;
-$device->closed;
+my $cut = tile(0, 0, 32, 32, 'cut' x 2000);
+$device->raw($device->frame(2, substr($cut, 0, 3000), fin => 0));
+$device->alive;
+come_back();
+my $other_half = answer(invite('admin'));
+is($other_half->read(20)->{data}, 'cr', 'it is recorded on when it comes back,');
+$other_half->binary($_) for $SIZE, tile(0, 0, 32, 32, 'three');
+is((pictures($_, 'three'))[-1], 'three', 'and seen') for @seen;
+$other_half->raw(
+    $other_half->frame(2, substr($cut, 0, 3000), fin => 0));
+$other_half->alive;
+$other_half->abort;
+$_->closed for @seen;
 my @block;
 $mesh->wait_for('a whole recording', sub {
     my ($file) = glob "$dir/*.mcrec" or return 0;
@@ -446,9 +502,15 @@ $mesh->wait_for('a whole recording', sub {
     return @block && $block[-1]{data} eq 'MeshCentralMCREC';
 });
 is(scalar(() = glob "$dir/*.mcrec"), 1, 'of two viewers there is one');
-is_deeply([map { $_->{data} } grep { $_->{type} == 2 } @block],
-          [$SIZE, tile(0, 0, 32, 32, 'one'), tile(0, 0, 32, 32, 'two')],
-          'with all that the device has sent, once');
+is_deeply([grep { index($cut, $_) != 0 }
+           map { $_->{data} } grep { $_->{type} == 2 } @block],
+          [$SIZE, tile(0, 0, 32, 32, 'one'), tile(0, 0, 32, 32, 'two'), $SIZE,
+           tile(0, 0, 32, 32, 'three')],
+          'with all that the device has sent, once, and what was cut apart');
+$first->binary(tile(64, 0, 32, 32, 'still there'));
+is((pictures($_, 'still there'))[-1], 'still there',
+   'the desk from before the reload goes on') for @kept;
+$_->close for @kept;
 
 # workers from before live as long as they have sessions
 $_->close for values %who, $agent, $other;
@@ -474,6 +536,21 @@ sub grant {
     my ($name, $rights) = @_;
     $admin->ask({ action => 'addmeshuser', meshid => $group,
                   usernames => [$name], meshadmin => $rights });
+}
+
+# the device, by another connection
+sub come_back {
+    $agent->close;
+    $agent = Mesh::Agent->new($mesh, n => 720, group => $group);
+    $agent->online or die "no agent\n";
+}
+
+# one packet and nothing else
+sub whole {
+    my ($data) = @_;
+    return length $data >= 8 && unpack('n', $data) == 27
+        ? length $data == 8 + unpack('x4N', $data)
+        : length $data >= 4 && length $data == unpack('x2n', $data);
 }
 
 sub invite { return Mesh::Relay::invite($who{ $_[0] }, $agent, 'i' . ++$n, 2) }
