@@ -126,7 +126,7 @@ test('a folder shows names, sizes and times as they are there, without what is h
 test('a name is typed, and a folder that is not there is said, with a way out', async () => {
     await page.getByRole('button', { name: 'Type a folder' }).click();
     await page.getByLabel('Folder to open').fill(join(dir, 'no/such'));
-    await page.keyboard.press('Enter');
+    await page.getByLabel('Folder to open').press('Enter');
     await page.getByText('This folder cannot be read').waitFor();
     await button('To the folder above').last().click();
     await page.getByText('This folder cannot be read').waitFor();
@@ -152,7 +152,7 @@ test('the keyboard does all of it: arrows, Enter, Backspace, F2, Delete, Ctrl-A'
     await page.keyboard.press('k');
     await page.keyboard.press('F2');
     await page.getByLabel('New name').fill('renamed.bin');
-    await page.keyboard.press('Enter');
+    await page.getByLabel('New name').press('Enter');
     await row('renamed.bin').waitFor();
     assert.ok(existsSync(join(dir, 'renamed.bin')));
     await until('no dialog', async () => await page.locator('wa-dialog').count() === 0);
@@ -173,10 +173,10 @@ test('the keyboard does all of it: arrows, Enter, Backspace, F2, Delete, Ctrl-A'
 test('a new folder is made, and a name that is taken is refused beside the field', async () => {
     await button('New folder').click();
     await page.getByLabel('Name', { exact: true }).fill('logs');
-    await page.keyboard.press('Enter');
+    await page.getByLabel('Name', { exact: true }).press('Enter');
     await page.getByText('something of this name already').waitFor();
     await page.getByLabel('Name', { exact: true }).fill('new one');
-    await page.keyboard.press('Enter');
+    await page.getByLabel('Name', { exact: true }).press('Enter');
     await row('new one').waitFor();
     assert.ok(statSync(join(dir, 'new one')).isDirectory());
     await until('no dialog', async () => await page.locator('wa-dialog').count() === 0);

@@ -172,7 +172,7 @@ test('a command runs, and its output comes', async () => {
 test('the console answers', async () => {
     await hash(device('console'));
     await page.getByLabel('Command for the agent').fill('help');
-    await page.keyboard.press('Enter');
+    await page.getByLabel('Command for the agent').press('Enter');
     await page.locator('.con-out').getByText('coreinfo').waitFor();
     assert.equal(await page.getByLabel('Command for the agent').inputValue(), '');
 });
@@ -235,7 +235,7 @@ test('the list is worked from the keyboard: filter, choose, open, back', async (
 test('the palette opens a device with two keys and a name', async () => {
     await page.keyboard.press('Control+k');
     await page.getByRole('combobox').fill('edge');
-    await page.keyboard.press('Enter');
+    await page.getByRole('combobox').press('Enter');
     await page.getByRole('heading', { name: 'edge-01' }).waitFor();
 });
 

@@ -32,7 +32,7 @@ async function ask(user, port) {
     await page.locator('wa-dropdown-item', { hasText: 'By SSH' }).click();
     await page.getByLabel('User on the device').fill(user);
     await page.getByLabel('Port').fill(String(port));
-    await page.keyboard.press('Enter');
+    await page.getByLabel('Port').press('Enter');
 }
 
 before(async () => {
@@ -70,12 +70,12 @@ test('a wrong password is said, and the right one opens a shell of that user', a
     await page.getByRole('button', { name: 'Connect again' }).click();
     await button('Yes, connect').click();
     await page.getByLabel('Password', { exact: true }).fill('wrong');
-    await page.keyboard.press('Enter');
+    await page.getByLabel('Password', { exact: true }).press('Enter');
     await page.getByText('did not accept this').waitFor();
     await picture(page, 'ssh-wrong');
     assert.equal(await page.getByLabel('Password', { exact: true }).inputValue(), '');
     await page.getByLabel('Password', { exact: true }).fill(SECRET);
-    await page.keyboard.press('Enter');
+    await page.getByLabel('Password', { exact: true }).press('Enter');
     await until('a prompt', async () => /[#$] *$/m.test(await screen()));
     await page.keyboard.type('echo $USER-$((20+22)); stty size\r');
     await until('the output', async () => /tester-42\s+\d+ \d+/.test(await screen()));
@@ -143,7 +143,7 @@ test('a changed host key is refused with both fingerprints, and taken only on pu
     await page.getByRole('button', { name: 'Connect again' }).click();
     await button('Accept the new key and connect').click();
     await page.getByLabel('Password', { exact: true }).fill(SECRET);
-    await page.keyboard.press('Enter');
+    await page.getByLabel('Password', { exact: true }).press('Enter');
     await until('a prompt', async () => /[#$] *$/m.test(await screen()));
     await button('Disconnect').click();
 });

@@ -49,7 +49,7 @@ test('a page of the device opens in a tab of its own, and reads no cookie of our
     await picture(page, 'webrelay');
 
     await page.getByLabel('Port').fill('70000');
-    await page.keyboard.press('Enter');
+    await page.getByLabel('Port').press('Enter');
     await page.getByText('A port is a number from 1 to 65535.').waitFor();
 
     await page.getByLabel('Port').fill(String(port));
