@@ -90,6 +90,16 @@ like($group, qr{^mesh//[A-Za-z0-9@\$]{64}$}, 'group add says the id');
 like(said('group', 'list'), qr/^\Q$group\E +0  Lab "1"$/m,
      'group list shows id, devices and name');
 
+# any worker may be asked, and no worker was told
+my @twins = map { Mesh::Agent->new($mesh, n => 760 + $_, group => $group,
+                                   name => 'Twin "x"') } 0, 1;
+my $single = Mesh::Agent->new($mesh, n => 762, group => $group,
+                              name => 'single');
+my $stays = Mesh::Agent->new($mesh, n => 763, group => $group,
+                             name => 'stays');
+ok($_->online, $_->{name} . ' joins the group at once')
+    for $stays, @twins, $single;
+
 my $made = $boss->event(sub { $_[0]{action} eq 'createmesh' });
 is($made && "$made->{meshid} $made->{name}", "$group Lab \"1\"",
    'its owner is told of the group');
@@ -109,20 +119,6 @@ ok(waits(sub { said('user', 'list')
    'user list shows the last login');
 
 # --- devices
-
-my @twins = map { Mesh::Agent->new($mesh, n => 760 + $_, group => $group,
-                                   name => 'Twin "x"') } 0, 1;
-my $single = Mesh::Agent->new($mesh, n => 762, group => $group,
-                              name => 'single');
-my $stays = Mesh::Agent->new($mesh, n => 763, group => $group,
-                             name => 'stays');
-# each worker has to know it, or holds who comes: one by chance, many surely
-ok(waits(sub {
-    my $policy = '/meshsettings?id=' . Mesh::Test::escape($group);
-    return !grep { $mesh->get($policy)->{status} != 200 } 1 .. 60;
-}), 'the new group is known to all workers');
-ok($stays->online, 'a device joins it');
-ok($_->online, 'and another') for @twins, $single;
 
 $list = said('device', 'list');
 for my $agent (@twins, $single) {

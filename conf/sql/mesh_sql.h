@@ -315,6 +315,12 @@ MESH_SQL_ROW(DEVICE_CONNECT, 2, MESH_SQL_WAIT,                                \
     " FROM device AS d WHERE domain_id = ?1 AND wire_id = ?2",                \
     NULL)                                                                     \
                                                                               \
+/* domain, wire id */                                                         \
+MESH_SQL_ROW(AGENT_GROUP, 2, 0,                                               \
+    "SELECT device_group_id FROM device_group"                                \
+    " WHERE domain_id = ?1 AND wire_id = ?2 AND deleted_at IS NULL",          \
+    NULL)                                                                     \
+                                                                              \
 /* id, domain, wire id, group, kind, icon, name, key, reported name,       */ \
 /* agent kind, caps, version, host, now, approved or null                  */ \
 MESH_SQL_ROW(DEVICE_ADD, 15, MESH_SQL_WRITE,                                  \

@@ -21,6 +21,8 @@ static void ngx_mesh_agent_row(ngx_mesh_known_t *known, ngx_str_t *row);
 static void ngx_mesh_agent_known(ngx_mesh_agent_t *a,
     ngx_mesh_known_t *known);
 static void ngx_mesh_agent_create(ngx_mesh_agent_t *a);
+static void ngx_mesh_agent_group(ngx_mesh_agent_t *a);
+static void ngx_mesh_agent_grouped(ngx_mesh_db_req_t *q, ngx_int_t rc);
 static void ngx_mesh_agent_created(ngx_mesh_db_req_t *q, ngx_int_t rc);
 static void ngx_mesh_agent_reread_done(ngx_mesh_db_req_t *q, ngx_int_t rc);
 static ngx_mesh_db_req_t *ngx_mesh_agent_select(ngx_mesh_agent_t *a,
@@ -211,7 +213,12 @@ ngx_mesh_agent_create(ngx_mesh_agent_t *a)
     hs = a->hs;
     group = ngx_mesh_group_raw(a->domain_id, hs->mesh);
 
-    if (group == NULL || group->deleted_at || group->kind != 2) {
+    if (group == NULL) {
+        ngx_mesh_agent_group(a);
+        return;
+    }
+
+    if (group->deleted_at || group->kind != 2) {
         ngx_mesh_agent_hold(a, NGX_MESH_REFUSED_GROUP);
         return;
     }
@@ -289,6 +296,58 @@ ngx_mesh_agent_create(ngx_mesh_agent_t *a)
     if (ngx_mesh_db_send(q) == NGX_OK) {
         a->db = q;
     }
+}
+
+
+/* mesh-admin can tell no worker of a group: the first to need it tells all */
+static void
+ngx_mesh_agent_group(ngx_mesh_agent_t *a)
+{
+    u_char              group[8 + 64 + NGX_MESH_ID_TEXT], *p;
+    ngx_str_t           wire;
+    ngx_mesh_db_req_t  *q;
+
+    q = ngx_mesh_db_create(ngx_mesh_agent_grouped, a);
+    if (q == NULL) {
+        return;
+    }
+
+    p = ngx_snprintf(group, sizeof(group), "mesh/%V/", &a->s->srv->domain);
+    wire.data = group;
+    wire.len = ngx_mesh_id_write(p, a->hs->mesh) - group;
+
+    ngx_mesh_db_stmt(q, MESH_SQL_AGENT_GROUP);
+    ngx_mesh_db_int(q, a->domain_id);
+    ngx_mesh_db_str(q, &wire);
+
+    if (ngx_mesh_db_send(q) == NGX_OK) {
+        a->db = q;
+    }
+}
+
+
+static void
+ngx_mesh_agent_grouped(ngx_mesh_db_req_t *q, ngx_int_t rc)
+{
+    ngx_str_t         *row;
+    ngx_mesh_agent_t  *a;
+
+    a = q->data;
+    a->db = NULL;
+
+    if (rc != NGX_OK) {
+        return;     /* the tick asks again */
+    }
+
+    row = ngx_mesh_db_row(q, 0, 0);
+
+    if (row == NULL) {
+        ngx_mesh_agent_hold(a, NGX_MESH_REFUSED_GROUP);
+        return;
+    }
+
+    /* the tick looks again, when it is read */
+    ngx_mesh_model_changed(NGX_MESH_CHANGE_GROUP, ngx_mesh_db_num(&row[0]));
 }
 
 

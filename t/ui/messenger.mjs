@@ -44,13 +44,10 @@ async function signIn(name, options = {}) {
         };
     });
     await who.page.goto(mesh.base);
-    // an account of mesh-admin is known to the workers some seconds later
-    await until('the account', async () => {
-        await who.page.getByLabel('User name').fill(name);
-        await who.page.getByLabel('Password', { exact: true }).fill(PASSWORD);
-        await who.page.getByRole('button', { name: 'Sign in' }).click();
-        return who.page.getByText('Live', { exact: true }).waitFor({ timeout: 3000 }).then(() => true, () => false);
-    });
+    await who.page.getByLabel('User name').fill(name);
+    await who.page.getByLabel('Password', { exact: true }).fill(PASSWORD);
+    await who.page.getByRole('button', { name: 'Sign in' }).click();
+    await who.page.getByText('Live', { exact: true }).waitFor();
     return who;
 }
 
@@ -87,9 +84,6 @@ before(async () => {
     group = mesh.admin(['group', 'add', 'Lab', '--owner', 'ines']).trim();
     ines = await signIn('ines');
     mei = await signIn('mei');
-    // a group of mesh-admin is known to the workers some seconds later
-    await go(ines, '#/groups');
-    await ines.page.getByText('Lab').first().waitFor();
     agent = await mesh.wireAgent(730, 'reception', group);
 });
 
