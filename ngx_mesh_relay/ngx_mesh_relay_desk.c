@@ -19,7 +19,8 @@
 #define NGX_MESH_DESK_TURNS     16        /* reads before others have a turn, */
 #define NGX_MESH_DESK_WORK      1000000   /* or cells of the grid, */
 #define NGX_MESH_DESK_PACKET    64        /* of which a packet costs so many, */
-#define NGX_MESH_DESK_WRITE     1048576   /* or bytes written */
+#define NGX_MESH_DESK_WRITE     1048576   /* or bytes written, */
+#define NGX_MESH_DESK_CALL      1024      /* of which a call costs so many */
 #define NGX_MESH_DESK_SEATS     64        /* at one desktop */
 #define NGX_MESH_DESK_TEXT      8192      /* bytes of a text, or in a slot */
 #define NGX_MESH_DESK_ECHO      256
@@ -1377,6 +1378,7 @@ ngx_mesh_desk_device_event(ngx_mesh_desk_t *desk, mesh_ws_event_t *ev)
             ngx_mesh_desk_device_message(desk);
         }
 
+        ngx_mesh_desk_show(desk);
         break;
 
     default:    /* MESH_WS_FRAME_END */
@@ -1494,7 +1496,6 @@ ngx_mesh_desk_device_packet(ngx_mesh_desk_t *desk, mesh_kvm_packet_t *pkt,
             ngx_mesh_desk_say(desk, ngx_mesh_desk_kinds[i].slot,
                               MESH_WS_BINARY, ngx_mesh_desk_kinds[i].kept, p,
                               pkt->size);
-            ngx_mesh_desk_show(desk);
             return;
         }
     }
@@ -1537,7 +1538,6 @@ ngx_mesh_desk_tile(ngx_mesh_desk_t *desk, u_char *p, size_t len)
     }
 
     ngx_mesh_desk_collect(desk);
-    ngx_mesh_desk_show(desk);
 
     mesh_kvm_cache_shrink(&desk->cache,
                           desk->max - ngx_min(desk->max, desk->held
@@ -1587,7 +1587,6 @@ ngx_mesh_desk_screen(ngx_mesh_desk_t *desk, mesh_kvm_packet_t *pkt)
     desk->cache.work += mesh_kvm_cache_cells(w, h);
 
     ngx_mesh_desk_collect(desk);
-    ngx_mesh_desk_show(desk);
 }
 
 
@@ -1613,7 +1612,6 @@ ngx_mesh_desk_device_text(ngx_mesh_desk_t *desk)
         ngx_mesh_desk_say(desk, NGX_MESH_DESK_CONSOLE, MESH_WS_TEXT,
                           ngx_mesh_json_str(j, "msg", &msg) == NGX_OK,
                           desk->packet.data, desk->packet.len);
-        ngx_mesh_desk_show(desk);
     }
 
     ngx_mesh_json_free(j);
@@ -1776,7 +1774,7 @@ ngx_mesh_desk_flush(ngx_mesh_desk_seat_t *seat)
     written = 0;
 
     while (!seat->dead) {
-        written += seat->out.len - seat->out.pos
+        written += NGX_MESH_DESK_CALL + seat->out.len - seat->out.pos
                    + (seat->tile ? seat->tile->size - seat->tile_pos : 0);
 
         rc = ngx_mesh_desk_send(seat);
