@@ -78,7 +78,7 @@ like(control('runcommand', '--id', $node, '--run', 'echo $((6*7))ran',
 
 Mesh::Test::write_file("$dir/up", join '', map { chr rand 256 } 1 .. 200_000);
 mkdir "$dir/target";
-# this client now and then ends before it has sent or got anything
+# this client now and then lets go of its own relay before the agent is there
 my $said = '';
 for (1 .. 3) {
     $said .= control('upload', '--id', $node, '--file', "$dir/up",
@@ -94,7 +94,11 @@ ok(Mesh::Test::read_file("$dir/target/up") eq Mesh::Test::read_file("$dir/up"),
    'a file comes to the device whole') or diag $said;
 ok(-e "$dir/down" && Mesh::Test::read_file("$dir/down")
    eq Mesh::Test::read_file("$dir/up"), 'and back') or diag $said;
-my $shown = terminal('echo $((6*7))shown', qr/42shown/);
+my $shown = '';
+for (1 .. 3) {
+    $shown .= terminal('echo $((6*7))shown', qr/42shown/);
+    last if $shown =~ /42shown/;
+}
 like($shown, qr/42shown/, 'a terminal shows what a command prints');
 
 unlike(said('agent'), qr/script: /, 'nothing of the script fails');
