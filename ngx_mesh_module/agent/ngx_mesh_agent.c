@@ -113,11 +113,18 @@ ngx_http_mesh_agent_handler(ngx_http_request_t *r)
 }
 
 
+/* who has sent message 3 is held and never put out: no more are let in then */
 static ngx_uint_t
 ngx_mesh_agent_full(void)
 {
-    return ngx_mesh_slot->gauge[NGX_MESH_G_PENDING]
-           >= (ngx_atomic_uint_t) ngx_mesh_core_conf()->handshakes;
+    ngx_atomic_uint_t  max;
+
+    max = (ngx_atomic_uint_t) ngx_mesh_core_conf()->handshakes;
+
+    return ngx_mesh_slot->gauge[NGX_MESH_G_PENDING] >= max
+           || ngx_mesh_slot->gauge[NGX_MESH_G_HELD] >= max
+           || (ngx_mesh_signer_up()
+               && ngx_mesh_signer_wait() > NGX_MESH_AGENT_DELAY);
 }
 
 
