@@ -67,6 +67,11 @@ is(scalar @{ $admin->ask({ action => 'meshes' })->{meshes} }, 1 + $made,
    'what was stored before is there, and nothing else');
 ok($agent->{ws}->alive, 'the agent stays');
 like($mesh->error_log, qr/database or disk is full/, 'the log names the cause');
+$agent->json({ action => 'sysinfo', data => { hash => 'h1',
+    hardware => { identifiers => { cpu_name => 'test' } } } });
+ok($agent->held, 'a device says what it is');
+my $errors = errors();
+$mesh->wait_for('it to be refused', sub { errors() > $errors + 10 });
 
 # --- room again
 
@@ -76,6 +81,11 @@ is($admin->ask({ action => 'createmesh', meshtype => 2,
    'with room again all goes on, without a restart');
 is(sign_in()->{status}, 200, 'and people sign in');
 $mesh->wait_for('health', sub { $mesh->get('/health.ashx')->{status} == 200 });
+
+$mesh->wait_for('what a device said meanwhile', sub {
+    $mesh->sql("SELECT 1 FROM device_part WHERE part = 'hardware'");
+});
+pass('what a device said meanwhile is stored when there is room');
 
 my $late = Mesh::Agent->new($mesh, n => 741, group => $group, name => 'late');
 ok($late->online, 'and devices get in');
@@ -95,6 +105,11 @@ undef $data;
 $mesh->stop;
 done_testing();
 
+
+sub errors {
+    my ($n) = $mesh->get('/metrics')->{body} =~ /^mesh_db_errors_total (\d+)$/m;
+    return $n;
+}
 
 sub fill {
     my ($name) = @_;

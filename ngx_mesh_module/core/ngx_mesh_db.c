@@ -104,6 +104,7 @@ static ngx_rbtree_t                  ngx_mesh_db_late_tree;
 static ngx_rbtree_node_t             ngx_mesh_db_late_sentinel;
 static ngx_uint_t                    ngx_mesh_db_nlate;
 static ngx_uint_t                    ngx_mesh_db_late_flight;
+static ngx_uint_t                    ngx_mesh_db_late_full;
 static ngx_event_t                   ngx_mesh_db_late_event;
 
 static int64_t                       ngx_mesh_db_next[2];     /* two blocks */
@@ -420,7 +421,10 @@ ngx_mesh_db_finish(ngx_mesh_db_req_t *q, ngx_int_t rc)
 
         /* a full disk fails everything: the log is not filled with it */
 
-        if (told == 0 || ngx_current_msec - told > 1000) {
+        if (q->late && ngx_mesh_db_late_full) {
+            quiet++;
+
+        } else if (told == 0 || ngx_current_msec - told > 1000) {
             ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                           "mesh db: %s failed: %V (and %uA more)",
                           q->n ? ngx_mesh_sql[q->st[i].stmt].name : "nothing",
@@ -437,6 +441,15 @@ ngx_mesh_db_finish(ngx_mesh_db_req_t *q, ngx_int_t rc)
 
     if (!q->dead && q->done) {
         q->done(q, rc);
+    }
+
+    if (late) {
+        ngx_mesh_db_late_full = (rc == NGX_MESH_DB_FULL);
+
+        if (ngx_mesh_db_late_full) {
+            q->flight = 1;
+            ngx_mesh_db_late_insert(q);
+        }
     }
 
     ngx_mesh_db_destroy(q);
@@ -747,7 +760,9 @@ ngx_mesh_db_late_arm(void)
         return;
     }
 
-    if (ngx_mesh_db_nlate >= ngx_mesh_db_conf->db_rows) {
+    if (ngx_mesh_db_nlate >= ngx_mesh_db_conf->db_rows
+        && !ngx_mesh_db_late_full)
+    {
         ngx_post_event(&ngx_mesh_db_late_event, &ngx_posted_events);
         return;
     }
