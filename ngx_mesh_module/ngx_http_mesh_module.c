@@ -1155,6 +1155,14 @@ ngx_http_mesh_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "counts \"per=address\", \"per=user\" or \"per=total\"";
     }
 
+    if (limit == mscf->limit_user && what == NGX_MESH_LIMIT_AGENT) {
+        return "counts no agents per user, who have none";
+    }
+
+    if (limit == mscf->limit_total && what != NGX_MESH_LIMIT_CONTROL) {
+        return "counts only \"control\" in total";
+    }
+
     n = ngx_atoi(value[3].data, value[3].len);
 
     if (n == NGX_ERROR || n == 0) {
@@ -1178,11 +1186,15 @@ ngx_http_mesh_session_log(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ngx_str_t  *value;
 
+    value = cf->args->elts;
+
+    if (ngx_strncmp(value[1].data, "syslog:", 7) == 0) {
+        return "takes a file, not syslog";
+    }
+
     if (mscf->session_log != NGX_CONF_UNSET_PTR) {
         return "is duplicate";
     }
-
-    value = cf->args->elts;
 
     if (ngx_strcmp(value[1].data, "off") == 0) {
         mscf->session_log = NULL;

@@ -16,6 +16,7 @@
 #define NGX_MESH_AGENT_BITS_MAX  4096
 #define NGX_MESH_AGENT_MODULUS   (NGX_MESH_AGENT_BITS_MAX / 8)
 #define NGX_MESH_AGENT_NONCES    16       /* made at a time */
+#define NGX_MESH_AGENT_QUIET     60000    /* ms between two warnings */
 
 
 typedef ngx_int_t (*ngx_mesh_agent_auth_pt)(ngx_mesh_agent_t *a,
@@ -209,9 +210,11 @@ ngx_mesh_agent_certificate(ngx_mesh_agent_t *a)
 {
     u_char                 seen[96];
     ngx_int_t              rc;
-    ngx_uint_t             i, n;
+    ngx_uint_t             i, n, level;
     ngx_mesh_outer_t       list[4];
     ngx_mesh_handshake_t  *hs;
+
+    static ngx_msec_t      told;
 
     hs = a->hs;
     rc = ngx_mesh_cert_accept(a->s->srv, a->s->c, hs->web, hs->full);
@@ -227,6 +230,13 @@ ngx_mesh_agent_certificate(ngx_mesh_agent_t *a)
         return ngx_mesh_agent_answer(a);
     }
 
+    level = NGX_LOG_INFO;
+
+    if (told == 0 || ngx_current_msec - told > NGX_MESH_AGENT_QUIET) {
+        level = NGX_LOG_WARN;
+        told = ngx_current_msec ? ngx_current_msec : 1;
+    }
+
     ngx_hex_dump(seen, hs->web, NGX_MESH_ID_LEN);
     n = ngx_mesh_cert_list(a->s->srv, list, 4);
 
@@ -234,7 +244,7 @@ ngx_mesh_agent_certificate(ngx_mesh_agent_t *a)
         u_char  own[96];
 
         ngx_hex_dump(own, list[i].full, NGX_MESH_ID_LEN);
-        ngx_log_error(NGX_LOG_INFO, a->s->c->log, 0,
+        ngx_log_error(level, a->s->c->log, 0,
                       "mesh agent: saw certificate %*s, ours is %*s of \"%V\" "
                       "until %T", (size_t) 96, seen, (size_t) 96, own,
                       &list[i].subject, list[i].expires);
