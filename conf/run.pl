@@ -325,7 +325,9 @@ sub make_keys {
     return if -d "$data/keys";
 
     # a database with agents needs its old keys: "mesh-admin check" tells
-    return if -e "$data/db/mesh.db";
+    my $status = system(admin($data), 'exists') >> 8;
+    return if $status == 0;
+    fail('the database is not usable') if $status != 3;
 
     my @san = (host_name(), 'localhost', '127.0.0.1',
                split ' ', `hostname -I 2>/dev/null` // '');

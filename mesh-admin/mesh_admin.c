@@ -37,6 +37,7 @@
 #define MESH_ADMIN_SALT       24
 #define MESH_ADMIN_PASSWORD   1024
 #define MESH_ADMIN_NAME       64
+#define MESH_ADMIN_NONE       3     /* status of "exists" */
 
 /* change.kind, ngx_mesh_model.h */
 #define MESH_ADMIN_CHANGE_ACCOUNT  1
@@ -110,7 +111,7 @@ static const mesh_admin_command_t  mesh_admin_commands[] = {
     { "migrate", NULL, mesh_admin_migrate, 0,
       "make the database, or bring it up to date" },
     { "exists", NULL, mesh_admin_exists, 0,
-      "status 0 if there is a database of ours" },
+      "status 0 if there is a database of ours, 3 if there is none" },
     { "setup-link", NULL, mesh_admin_setup_link, 1,
       "print the token that makes the first account" },
     { "user", "add", mesh_admin_user_add, 1,
@@ -301,12 +302,12 @@ mesh_admin_exists(mesh_admin_t *a)
     if (a->conf.db_type == MESH_ADMIN_SQLITE
         && access(a->conf.db, F_OK) != 0)
     {
-        return 1;
+        return MESH_ADMIN_NONE;
     }
 
     a->db = mesh_admin_db_open(&a->conf, 0);
 
-    return mesh_admin_db_schema(a->db) > 0 ? 0 : 1;
+    return mesh_admin_db_schema(a->db) > 0 ? 0 : MESH_ADMIN_NONE;
 }
 
 
