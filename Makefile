@@ -120,7 +120,9 @@ $(B)/module/Makefile: config $(B)/sources.list | packages-build
 	@echo "configuring the modules"
 	@cd $(NGX) && bash -euc '. ./conf_flags; \
 	    ./configure --builddir=$(ROOT)/$(B)/module "$${NGX_CONF_FLAGS[@]}" \
-	    --with-stream=dynamic --add-dynamic-module=$(ROOT)' \
+	    --with-cc-opt="$(CFLAGS) $(filter-out -fPIE,$(HARDEN))" \
+    --with-ld-opt="$(filter-out -pie,$(LDHARD))" \
+    --with-stream=dynamic --add-dynamic-module=$(ROOT)' \
 	    > $(ROOT)/$(B)/module.log 2>&1 \
 	    || { tail -n 20 $(ROOT)/$(B)/module.log >&2; exit 1; }
 
