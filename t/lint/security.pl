@@ -19,11 +19,8 @@ for my $file (split /\n/, `find t html/test -type f -not -path '*/node_modules/*
     open my $in, '<', $file or die "$file: $!\n";
     my $text = do { local $/; <$in> };
 
-    while ($text =~ /\bS-(\d\d)((?:,\s*S-\d\d|\s+to\s+S-\d\d)*)/g) {
-        my ($first, $more) = ($1, $2);
-        my @numbers = ($first, $more =~ /,\s*S-(\d\d)/g);
-        push @numbers, $first .. $1 if $more =~ /to\s+S-(\d\d)/;
-        $where{$_}{$file} = 1 for @numbers;
+    while ($text =~ /\bS-(\d\d)(?:\s+to\s+S-(\d\d))?/g) {
+        $where{$_}{$file} = 1 for $1 .. $2 // $1;
     }
 }
 
