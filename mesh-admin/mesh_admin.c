@@ -47,6 +47,7 @@
 #define MESH_ADMIN_CHANGE_KEY      7
 #define MESH_ADMIN_CHANGE_SESSION  8
 #define MESH_ADMIN_CHANGE_EVENT    10
+#define MESH_ADMIN_CHANGE_UNLOCK   12
 
 
 /* the migrations, as they lie in conf/sql */
@@ -587,20 +588,19 @@ mesh_admin_user_unlock(mesh_admin_t *a)
     id = mesh_admin_account(a, a->argv[0], rights, sizeof(rights));
     bits = atoll(rights);
 
-    if (strcmp(rights, MESH_ADMIN_FULL) == 0 || (bits & 32) == 0) {
-        fprintf(stderr, "mesh-admin: \"%s\" is not locked.  Too many wrong "
-                "passwords are forgotten after ten minutes, or with a "
-                "restart of nginx.\n", a->argv[0]);
-        return 0;
+    mesh_admin_db_begin(a->db);
+
+    if (strcmp(rights, MESH_ADMIN_FULL) != 0 && (bits & 32)) {
+        mesh_admin_db_int(a->db, id);
+        mesh_admin_db_int(a->db, bits & ~32);
+        (void) mesh_admin_db_run(a->db, MESH_SQL_ADMIN_RIGHTS);
+        mesh_admin_change(a, MESH_ADMIN_CHANGE_ACCOUNT, id);
     }
 
-    mesh_admin_db_begin(a->db);
-    mesh_admin_db_int(a->db, id);
-    mesh_admin_db_int(a->db, bits & ~32);
-    (void) mesh_admin_db_run(a->db, MESH_SQL_ADMIN_RIGHTS);
+    /* and the wrong passwords, which only the workers have counted */
     mesh_admin_event(a, "user", "accountchange",
                      "The account was unlocked with mesh-admin", id);
-    mesh_admin_change(a, MESH_ADMIN_CHANGE_ACCOUNT, id);
+    mesh_admin_change(a, MESH_ADMIN_CHANGE_UNLOCK, id);
     mesh_admin_db_commit(a->db);
 
     return 0;

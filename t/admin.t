@@ -111,6 +111,10 @@ for my $new (map { "new$_" } 1 .. 4) {
     # any worker may be asked, and no worker was told
     ok(login($new, $password), 'who was added gets in at once');
 }
+login('new1', 'wrong') for 1 .. 12;
+ok(!login('new1', $password), 'who guesses locks the user out');
+is(admin('user', 'unlock', 'new1'), 0, 'user unlock');
+ok(waits(sub { login('new1', $password) }), 'lets the user in again');
 ok(closes($anna), 'who used the old password is out');
 ok(login('anna', $wrong), 'the new password works');
 ok(!login('anna', $password), 'the old one does not');

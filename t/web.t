@@ -290,6 +290,12 @@ my $locked = Client()->post('login', { username => 'victim',
 is($locked->{status}, 429, 'S-45: the right password does not help then');
 my ($retry) = $locked->{body} =~ /"retry":(\d+)/;
 cmp_ok($retry // 0, '>', 0, 'S-45: it is told for how long');
+for (1 .. 30) {
+    $r = Client()->post('login', { username => "name$_",
+                                   password => 'wrong' });
+    last if $r->{status} == 429;
+}
+is($r->{status}, 429, 'S-45: an address that guesses names is locked out');
 
 $mesh->stop;
 done_testing;

@@ -51,6 +51,8 @@ static ngx_int_t ngx_mesh_auth_refuse_open(ngx_mesh_session_t *s);
 static ngx_int_t ngx_mesh_auth_refuse_message(ngx_mesh_session_t *s,
     ngx_uint_t opcode, u_char *data, size_t len);
 static void ngx_mesh_auth_refuse_close(ngx_mesh_session_t *s);
+static void ngx_mesh_login_counter(ngx_str_t *counter, u_char *buf,
+    int64_t domain_id, const ngx_str_t *login);
 static void ngx_mesh_login_post(ngx_mesh_login_t *login, ngx_int_t rc);
 static void ngx_mesh_login_posted(ngx_event_t *ev);
 static void ngx_mesh_login_secret(ngx_mesh_db_req_t *q, ngx_int_t rc);
@@ -640,11 +642,42 @@ ngx_mesh_auth_refuse_close(ngx_mesh_session_t *s)
 }
 
 
+/* counters are named by a hash: user names are longer than their keys */
+static void
+ngx_mesh_login_counter(ngx_str_t *counter, u_char *buf, int64_t domain_id,
+    const ngx_str_t *login)
+{
+    u_char  hash[32];
+
+    ngx_mesh_sha256(login->data, login->len, hash);
+    counter->data = buf;
+    counter->len = ngx_hex_dump(ngx_sprintf(buf, "%L:", domain_id), hash, 16)
+                   - buf;
+}
+
+
+void
+ngx_mesh_login_unlock(int64_t account_id)
+{
+    u_char               buf[NGX_INT64_LEN + 1 + 32];
+    ngx_str_t            counter;
+    ngx_mesh_account_t  *account;
+
+    account = ngx_mesh_account(account_id);
+
+    if (account) {
+        ngx_mesh_login_counter(&counter, buf, account->domain_id,
+                               &account->login);
+        ngx_mesh_rate_clear(NGX_MESH_RATE_LOGIN_USER, &counter);
+    }
+}
+
+
 void
 ngx_mesh_login(ngx_mesh_login_t *login)
 {
     size_t               len;
-    u_char               folded[128], hash[32];
+    u_char               folded[128];
     ngx_str_t            name;
     ngx_uint_t           users, addresses;
     ngx_mesh_db_req_t   *q;
@@ -664,13 +697,7 @@ ngx_mesh_login(ngx_mesh_login_t *login)
     name.data = folded;
     name.len = len;
 
-    /* counters are named by a hash: user names are longer than their keys */
-
-    ngx_mesh_sha256(folded, len, hash);
-    login->name.data = login->buf;
-    login->name.len = ngx_hex_dump(ngx_sprintf(login->buf, "%L:",
-                                               login->domain_id), hash, 16)
-                      - login->buf;
+    ngx_mesh_login_counter(&login->name, login->buf, login->domain_id, &name);
 
     login->address.data = login->buf + 96;
 

@@ -114,6 +114,9 @@ struct ngx_mesh_login_s {
     u_char                buf[160];
 };
 
+/* forgets the wrong passwords of an account */
+void ngx_mesh_login_unlock(int64_t account_id);
+
 /* login lives until done(), which is never called from inside */
 void ngx_mesh_login(ngx_mesh_login_t *login);
 

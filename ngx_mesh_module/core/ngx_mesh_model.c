@@ -5,6 +5,7 @@
  */
 
 #include "ngx_mesh_model_in.h"
+#include "ngx_mesh_auth.h"
 #include "ngx_mesh_bus.h"
 #include "ngx_mesh_cookie.h"
 
@@ -352,6 +353,10 @@ ngx_mesh_model_apply(ngx_uint_t kind, int64_t id, uint64_t seq)
     case NGX_MESH_CHANGE_SESSION:
         ngx_mesh_model_ended_n++;
         ngx_mesh_model_hooks(kind, id);
+        return;
+
+    case NGX_MESH_CHANGE_UNLOCK:
+        ngx_mesh_login_unlock(id);
         return;
 
     case NGX_MESH_CHANGE_EVENT:

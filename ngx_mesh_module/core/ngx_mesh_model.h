@@ -80,6 +80,7 @@
 #define NGX_MESH_CHANGE_DOMAIN        9     /* id 0: all was loaded anew */
 #define NGX_MESH_CHANGE_EVENT         10    /* event_id: written by a process
                                                that could tell nobody */
+#define NGX_MESH_CHANGE_UNLOCK        12    /* wrong passwords are forgotten */
 
 
 /*
