@@ -191,6 +191,68 @@ $probe->ask({ action => 'addmeshuser', meshid => $group{Own},
 is(links('Own')->{'user//probe'}{rights},
    $bit{D_MANAGEUSERS} | $bit{D_WAKEDEVICE}, 'S-30: nor to himself');
 
+my %deviceless = map { $_ => 1 }
+                 qw(D_EDITMESH D_MANAGEUSERS D_MANAGECOMPUTERS);
+for my $on (qw(group device)) {
+    my @given;
+
+    $probe = fresh();
+    for my $right (sort { $bit{$a} <=> $bit{$b} } keys %bit) {
+        next if $right eq 'D_WAKEDEVICE' || $right eq 'D_MANAGEUSERS'
+                || $on eq 'device' && $deviceless{$right};
+        grant($on, 'other', $bit{D_WAKEDEVICE} | $bit{$right});
+        push @given, $right if (granted($on, 'other') // 0) & $bit{$right};
+    }
+
+    is(join(' ', @given), 'D_NOTERMINAL D_NOFILES D_NOAMT D_DESKLIMITEDINPUT '
+                          . 'D_LIMITEVENTS D_NODESKTOP',
+       "S-30: of what he lacks on a $on he gives only what takes away");
+
+    grant($on, 'other', $bit{D_WAKEDEVICE});
+    is(granted($on, 'other'), $bit{D_WAKEDEVICE},
+       "and on a $on a right that he has");
+    grant($on, 'other', 0x40000000);
+    is(granted($on, 'other'), $bit{D_WAKEDEVICE},
+       "S-30: but on a $on no right without a name");
+    grant($on, 'probe', $_) for 0, $bit{D_WAKEDEVICE};
+    is(granted($on, 'probe'), $on eq 'group'
+                              ? $bit{D_MANAGEUSERS} | $bit{D_WAKEDEVICE}
+                              : undef,
+       "S-30: nor does he change what he himself has on a $on");
+}
+
+# what binds the giver binds what he gives
+give($bit{D_MANAGEUSERS} | $bit{D_REMOTECONTROL} | $bit{D_NOTERMINAL}
+     | $bit{D_REMOTEVIEWONLY});
+for my $on (qw(group device)) {
+    grant($on, 'other', $bit{D_REMOTECONTROL});
+    is(granted($on, 'other'), $bit{D_REMOTECONTROL} | $bit{D_NOTERMINAL}
+                              | $bit{D_REMOTEVIEWONLY},
+       "S-30: who has no terminal on a $on gives control without one");
+    grant($on, 'probe', 0, JSON::PP::true);
+    grant($on, 'other', 0, JSON::PP::true);
+    is(granted($on, 'other'), undef, "and takes it back on a $on");
+}
+
+give($bit{D_MANAGEUSERS} | $bit{D_REMOTEVIEWONLY});
+grant('group', 'other', 0);
+is(granted('group', 'other'), 0,
+   'S-30: a limit to viewing is no viewing for who has no control');
+grant('group', 'other', 0, JSON::PP::true);
+is(granted('group', 'probe'), $bit{D_MANAGEUSERS} | $bit{D_REMOTEVIEWONLY},
+   'S-30: who has less than all does not leave his own limits');
+
+# limits of one's own on a device, set by somebody else
+give($bit{D_MANAGEUSERS} | $bit{D_REMOTECONTROL});
+$admin->ask({ action => 'adddeviceuser', nodeid => $object{own}{node},
+              usernames => ['probe'], rights => $bit{D_NOTERMINAL} });
+grant('device', 'probe', 0, JSON::PP::true);
+is(granted('device', 'probe'), $bit{D_NOTERMINAL},
+   'S-30: and does not take them off himself');
+$admin->ask({ action => 'adddeviceuser', nodeid => $object{own}{node},
+              usernames => ['probe'], rights => 0, remove => JSON::PP::true });
+is(granted('device', 'probe'), undef, 'who has all rights does');
+
 # --- sites: what needs a right on the server
 
 give(0);
@@ -304,6 +366,31 @@ sub links {
     my ($name) = @_;
     my $meshes = $admin->ask({ action => 'meshes' })->{meshes};
     return (grep { $_->{_id} eq $group{$name} } @$meshes)[0]{links};
+}
+
+# the probe gives rights; an answer of either form is no matter here
+sub grant {
+    my ($on, $name, $rights, $remove) = @_;
+    my %act = $on eq 'group'
+            ? (action => 'addmeshuser', meshid => $group{Own},
+               meshadmin => $rights)
+            : (action => 'adddeviceuser', nodeid => $object{own}{node},
+               rights => $rights);
+    return $probe->ask({ %act, usernames => [$name],
+                         $remove ? (remove => $remove) : () });
+}
+
+# what the account has of its own on it, as stored; undef: no grant
+sub granted {
+    my ($on, $name) = @_;
+    my $wire = $object{own}{$on eq 'group' ? 'group' : 'node'};
+    my $table = $on eq 'group' ? 'device_group' : 'device';
+    my ($rights) = $mesh->sql(
+        "SELECT a.rights FROM access a"
+        . " JOIN account u ON u.account_id = a.account_id"
+        . " JOIN $table o ON o.${table}_id = a.${table}_id"
+        . " WHERE u.login = '$name' AND o.wire_id = '$wire'");
+    return $rights;
 }
 
 # what was said, without the ids that were asked for

@@ -6,6 +6,13 @@
 #include "../core/ngx_mesh_target.h"
 
 
+/* rights that take away whatever else there is */
+#define NGX_MESH_CTL_LIMITS                                                   \
+    (NGX_MESH_D_NOTERMINAL|NGX_MESH_D_NOFILES|NGX_MESH_D_NOAMT                \
+     |NGX_MESH_D_DESKLIMITEDINPUT|NGX_MESH_D_LIMITEVENTS                      \
+     |NGX_MESH_D_NODESKTOP)
+
+
 /* a change of rights of one account on a group or a device */
 typedef struct {
     ngx_mesh_ctl_t  *ctl;
@@ -53,6 +60,9 @@ static void ngx_mesh_ctl_grants(ngx_mesh_ctl_t *ctl,
 static void ngx_mesh_ctl_grant(ngx_mesh_ctl_t *ctl,
     ngx_mesh_ctl_grants_t *grants, const ngx_str_t *id, ngx_uint_t ids,
     ngx_uint_t remove, uint32_t rights);
+static const char *ngx_mesh_ctl_grant_check(ngx_mesh_ctl_t *ctl,
+    ngx_mesh_ctl_grants_t *grants, ngx_mesh_account_t *account,
+    ngx_uint_t remove, uint32_t *rights);
 static ngx_int_t ngx_mesh_ctl_grant_found(ngx_mesh_access_t *access,
     void *data);
 static void ngx_mesh_ctl_granted(ngx_mesh_db_req_t *q, ngx_int_t rc);
@@ -1078,6 +1088,58 @@ ngx_mesh_ctl_grant_found(ngx_mesh_access_t *access, void *data)
 }
 
 
+/*
+ * Nobody gives what he does not have there; returns why not, or NULL.  Bits
+ * that take away may be given by everybody; but view-only opens the desktop to
+ * who has no control.  What binds the giver is added to what he gives:
+ * otherwise a second account of his would be without it.
+ */
+static const char *
+ngx_mesh_ctl_grant_check(ngx_mesh_ctl_t *ctl, ngx_mesh_ctl_grants_t *grants,
+    ngx_mesh_account_t *account, ngx_uint_t remove, uint32_t *rights)
+{
+    uint32_t    have, limits;
+    ngx_uint_t  full, self;
+
+    full = (ctl->rights == NGX_MESH_FULL);
+    self = (account->account_id == ctl->who.account_id);
+
+    /* a grant that is removed could be one that takes away */
+
+    if (self && (!full || (grants->group && !remove))) {
+        return "Can't change self";
+    }
+
+    if (full || remove) {
+        return NULL;
+    }
+
+    if (grants->group && *rights == NGX_MESH_FULL) {
+        return "Can't set device group administrator, if not administrator";
+    }
+
+    have = ctl->rights | NGX_MESH_CTL_LIMITS;
+
+    if (ctl->rights & NGX_MESH_D_REMOTECONTROL) {
+        have |= NGX_MESH_D_REMOTEVIEWONLY;
+    }
+
+    if (*rights & ~have) {
+        return "Can't give rights that one does not have";
+    }
+
+    limits = NGX_MESH_CTL_LIMITS;
+
+    if (*rights & (NGX_MESH_D_REMOTECONTROL|NGX_MESH_D_RELAY)) {
+        limits |= NGX_MESH_D_REMOTEVIEWONLY;
+    }
+
+    *rights |= ctl->rights & limits;
+
+    return NULL;
+}
+
+
 /* one account: an act of its own, with its own event */
 static void
 ngx_mesh_ctl_grant(ngx_mesh_ctl_t *ctl, ngx_mesh_ctl_grants_t *grants,
@@ -1086,6 +1148,7 @@ ngx_mesh_ctl_grant(ngx_mesh_ctl_t *ctl, ngx_mesh_ctl_grants_t *grants,
     u_char                *p;
     int64_t                access_id;
     ngx_str_t              text, word, userid;
+    const char            *no;
     ngx_mesh_db_req_t     *q;
     ngx_mesh_group_t      *group;
     ngx_mesh_account_t    *account;
@@ -1114,20 +1177,11 @@ ngx_mesh_ctl_grant(ngx_mesh_ctl_t *ctl, ngx_mesh_ctl_grants_t *grants,
         return;
     }
 
-    if (grants->group) {
+    no = ngx_mesh_ctl_grant_check(ctl, grants, account, remove, &rights);
 
-        if (account->account_id == ctl->who.account_id && !remove) {
-            ngx_mesh_ctl_grants_word(ctl, grants, "Can't change self", NULL,
-                                     1);
-            return;
-        }
-
-        if (rights == NGX_MESH_FULL && ctl->rights != NGX_MESH_FULL) {
-            ngx_mesh_ctl_grants_word(ctl, grants,
-                "Can't set device group administrator, if not administrator",
-                NULL, 1);
-            return;
-        }
+    if (no) {
+        ngx_mesh_ctl_grants_word(ctl, grants, no, NULL, 1);
+        return;
     }
 
     had.account_id = account->account_id;
@@ -1138,9 +1192,7 @@ ngx_mesh_ctl_grant(ngx_mesh_ctl_t *ctl, ngx_mesh_ctl_grants_t *grants,
                                 grants->device_id, ngx_mesh_ctl_grant_found,
                                 &had);
 
-    if (grants->group && had.rights == NGX_MESH_FULL
-        && ctl->rights != NGX_MESH_FULL)
-    {
+    if (had.rights == NGX_MESH_FULL && ctl->rights != NGX_MESH_FULL) {
         ngx_mesh_ctl_grants_word(ctl, grants,
             "Can't change rights of device group administrator", NULL, 1);
         return;
