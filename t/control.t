@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 # Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 
-# The control channel: who changed something finds it in the next answer.
+# The control channel: who changed something finds it in the next answer; and a
+# deletion that was cut is finished.
 
 use strict;
 use warnings;
@@ -71,6 +72,24 @@ for my $time (1 .. $TIMES) {
 is($old{$_}, 0, "after $_ the next answer is not older than it")
     for sort keys %old;
 
+# --- a group whose deletion was cut after its first act
+
+$mesh->sql("INSERT INTO device (device_id, domain_id, wire_id,"
+    . " device_group_id, kind, name, name_key, first_seen_at)"
+    . " WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
+    . " WHERE i < 250) SELECT 900000000 + i, domain_id,"
+    . " 'node//left' || i, device_group_id, 2, 'left', 'left', 1"
+    . " FROM n, device_group WHERE wire_id = '$first'");
+$mesh->sql("UPDATE device_group SET deleted_at = 1"
+           . " WHERE wire_id = '$first'");
+$mesh->reload;
+$mesh->wait_for('the rest of the deletion', sub { !left('access') });
+is(left('device'), 0, 'a start deletes what is left of a deleted group');
+is(($mesh->sql('SELECT count(*) FROM change WHERE kind = 6'
+               . ' AND id BETWEEN 900000001 AND 900000250'))[0], 250,
+   'and other servers are told of each device');
+ok($agent->{ws}->closed, 'an agent of it does not stay');
+
 $agent->close;
 $mesh->stop;
 done_testing();
@@ -79,6 +98,13 @@ done_testing();
 sub seen {
     my ($action, $got, $good) = @_;
     $old{$action} += $good->($got) ? 0 : 1;
+}
+
+sub left {
+    my ($table) = @_;
+    return ($mesh->sql("SELECT count(*) FROM $table AS t JOIN device_group AS g"
+                       . ' ON g.device_group_id = t.device_group_id'
+                       . " WHERE g.wire_id = '$first'"))[0];
 }
 
 sub group {

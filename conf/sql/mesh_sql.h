@@ -305,6 +305,20 @@ MESH_SQL_ROW(KEEP_PARTITIONS, 1, MESH_SQL_WRITE|MESH_SQL_IDEMPOTENT,          \
     "SELECT ?1",                                                              \
     "SELECT mesh_partitions(?1)")                                             \
                                                                               \
+/* what is left of a group that was deleted: its id, a hundred of its      */ \
+/* devices; null: grants alone                                             */ \
+MESH_SQL_ROW(KEEP_GROUP, 0, 0,                                                \
+    "SELECT g.device_group_id, d.device_id"                                   \
+    " FROM (SELECT device_group_id FROM device_group AS o"                    \
+    "   WHERE deleted_at IS NOT NULL AND (EXISTS (SELECT 1 FROM device AS i"  \
+    "     WHERE i.device_group_id = o.device_group_id)"                       \
+    "   OR EXISTS (SELECT 1 FROM access AS i"                                 \
+    "     WHERE i.device_group_id = o.device_group_id))"                      \
+    "   ORDER BY device_group_id LIMIT 1) AS g"                               \
+    " LEFT JOIN device AS d ON d.device_group_id = g.device_group_id"         \
+    " ORDER BY d.device_id LIMIT 100",                                        \
+    NULL)                                                                     \
+                                                                              \
 /* connecting agents: domain, wire id */                                      \
 MESH_SQL_ROW(DEVICE_CONNECT, 2, MESH_SQL_WAIT,                                \
     "SELECT d.device_id, device_group_id, kind, icon, name, reported_name,"   \
@@ -421,11 +435,6 @@ MESH_SQL_ROW(GROUP_EDIT, 5,                                                   \
 MESH_SQL_ROW(GROUP_DELETE, 2, MESH_SQL_WRITE|MESH_SQL_MUST,                   \
     "UPDATE device_group SET deleted_at = ?2, revision = revision + 1"        \
     " WHERE device_group_id = ?1 AND deleted_at IS NULL",                     \
-    NULL)                                                                     \
-                                                                              \
-MESH_SQL_ROW(GROUP_REVIVE, 1, MESH_SQL_WRITE|MESH_SQL_IDEMPOTENT,             \
-    "UPDATE device_group SET deleted_at = NULL, revision = revision + 1"      \
-    " WHERE device_group_id = ?1 AND deleted_at IS NOT NULL",                 \
     NULL)                                                                     \
                                                                               \
 /* access: id, domain, account, device group or null, device or null,      */ \
@@ -681,6 +690,14 @@ MESH_SQL_ROW(CTL_DEVICES_DELETE, 2, MESH_SQL_WRITE|MESH_SQL_IDEMPOTENT,       \
     " AND device_id IN (SELECT value FROM json_each(?2))",                    \
     "DELETE FROM device WHERE device_group_id = ?1"                           \
     " AND device_id IN (SELECT json_array_elements_text(?2::json)::bigint)")  \
+                                                                              \
+/* kind, JSON array of ids: as CHANGE_ADD for each */                         \
+MESH_SQL_ROW(CTL_CHANGES_ADD, 2, MESH_SQL_WRITE,                              \
+    "INSERT INTO change (kind, id) SELECT ?1, value FROM json_each(?2)",      \
+    "INSERT INTO change (kind, id, tx) SELECT ?1::bigint,"                    \
+    " json_array_elements_text(?2::json)::bigint,"                            \
+    " pg_current_xact_id()::text::bigint"                                     \
+    " + (SELECT value::bigint FROM meta WHERE key = 'tx_offset')")            \
                                                                               \
 MESH_SQL_ROW(CTL_ACCESS_GROUP_END, 1, MESH_SQL_WRITE|MESH_SQL_IDEMPOTENT,     \
     "DELETE FROM access WHERE device_group_id = ?1",                          \

@@ -843,7 +843,7 @@ ngx_mesh_ctl_group_devices(ngx_mesh_db_req_t *q, ngx_int_t rc)
     ctl = q->data;
 
     if (rc != NGX_OK) {
-        /* deleted it is; the rest goes with the next start or try */
+        /* deleted it is: ngx_mesh_model_keep.c does the rest */
         ngx_mesh_ctl_changed(ctl, NGX_MESH_CHANGE_GROUP, ctl->group_id);
         ngx_mesh_ctl_result(ctl, ngx_mesh_ctl_db_text(rc));
         return;
@@ -885,6 +885,9 @@ ngx_mesh_ctl_group_devices(ngx_mesh_db_req_t *q, ngx_int_t rc)
     if (n) {
         ngx_mesh_db_stmt(act, MESH_SQL_CTL_DEVICES_DELETE);
         ngx_mesh_db_int(act, ctl->group_id);
+        ngx_mesh_db_str(act, &json);
+        ngx_mesh_db_stmt(act, MESH_SQL_CTL_CHANGES_ADD);
+        ngx_mesh_db_int(act, NGX_MESH_CHANGE_DEVICE);
         ngx_mesh_db_str(act, &json);
 
     } else {

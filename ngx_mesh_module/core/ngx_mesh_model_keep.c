@@ -5,21 +5,36 @@
  */
 
 #include "ngx_mesh_model_in.h"
+#include "ngx_mesh_json.h"
 #include <ngx_event.h>
 
 
 #define NGX_MESH_KEEP_FIRST     10000 /* ms after the start */
+#define NGX_MESH_KEEP_SOON      1000
 #define NGX_MESH_KEEP_EVERY     600000
 #define NGX_MESH_KEEP_HOUR      6     /* times that */
 #define NGX_MESH_KEEP_IDLE      86400000      /* of a web session, ms */
+#define NGX_MESH_KEEP_DEVICES   100   /* KEEP_GROUP */
 
 
 static void ngx_mesh_keep(ngx_event_t *ev);
 static void ngx_mesh_keep_one(ngx_uint_t stmt, int64_t a, int64_t b,
     ngx_uint_t n);
+static void ngx_mesh_keep_group(ngx_event_t *ev);
+static void ngx_mesh_keep_group_left(ngx_mesh_db_req_t *q, ngx_int_t rc);
+static void ngx_mesh_keep_group_gone(ngx_mesh_db_req_t *q, ngx_int_t rc);
+
+
+typedef struct {
+    int64_t      group_id;
+    ngx_uint_t   all;                 /* nothing of it is left */
+    ngx_uint_t   n;
+    int64_t      device[NGX_MESH_KEEP_DEVICES];
+} ngx_mesh_keep_group_t;
 
 
 static ngx_event_t  ngx_mesh_keep_timer;
+static ngx_event_t  ngx_mesh_keep_group_timer;
 static int64_t      ngx_mesh_keep_bound[NGX_MESH_KEEP_HOUR];
 static ngx_uint_t   ngx_mesh_keep_n;
 
@@ -34,6 +49,10 @@ ngx_mesh_keep_init(ngx_cycle_t *cycle)
     ngx_mesh_keep_timer.handler = ngx_mesh_keep;
     ngx_mesh_keep_timer.log = cycle->log;
     ngx_mesh_keep_timer.cancelable = 1;
+
+    ngx_mesh_keep_group_timer.handler = ngx_mesh_keep_group;
+    ngx_mesh_keep_group_timer.log = cycle->log;
+    ngx_mesh_keep_group_timer.cancelable = 1;
 
     ngx_add_timer(&ngx_mesh_keep_timer, NGX_MESH_KEEP_FIRST);
 }
@@ -59,6 +78,10 @@ ngx_mesh_keep(ngx_event_t *ev)
     ngx_mesh_keep_one(MESH_SQL_KEEP_PARTITIONS, now, 0, 1);
     ngx_mesh_keep_one(MESH_SQL_KEEP_WEB_SESSIONS, now,
                       now - NGX_MESH_KEEP_IDLE, 2);
+
+    if (!ngx_mesh_keep_group_timer.timer_set) {
+        ngx_mesh_keep_group(&ngx_mesh_keep_group_timer);
+    }
 
     /* rows that lay below the bound of an hour ago, not those of an hour ago:
        by age one would delete what the bound still hides */
@@ -94,4 +117,116 @@ ngx_mesh_keep_one(ngx_uint_t stmt, int64_t a, int64_t b, ngx_uint_t n)
     }
 
     (void) ngx_mesh_db_send(q);
+}
+
+
+/* a deletion of a group that was cut goes on, a hundred devices at a time */
+static void
+ngx_mesh_keep_group(ngx_event_t *ev)
+{
+    ngx_mesh_db_req_t  *q;
+
+    q = ngx_mesh_db_create(ngx_mesh_keep_group_left, NULL);
+    if (q == NULL) {
+        return;
+    }
+
+    ngx_mesh_db_stmt(q, MESH_SQL_KEEP_GROUP);
+
+    (void) ngx_mesh_db_send(q);
+}
+
+
+static void
+ngx_mesh_keep_group_left(ngx_mesh_db_req_t *q, ngx_int_t rc)
+{
+    ngx_str_t               json, *row;
+    ngx_uint_t              i, n;
+    ngx_mesh_jw_t           w;
+    ngx_mesh_db_req_t      *act;
+    ngx_mesh_keep_group_t  *keep;
+
+    n = rc == NGX_OK ? ngx_mesh_db_rows(q, 0) : 0;
+
+    if (n == 0 || n > NGX_MESH_KEEP_DEVICES) {
+        return;
+    }
+
+    act = ngx_mesh_db_create(ngx_mesh_keep_group_gone, NULL);
+    if (act == NULL) {
+        return;
+    }
+
+    keep = ngx_pcalloc(act->pool, sizeof(ngx_mesh_keep_group_t));
+
+    if (keep == NULL || ngx_mesh_jw_init(&w, act->pool, 24 * n + 16)
+                        != NGX_OK)
+    {
+        ngx_destroy_pool(act->pool);
+        return;
+    }
+
+    act->data = keep;
+
+    ngx_mesh_jw_open(&w, NULL, '[');
+
+    for (i = 0; i < n; i++) {
+        row = ngx_mesh_db_row(q, 0, i);
+        keep->group_id = ngx_mesh_db_num(&row[0]);
+
+        if (row[1].data) {
+            keep->device[keep->n] = ngx_mesh_db_num(&row[1]);
+            ngx_mesh_jw_int(&w, NULL, keep->device[keep->n++]);
+        }
+    }
+
+    ngx_mesh_jw_shut(&w, ']');
+
+    if (ngx_mesh_jw_done(&w, &json) != NGX_OK) {
+        ngx_destroy_pool(act->pool);
+        return;
+    }
+
+    if (keep->n) {
+        ngx_mesh_db_stmt(act, MESH_SQL_CTL_DEVICES_DELETE);
+        ngx_mesh_db_int(act, keep->group_id);
+        ngx_mesh_db_str(act, &json);
+        ngx_mesh_db_stmt(act, MESH_SQL_CTL_CHANGES_ADD);
+        ngx_mesh_db_int(act, NGX_MESH_CHANGE_DEVICE);
+        ngx_mesh_db_str(act, &json);
+    }
+
+    if (keep->n < NGX_MESH_KEEP_DEVICES) {
+        keep->all = 1;
+        ngx_mesh_db_stmt(act, MESH_SQL_CTL_ACCESS_GROUP_END);
+        ngx_mesh_db_int(act, keep->group_id);
+        ngx_mesh_model_change(act, NGX_MESH_CHANGE_GROUP, keep->group_id);
+    }
+
+    (void) ngx_mesh_db_send(act);
+}
+
+
+static void
+ngx_mesh_keep_group_gone(ngx_mesh_db_req_t *q, ngx_int_t rc)
+{
+    ngx_uint_t              i;
+    ngx_mesh_keep_group_t  *keep;
+
+    if (rc != NGX_OK) {
+        return;
+    }
+
+    keep = q->data;
+
+    for (i = 0; i < keep->n; i++) {
+        ngx_mesh_model_changed(NGX_MESH_CHANGE_DEVICE, keep->device[i]);
+    }
+
+    if (keep->all) {
+        ngx_mesh_model_changed(NGX_MESH_CHANGE_GROUP, keep->group_id);
+    }
+
+    /* of this group or another one */
+    ngx_add_timer(&ngx_mesh_keep_group_timer, NGX_MESH_KEEP_SOON);
 }
