@@ -72,6 +72,38 @@ for my $time (1 .. $TIMES) {
 is($old{$_}, 0, "after $_ the next answer is not older than it")
     for sort keys %old;
 
+# --- each device is woken by the agents of its own group
+
+$admin = Mesh::Control->new($mesh, 'admin', 'correct horse battery');
+my $second = $admin->ask({ action => 'createmesh', meshname => 'Second',
+                           meshtype => 2 })->{meshid};
+my @near = ($agent, map { Mesh::Agent->new($mesh, n => 700 + $_->[0],
+    group => $_->[1], name => "pc $_->[0]") } [1, $first], [2, $second],
+    [3, $second]);
+for my $n (0 .. $#near) {
+    $near[$n]->online or die "no agent\n" if $n;
+    $near[$n]->json({ action => 'netinfo', netif2 => { eth0 => [{
+        mac => "02:00:00:00:00:0$n", family => 'IPv4', address => '10.0.0.1',
+        status => 'up' }] } });
+    $mesh->wait_for('the addresses', sub {
+        $admin->ask({ action => 'getnetworkinfo', nodeid => $near[$n]->node })
+              ->{netif2};
+    });
+}
+
+$admin->ask({ action => 'wakedevices',
+              nodeids => [map { $_->node } @near[0, 2, 1, 3]] });
+for my $n (0 .. $#near) {
+    my @macs = map { my $m = $near[$n]->await('wakeonlan');
+                     $m ? @{ $m->{json}{macs} } : () } 1 .. 2;
+    is("@macs", join(' ', map { "02:00:00:00:00:0$_" } $n < 2 ? (0, 1) : (2, 3)),
+       "agent $n wakes the devices of its group");
+}
+like($admin->ask({ action => 'wakedevices', nodeids => [$near[3]->node] })
+           ->{result}, qr/^Used 2 device/, 'one device is told by how many');
+$_->close for @near[1 .. 3];
+$admin->close;
+
 # --- a group whose deletion was cut after its first act
 
 $mesh->sql("INSERT INTO device (device_id, domain_id, wire_id,"

@@ -87,6 +87,18 @@ static const ngx_mesh_ctl_proto_t  ngx_mesh_ctl_protos[] = {
 };
 
 
+/* a group of the command, and who wakes its devices */
+
+typedef struct ngx_mesh_ctl_wake_s  ngx_mesh_ctl_wake_t;
+
+struct ngx_mesh_ctl_wake_s {
+    int64_t               group_id;
+    ngx_mesh_ctl_wake_t  *next;
+    ngx_uint_t            n;
+    ngx_mesh_presence_t   by[NGX_MESH_CTL_WAKERS];
+};
+
+
 static void ngx_mesh_ctl_tunnel(ngx_mesh_ctl_t *ctl);
 static ngx_uint_t ngx_mesh_ctl_tunnel_shared(ngx_mesh_ctl_t *ctl,
     ngx_uint_t p);
@@ -106,6 +118,8 @@ static ngx_uint_t ngx_mesh_ctl_macs(ngx_mesh_ctl_t *ctl, ngx_mesh_json_t *doc,
 static ngx_int_t ngx_mesh_ctl_macs_interface(const char *name,
     ngx_mesh_json_t *value, void *data);
 static void ngx_mesh_ctl_mac(ngx_mesh_json_t *entry, void *data);
+static ngx_mesh_ctl_wake_t *ngx_mesh_ctl_wake(ngx_mesh_ctl_t *ctl,
+    int64_t group_id);
 static ngx_int_t ngx_mesh_ctl_waker(const ngx_mesh_presence_t *p,
     void *data);
 
@@ -1155,15 +1169,6 @@ ngx_mesh_ctl_do_wake_devices(ngx_mesh_ctl_t *ctl)
 }
 
 
-typedef struct {
-    ngx_mesh_ctl_t       *ctl;
-    ngx_mesh_device_t    *device;
-    ngx_str_t            *macs;
-    ngx_uint_t            n;
-    ngx_mesh_presence_t   by[NGX_MESH_CTL_WAKERS];
-} ngx_mesh_ctl_wake_t;
-
-
 static void
 ngx_mesh_ctl_woken(ngx_mesh_db_req_t *q, ngx_int_t rc)
 {
@@ -1182,11 +1187,29 @@ ngx_mesh_ctl_woken(ngx_mesh_db_req_t *q, ngx_int_t rc)
         return;
     }
 
-    wake = ngx_palloc(ctl->pool, sizeof(ngx_mesh_ctl_wake_t));
-    if (wake == NULL) {
-        ngx_mesh_ctl_end(ctl);
-        return;
+    /* one walk through the agents for all devices */
+
+    for (i = 0; i < ctl->ndevices; i++) {
+        device = &ctl->device[i];
+
+        if (!device->allowed || ngx_mesh_ctl_wake(ctl, device->group_id)) {
+            continue;
+        }
+
+        wake = ngx_palloc(ctl->pool, sizeof(ngx_mesh_ctl_wake_t));
+        if (wake == NULL) {
+            ngx_mesh_ctl_end(ctl);
+            return;
+        }
+
+        wake->group_id = device->group_id;
+        wake->next = ctl->data;
+        wake->n = 0;
+        ctl->data = wake;
     }
+
+    (void) ngx_mesh_presence_each(ctl->who.domain_id, ngx_mesh_ctl_waker,
+                                  ctl);
 
     n = ngx_mesh_db_rows(q, 0);
 
@@ -1224,14 +1247,8 @@ ngx_mesh_ctl_woken(ngx_mesh_db_req_t *q, ngx_int_t rc)
             continue;
         }
 
-        wake->ctl = ctl;
-        wake->device = device;
-        wake->n = 0;
-
-        (void) ngx_mesh_presence_each(ctl->who.domain_id, ngx_mesh_ctl_waker,
-                                      wake);
-
         used = 0;
+        wake = ngx_mesh_ctl_wake(ctl, device->group_id);
 
         for (j = 0; j < wake->n; j++) {
             by = *device;
@@ -1259,28 +1276,45 @@ ngx_mesh_ctl_woken(ngx_mesh_db_req_t *q, ngx_int_t rc)
 }
 
 
+static ngx_mesh_ctl_wake_t *
+ngx_mesh_ctl_wake(ngx_mesh_ctl_t *ctl, int64_t group_id)
+{
+    ngx_mesh_ctl_wake_t  *wake;
+
+    for (wake = ctl->data; wake; wake = wake->next) {
+        if (wake->group_id == group_id) {
+            return wake;
+        }
+    }
+
+    return NULL;
+}
+
+
 /* agents of the same group, which are likely to be near */
 static ngx_int_t
 ngx_mesh_ctl_waker(const ngx_mesh_presence_t *p, void *data)
 {
-    ngx_mesh_ctl_wake_t *wake = data;
+    ngx_mesh_ctl_t *ctl = data;
 
-    ngx_uint_t  visible;
+    ngx_uint_t            visible;
+    ngx_mesh_ctl_wake_t  *wake;
 
-    if (p->kind != NGX_MESH_AGENT
-        || p->group_id != wake->device->group_id)
-    {
+    wake = p->kind == NGX_MESH_AGENT ? ngx_mesh_ctl_wake(ctl, p->group_id)
+                                     : NULL;
+
+    if (wake == NULL || wake->n == NGX_MESH_CTL_WAKERS) {
         return NGX_OK;
     }
 
-    (void) ngx_mesh_rights(wake->ctl->who.account_id, p->group_id,
-                           p->device_id, &visible);
+    (void) ngx_mesh_rights(ctl->who.account_id, p->group_id, p->device_id,
+                           &visible);
 
     if (visible) {
         wake->by[wake->n++] = *p;
     }
 
-    return wake->n < NGX_MESH_CTL_WAKERS ? NGX_OK : NGX_DONE;
+    return NGX_OK;
 }
 
 
