@@ -10,6 +10,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use JSON::PP;
 use Test::More;
 use Mesh::Agent;
 use Mesh::Control;
@@ -101,7 +102,31 @@ for my $n (0 .. $#near) {
 }
 like($admin->ask({ action => 'wakedevices', nodeids => [$near[3]->node] })
            ->{result}, qr/^Used 2 device/, 'one device is told by how many');
-$_->close for @near[1 .. 3];
+
+# --- an agent that goes while commands for it are on their way to its worker
+
+do {
+    $admin = Mesh::Control->new($mesh, 'admin', 'correct horse battery');
+} while $mesh->worker($admin->{ws}) == $mesh->worker($near[3]{ws});
+my $holder = $mesh->worker($near[3]{ws});
+my %nodes = (nodeid => $near[3]->node, nodeids => [$near[3]->node]);
+kill 'STOP', $holder;
+$near[3]->close;
+is($admin->ask({ action => 'msg', type => $_, value => 'x', %nodes })->{result},
+   'OK', "$_ is on its way") for qw(ps console);
+is($admin->ask({ action => 'runcommands', type => 3, cmds => 'id', %nodes,
+                 reply => JSON::PP::true, ack => JSON::PP::true })->{result},
+   'OK', 'a command is, too');
+kill 'CONT', $holder;
+for my $case (['ps', 'Unable to route'], ['console', 'Unable to route'],
+              ['runcommands', 'Agent not connected']) {
+    my $m = $admin->wait(sub { $_[0]{action} eq 'msg'
+                               && ($_[0]{type} // '') eq $case->[0] });
+    is_deeply($m && [@$m{qw(nodeid result)}], [$nodes{nodeid}, $case->[1]],
+              "$case->[0]: the device is not reached, and that is told");
+}
+
+$_->close for @near[1, 2];
 $admin->close;
 
 # --- a group whose deletion was cut after its first act

@@ -677,19 +677,7 @@ sub flood {
 }
 
 # which worker has it: that with the other end of its connection
-sub worker {
-    my ($ws) = @_;
-    my $from = sprintf '0100007F:%04X 0100007F:%04X', $mesh->{port},
-                       $ws->{s}->sockport;
-    my ($inode) = Mesh::Test::read_file('/proc/net/tcp')
-        =~ /: \Q$from\E \S+ \S+ \S+ \S+ +\d+ +\d+ (\d+)/
-        or die "no such connection\n";
-    for my $pid ($mesh->workers) {
-        return $pid if grep { (readlink $_ // '') eq "socket:[$inode]" }
-                       glob "/proc/$pid/fd/*";
-    }
-    die "no worker has it\n";
-}
+sub worker { return $mesh->worker($_[0]) }
 
 # another session of the worker that has this one
 sub beside {

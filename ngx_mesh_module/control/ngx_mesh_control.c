@@ -20,7 +20,7 @@ static void ngx_mesh_control_later(ngx_event_t *ev);
 static void ngx_mesh_control_deliver(ngx_mesh_session_t *s,
     const ngx_mesh_addr_t *from, u_char *data, size_t len);
 static void ngx_mesh_control_bounce(ngx_mesh_session_t *s,
-    const ngx_mesh_addr_t *from);
+    const ngx_mesh_addr_t *from, u_char *data, size_t len);
 static void ngx_mesh_control_drained(ngx_mesh_session_t *s);
 static void ngx_mesh_control_close(ngx_mesh_session_t *s);
 
@@ -359,12 +359,21 @@ ngx_mesh_control_deliver(ngx_mesh_session_t *s, const ngx_mesh_addr_t *from,
 }
 
 
-/* the agent went while a command was on its way: its event tells */
+/* the agent went while a command was on its way */
 static void
-ngx_mesh_control_bounce(ngx_mesh_session_t *s, const ngx_mesh_addr_t *from)
+ngx_mesh_control_bounce(ngx_mesh_session_t *s, const ngx_mesh_addr_t *from,
+    u_char *data, size_t len)
 {
+    size_t  head;
+
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, s->c->log, 0,
                    "mesh control: session %uL is gone", from->serial);
+
+    head = 1 + sizeof(ngx_mesh_requester_t);
+
+    if (len > head && data[0] == NGX_MESH_DELIVER_JSON) {
+        ngx_mesh_ctl_undelivered(s, data + head, len - head);
+    }
 }
 
 

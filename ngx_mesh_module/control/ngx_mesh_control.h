@@ -256,6 +256,8 @@ ngx_mesh_jw_t *ngx_mesh_ctl_compose(ngx_mesh_ctl_t *ctl,
 /* closes and sends it */
 ngx_int_t ngx_mesh_ctl_command(ngx_mesh_ctl_t *ctl,
     ngx_mesh_device_t *device, ngx_mesh_jw_t *w);
+/* one of s came to nobody */
+void ngx_mesh_ctl_undelivered(ngx_mesh_session_t *s, u_char *data, size_t len);
 
 
 /* Events (ngx_mesh_control_event.c). */

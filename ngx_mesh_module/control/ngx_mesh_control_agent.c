@@ -851,6 +851,9 @@ ngx_mesh_ctl_compose(ngx_mesh_ctl_t *ctl, ngx_mesh_device_t *device,
     ngx_mesh_jw_str(w, "userid", &ctl->user);
     ngx_mesh_jw_str(w, "remoteaddr", &ctl->address);
 
+    /* for ngx_mesh_ctl_undelivered() */
+    ngx_mesh_jw_str(w, "nodeid", &device->id);
+
     /* the agent gives them back */
 
     if (ctl->responseid) {
@@ -891,6 +894,94 @@ ngx_mesh_ctl_command(ngx_mesh_ctl_t *ctl, ngx_mesh_device_t *device,
 
     return ngx_mesh_agent_command(&device->presence,
                                   ctl->b ? ctl->b->s : NULL, &who, &json);
+}
+
+
+/*
+ * What was composed found no agent, after it was answered as sent: the session
+ * is told as if it had been known before.
+ */
+void
+ngx_mesh_ctl_undelivered(ngx_mesh_session_t *s, u_char *data, size_t len)
+{
+    ngx_str_t         action, type, node, answer;
+    ngx_pool_t       *pool;
+    ngx_uint_t        run;
+    ngx_mesh_jw_t     w;
+    ngx_mesh_json_t  *j, *member;
+
+    j = ngx_mesh_json_parse(data, len);
+    if (j == NULL) {
+        return;
+    }
+
+    pool = ngx_create_pool(1024, s->c->log);
+
+    if (pool == NULL
+        || ngx_mesh_json_str(j, "action", &action) != NGX_OK
+        || ngx_mesh_json_str(j, "nodeid", &node) != NGX_OK
+        || ngx_mesh_jw_init(&w, pool, 512) != NGX_OK)
+    {
+        goto done;
+    }
+
+    if (ngx_mesh_json_str(j, "type", &type) != NGX_OK) {
+        ngx_str_null(&type);
+    }
+
+    run = (action.len == 11
+           && ngx_memcmp(action.data, "runcommands", 11) == 0);
+
+    if (run) {
+        type = action;
+        ngx_str_set(&action, "msg");
+
+    } else if (action.len == 9 && ngx_memcmp(action.data, "wakeonlan", 9) == 0)
+    {
+        /* one of those who wake the device, not the device */
+        goto done;
+    }
+
+    ngx_mesh_jw_open(&w, NULL, '{');
+    ngx_mesh_jw_str(&w, "action", &action);
+
+    if (type.len) {
+        ngx_mesh_jw_str(&w, "type", &type);
+    }
+
+    ngx_mesh_jw_str(&w, "nodeid", &node);
+    ngx_mesh_jw_cstr(&w, "result", !run && type.len ? "Unable to route"
+                                                    : "Agent not connected");
+
+    if (type.len == 7 && ngx_memcmp(type.data, "console", 7) == 0) {
+        ngx_mesh_jw_cstr(&w, "value", "Agent not connected");
+    }
+
+    member = ngx_mesh_json_get(j, "responseid");
+
+    if (member) {
+        ngx_mesh_jw_json(&w, "responseid", member);
+    }
+
+    member = ngx_mesh_json_get(j, "tag");
+
+    if (member) {
+        ngx_mesh_jw_json(&w, "tag", member);
+    }
+
+    ngx_mesh_jw_shut(&w, '}');
+
+    if (ngx_mesh_jw_done(&w, &answer) == NGX_OK) {
+        (void) ngx_mesh_ws_send(s, NGX_MESH_WS_TEXT, answer.data, answer.len);
+    }
+
+done:
+
+    if (pool) {
+        ngx_destroy_pool(pool);
+    }
+
+    ngx_mesh_json_free(j);
 }
 
 

@@ -62,7 +62,9 @@ typedef struct {
     /* DELIVER from session "from" (or serial 0); bytes as given to deliver() */
     void       (*deliver)(ngx_mesh_session_t *s, const ngx_mesh_addr_t *from,
                           u_char *data, size_t len);
-    void       (*bounce)(ngx_mesh_session_t *s, const ngx_mesh_addr_t *from);
+    /* what s had delivered to "from" found nobody there */
+    void       (*bounce)(ngx_mesh_session_t *s, const ngx_mesh_addr_t *from,
+                         u_char *data, size_t len);
     void       (*mute)(ngx_mesh_session_t *s);
 
     /* the deadline set by ngx_mesh_ws_deadline() passed */

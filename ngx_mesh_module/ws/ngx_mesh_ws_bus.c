@@ -129,7 +129,7 @@ ngx_mesh_ws_on_deliver(const ngx_mesh_addr_t *from, uint64_t serial,
     /* it has moved, or is gone */
     ngx_mesh_count(NGX_MESH_C_BUS_BOUNCES);
     back = *from;
-    (void) ngx_mesh_bus_send(&back, serial, NGX_MESH_BUS_BOUNCE, NULL, 0);
+    (void) ngx_mesh_bus_send(&back, serial, NGX_MESH_BUS_BOUNCE, data, len);
 }
 
 
@@ -142,7 +142,7 @@ ngx_mesh_ws_on_bounce(const ngx_mesh_addr_t *from, uint64_t serial,
     s = ngx_mesh_session_find(serial);
 
     if (s && s->class->bounce) {
-        s->class->bounce(s, from);
+        s->class->bounce(s, from, data, len);
     }
 }
 
