@@ -353,6 +353,7 @@ export class FilesWire extends EventTarget {
         }
         return new Promise((resolve, reject) => {
             let skip = offset;
+            let waiting = 0;
             let queue: Promise<void> = Promise.resolve();
             let started = false;
             let over = false;
@@ -394,7 +395,13 @@ export class FilesWire extends EventTarget {
                 },
                 block: (last, bytes) => {
                     // of the one before, which was stopped
-                    if (!started) {
+                    if (!started || over) {
+                        return;
+                    }
+                    // asked for are CREDIT of them; as many may be left of the one before
+                    if (++waiting > 2 * CREDIT) {
+                        finish(new FilesError('The device sent more than it was asked for.'));
+                        this.close();
                         return;
                     }
                     queue = queue.then(async () => {
@@ -406,6 +413,7 @@ export class FilesWire extends EventTarget {
                         if (bytes.length > cut) {
                             await sink.block(bytes.subarray(cut));
                         }
+                        waiting--;
                         if (last) {
                             finish(skip ? new FilesError('The file is shorter there than what has come already.') : undefined);
                         } else {

@@ -1,6 +1,6 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from 'vitest';
-import { BLOCK, FilesWire, parseLoose, readListing, safeName, WINDOW, type Entry } from '../../src/wire/files.ts';
+import { BLOCK, CREDIT, FilesWire, parseLoose, readListing, safeName, WINDOW, type Entry } from '../../src/wire/files.ts';
 import { Zip, crc32 } from '../../src/wire/zip.ts';
 import { Socket } from './socket.ts';
 
@@ -219,6 +219,41 @@ describe('a download', () => {
         expect(socket.last()['sub']).toBe('ack');
         socket.bytes(1, 0, 0, 1);
         await done;
+    });
+
+    it('ends when more comes than was asked for and can be written', async () => {
+        const { wire, socket } = open();
+        let held = 0;
+        const done = wire.download('/f', 0, { block: () => {
+            held++;
+            return new Promise<void>(() => {});
+        } });
+        done.catch(() => {});
+        socket.json({ action: 'download', sub: 'start', id: socket.last()['id'], offset: 0 }, false);
+        for (let i = 0; i < 2 * CREDIT; i++) {
+            socket.bytes(1, 0, 0, 0, 65);
+        }
+        await turn();
+        expect(wire.open).toBe(true);
+        for (let i = 0; i < 5; i++) {
+            socket.bytes(1, 0, 0, 0, 65);
+        }
+        await expect(done).rejects.toMatchObject({ message: 'The device sent more than it was asked for.', gone: false });
+        expect([wire.open, socket.readyState, held]).toEqual([false, 3, 1]);
+    });
+
+    it('of any length goes on while it is written', async () => {
+        const { wire, socket } = open();
+        let n = 0;
+        const done = wire.download('/f', 0, { block: () => void n++ });
+        socket.json({ action: 'download', sub: 'start', id: socket.last()['id'], offset: 0 }, false);
+        for (let i = 0; i < 5 * CREDIT; i++) {
+            socket.bytes(1, 0, 0, 0, 65);
+            await turn();
+        }
+        socket.bytes(1, 0, 0, 1);
+        await done;
+        expect(n).toBe(5 * CREDIT);
     });
 
     it('goes on in the middle, also with an agent that begins anew', async () => {
