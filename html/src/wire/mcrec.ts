@@ -7,6 +7,8 @@ export const HEAD = 16;
 const META = 1;
 const DATA = 2;
 const END = 3;
+/** data of the end, without and with an index before it */
+const ENDS = ['MeshCentralMCREC', 'MeshCentralMCNDX'];
 const PIECE = 4 * 1024 * 1024;
 /** of the data, that the index looks at: packet head, place and head of an image */
 const PEEK = 2048;
@@ -104,7 +106,7 @@ export async function indexRecording(file: Blob): Promise<Recording> {
                 look(block, await bytes(data, Math.min(size, PEEK)));
             }
             blocks.push(block);
-        } else if (type === END) {
+        } else if (type === END && size === 16 && ENDS.includes(new TextDecoder().decode(await bytes(data, size)))) {
             whole = true;
         } else if (type !== DATA && type !== META && type !== 4) {
             break;      // not ours any more: what was read plays

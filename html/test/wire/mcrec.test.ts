@@ -58,6 +58,23 @@ test('cut at any byte, what was whole still plays', async () => {
     }
 });
 
+test('a size that was never written, before a tile of a desktop, is no end', async () => {
+    const cut = block(2, 1, tile(0, 0, 64, 64));
+    new DataView(cut.buffer).setUint32(4, 0);
+    const parts = [meta(2), block(2, 1, size(64, 64)), cut];
+    const recording = await indexRecording(new Blob(parts));
+    expect([recording.blocks.length, recording.whole]).toEqual([1, false]);
+});
+
+test('an end has its mark, with an index before it or without', async () => {
+    const said = async (...parts: Uint8Array<ArrayBuffer>[]): Promise<boolean> => (await indexRecording(new Blob([meta(2), block(2, 1, size(64, 64)), ...parts]))).whole;
+    expect(await said(end())).toBe(true);
+    expect(await said(block(4, 0, '{"indexes":[]}'), block(3, 0, 'MeshCentralMCNDX'))).toBe(true);
+    expect(await said(block(3, 0, ''))).toBe(false);
+    expect(await said(block(3, 0, 'MeshCentralOTHER'))).toBe(false);
+    expect(await said(end().slice(0, 31))).toBe(false);
+});
+
 test('what is no recording is said to be none', async () => {
     for (const file of [new Blob([]), new Blob(['text '.repeat(20)]), new Blob([block(2, 1, 'x')]), new Blob([block(1, 0, '{"magic":"x"}')]), new Blob([block(1, 0, 'null')])]) {
         await expect(indexRecording(file)).rejects.toThrow('This file is no recording of a session.');
