@@ -4,7 +4,9 @@ import { SearchAddon } from '@xterm/addon-search';
 import { Unicode11Addon } from '@xterm/addon-unicode11';
 import { Terminal, type ITheme } from '@xterm/xterm';
 import '@xterm/xterm/css/xterm.css';
+import { Output } from '../../state/output.ts';
 import type { ShellSession } from '../../state/shell.ts';
+import { t } from '../../i18n/index.ts';
 
 const LIGHT: ITheme = {
     black: '#1f2125', red: '#b3261e', green: '#1a7340', yellow: '#8a5a00', blue: '#2348b8', magenta: '#8b3a9c', cyan: '#0a6a7d', white: '#6b6e73',
@@ -67,9 +69,10 @@ export class Screen {
         this.terminal.onBinary((text) => session.type(text));
         this.terminal.onResize(({ cols, rows }) => session.resize(cols, rows));
         this.terminal.onTitleChange((title) => session.retitle(title));
+        const output = new Output((data, written) => this.terminal.write(data, written), () => t('Output was left out here: it came faster than it can be shown'));
         session.addEventListener('data', (e) => {
             const { detail } = e as CustomEvent<Uint8Array>;
-            this.terminal.write(detail, () => session.taken(detail.length));
+            output.push(detail, () => session.taken(detail.length));
         });
         session.addEventListener('fresh', () => this.terminal.reset());
         this.#themes.observe(document.documentElement, { attributeFilter: ['data-theme'] });
