@@ -43,8 +43,12 @@ export interface FilesOptions {
     socket?: (url: string) => WebSocket;
 }
 
-/** Bytes of one message of an upload, and of those under way in either direction. */
-export const BLOCK = 65_536;
+/**
+ * Bytes of one message of an upload, and of those under way in either direction.  The
+ * stock agent ends itself (ILibParsers.c:2883) by messages of more than 65,536 bytes
+ * in a row; one more byte shields a block.
+ */
+export const BLOCK = 65_535;
 export const WINDOW = 24;
 export const CREDIT = 48;
 

@@ -146,6 +146,8 @@ describe('an upload', () => {
         await turn();
         expect(blocks().length).toBe(WINDOW);
         expect(blocks()[0]?.length).toBe(BLOCK + 1);
+        // the most that a stock agent bears
+        expect(BLOCK + 1).toBeLessThanOrEqual(65_536);
         socket.json({ action: 'uploadack', reqid: 'another' });
         await turn();
         expect(blocks().length).toBe(WINDOW);
