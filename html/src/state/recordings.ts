@@ -67,7 +67,7 @@ export class Recordings extends Store {
     }
 
     /** The file; the browser keeps it on disk when it is large.  @throws {Error} in words */
-    async open(file: string, progress: (share: number) => void): Promise<Blob> {
-        return this.#http.download(`recordings.ashx?file=${encodeURIComponent(file)}`, progress);
+    async open(file: string, progress: (share: number) => void, signal: AbortSignal): Promise<Blob> {
+        return this.#http.download(`recordings.ashx?file=${encodeURIComponent(file)}`, progress, signal);
     }
 }

@@ -50,9 +50,9 @@ export class Http {
         return new URL(path, this.#base).href;
     }
 
-    /** A whole file, as it comes.  @throws {HttpError} */
-    async download(path: string, progress: (share: number) => void): Promise<Blob> {
-        const response = await this.#fetch(this.url(path), { cache: 'no-store', credentials: 'same-origin' });
+    /** A whole file, as it comes, until `signal` says stop.  @throws {HttpError} */
+    async download(path: string, progress: (share: number) => void, signal: AbortSignal): Promise<Blob> {
+        const response = await this.#fetch(this.url(path), { cache: 'no-store', credentials: 'same-origin', signal });
         if (!response.ok || !response.body) {
             throw new HttpError(response.status, '', response.status === 404 ? 'This file is not on the server any more.'
                 : response.status === 401 ? 'Your account may not read this file.' : `The server answered ${response.status}.`);

@@ -31,6 +31,7 @@ class MeshRecordings extends Part {
     #error = '';
     #recording: Recording | null = null;
     #player: Player | null = null;
+    #fetching: AbortController | null = null;
 
     constructor() {
         super();
@@ -64,6 +65,7 @@ class MeshRecordings extends Part {
     }
 
     #close(): void {
+        this.#fetching?.abort();
         this.#player?.stop();
         this.#player = null;
         this.#recording = null;
@@ -73,14 +75,14 @@ class MeshRecordings extends Part {
     }
 
     async #open(file: string): Promise<void> {
-        const current = (): boolean => this.isConnected && this.#shown === file;
+        const { signal } = this.#fetching = new AbortController();
         try {
             const blob = await this.mesh.recordings.open(file, (share) => {
                 this.#progress = share;
                 this.requestUpdate();
-            });
+            }, signal);
             const recording = await indexRecording(blob);
-            if (!current()) {
+            if (signal.aborted) {
                 return;
             }
             this.#recording = recording;
@@ -88,7 +90,7 @@ class MeshRecordings extends Part {
             this.#player.addEventListener('change', this.again);
             this.#player.play();
         } catch (error) {
-            if (current()) {
+            if (!signal.aborted) {
                 this.#error = error instanceof Error ? error.message : String(error);
             }
         }
