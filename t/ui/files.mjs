@@ -433,6 +433,44 @@ test(`${UP} MB go there, and ${DOWN} come back, over a connection that is cut th
     }
 });
 
+/** A command to the server, of the account that the page belongs to. */
+const command = (message) => page.evaluate((m) => new Promise((resolve, reject) => {
+    const socket = new WebSocket(`wss://${location.host}/control.ashx`);
+    socket.onopen = () => socket.send(JSON.stringify({ ...m, responseid: 'test' }));
+    socket.onclose = () => reject(new Error('closed'));
+    socket.onmessage = ({ data }) => {
+        const reply = JSON.parse(data);
+        if (reply.responseid === 'test') {
+            socket.onclose = null;
+            socket.close();
+            resolve(reply);
+        }
+    };
+}), message);
+
+test('who may have files but no terminal sees them', async () => {
+    const [{ _id: meshid }] = (await command({ action: 'meshes' })).meshes;
+    mesh.admin(['user', 'add', 'mei'], `${PASSWORD}\n`);
+    // an account of another process is known a moment later
+    await until('the grant', async () => (await command({ action: 'addmeshuser', meshid, usernames: ['mei'], meshadmin: 8 | 512 })).result.includes('mei'));
+
+    const other = await browse(mesh);
+    const mei = other.page;
+    await mei.goto(mesh.base);
+    await mei.getByLabel('User name').fill('mei');
+    await mei.getByLabel('Password', { exact: true }).fill(PASSWORD);
+    await mei.getByRole('button', { name: 'Sign in' }).click();
+    await mei.locator('.dev.is-online').waitFor();
+    await mei.evaluate((h) => {
+        location.hash = h;
+    }, `#/device/${encodeURIComponent(id)}`);
+    await mei.getByRole('link', { name: 'Files' }).click();
+    await mei.locator('.frow bdi[title="etc"]').waitFor();
+    assert.equal(await mei.getByRole('link', { name: 'Terminal' }).count(), 0);
+    assert.deepEqual(other.faults, []);
+    await other.browser.close();
+});
+
 test('S-12: nothing of this broke the content policy, called another host, or threw', () => {
     assert.deepEqual(faults, []);
 });

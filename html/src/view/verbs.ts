@@ -2,7 +2,7 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import { POWER } from '../state/actions.ts';
 import type { Device } from '../state/devices.ts';
-import { has, mayDesktop, maySsh, mayTerminal, mayVnc, R } from '../state/rights.ts';
+import { has, mayDesktop, mayFiles, maySsh, mayTerminal, mayVnc, R } from '../state/rights.ts';
 import { count, listed, t } from '../i18n/index.ts';
 import { mesh } from './app-state.ts';
 import { ask, value } from './dialogs.ts';
@@ -20,7 +20,7 @@ export function devicesOf(ids: readonly string[]): Device[] {
 const online = (device: Device): boolean => (device.conn & 1) !== 0;
 
 /** Why a verb does not go for these devices; undefined when it does. */
-export function whyNot(ids: readonly string[], verb: 'terminal' | 'ssh' | 'desktop' | 'vnc' | 'run' | 'wake' | 'power' | 'edit' | 'move' | 'remove'): string | undefined {
+export function whyNot(ids: readonly string[], verb: 'terminal' | 'ssh' | 'files' | 'desktop' | 'vnc' | 'run' | 'wake' | 'power' | 'edit' | 'move' | 'remove'): string | undefined {
     const list = devicesOf(ids);
     const name = (device: Device): string => device.label;
     const lacking = (right: number): Device | undefined => list.find((device) => !has(mesh.rightsOn(device.id), right));
@@ -40,6 +40,11 @@ export function whyNot(ids: readonly string[], verb: 'terminal' | 'ssh' | 'deskt
         if (list.length !== 1) { return t('One device at a time'); }
         if (off) { return t('{name} is off', { name: name(off) }); }
         without = list.find((device) => !maySsh(mesh.rightsOn(device.id)));
+        break;
+    case 'files':
+        if (list.length !== 1) { return t('One device at a time'); }
+        if (off) { return t('{name} is off', { name: name(off) }); }
+        without = list.find((device) => !mayFiles(mesh.rightsOn(device.id)));
         break;
     case 'desktop':
         if (list.length !== 1) { return t('One device at a time'); }

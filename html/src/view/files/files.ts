@@ -131,7 +131,7 @@ class MeshFiles extends Part {
     }
 
     get #reason(): string | undefined {
-        return whyNot([this.deviceId], 'terminal');
+        return whyNot([this.deviceId], 'files');
     }
 
     get #grid(): HTMLElement | null {

@@ -96,7 +96,7 @@ class MeshPalette extends Part {
         return [
             { i: 'monitor', name: t('Open'), run: tab('overview') },
             ...(mayTerminal(rights) ? [{ i: 'square-terminal' as IconName, name: t('Terminal'), reason: whyNot(ids, 'terminal'), run: tab('terminal') }] : []),
-            ...(mayFiles(rights) ? [{ i: 'folder' as IconName, name: t('Files'), reason: whyNot(ids, 'terminal'), run: tab('files') }] : []),
+            ...(mayFiles(rights) ? [{ i: 'folder' as IconName, name: t('Files'), reason: whyNot(ids, 'files'), run: tab('files') }] : []),
             ...(this.mesh.may(device.id, R.COMMAND) ? [{ i: 'play' as IconName, name: t('Run a command'), reason: whyNot(ids, 'run'), run: tab('run') }] : []),
             { i: 'history', name: t('Events'), run: tab('events') },
             ...(this.mesh.may(device.id, R.CHAT) ? [{ i: 'message-square' as IconName, name: t('Chat…'), reason: device.conn & 1 ? undefined : t('It is off'), run: () => this.#then(() => startChat(device.id)) }] : []),
