@@ -71,7 +71,7 @@ mesh_agent_js_init_dgram(duk_context *duk)
 static duk_ret_t
 mesh_agent_js_dgram_create(duk_context *duk)
 {
-    int                     v6;
+    int                     rc, v6;
     mesh_agent_js_dgram_t  *d;
 
     v6 = strcmp(mesh_agent_js_text(duk, 0), "udp6") == 0;
@@ -83,8 +83,16 @@ mesh_agent_js_dgram_create(duk_context *duk)
 
     d->v6 = v6 != 0;
     d->udp.data = d;
-    (void) uv_udp_init_ex(mesh_agent_js_agent(d->obj.js)->loop, &d->udp,
-                          v6 ? AF_INET6 : AF_INET);
+    rc = uv_udp_init_ex(mesh_agent_js_agent(d->obj.js)->loop, &d->udp,
+                        v6 ? AF_INET6 : AF_INET);
+
+    /* no handle, which nobody may close */
+    if (rc != 0) {
+        mesh_agent_js_gone(&d->obj);
+        free(d);
+        return mesh_agent_js_throw(duk, rc, "socket", v6 ? "udp6" : "udp4");
+    }
+
     return 1;
 }
 

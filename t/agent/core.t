@@ -113,6 +113,14 @@ like(value('(function f() { f(); return 1; })()'), qr/^threw RangeError/,
      'what it is told may fail');
 is(value('typeof require("fs").readFileSync'), 'function', 'and it goes on');
 
+# no descriptor is left: the next one would be the first past the limit
+my $udp = 'var d = require("dgram"); d.createSocket("udp6")';
+system('prlimit', "--pid=$server->{pid}", '--nofile=3:');
+like(value($udp), qr/^threw Error: .*EMFILE/, 'a socket may fail');
+system('prlimit', "--pid=$server->{pid}", '--nofile=1024:');
+is(value("$udp.close(); 1"), '1', 'and the next one not');
+is_deeply([$s->until_pong], [], 'the agent lives');
+
 # --- messages
 
 $s->send('{"action":"eval","code":"7"}', 2);
