@@ -85,6 +85,8 @@ int mesh_agent_channel_connected(const mesh_agent_channel_t *ch);
 const char *mesh_agent_channel_url(const mesh_agent_channel_t *ch);
 /* address of the server, "" before the first connection */
 const char *mesh_agent_channel_ip(const mesh_agent_channel_t *ch);
+/* the proxy of that connection as the policy writes it, or NULL: none */
+const char *mesh_agent_channel_proxy(const mesh_agent_channel_t *ch);
 /* hashes of the server's TLS certificate, zeros before the first one */
 void mesh_agent_channel_cert(const mesh_agent_channel_t *ch, uint8_t *key_hash,
     uint8_t *full_hash);

@@ -56,6 +56,7 @@ struct mesh_agent_channel_s {
 
     mesh_agent_url_t    url;
     char               *text;             /* of the URL, the port always in it */
+    const char         *proxy;            /* of conf; NULL: without one */
     uint8_t             server_id[MESH_AGENT_ID_LEN];
     size_t              server_id_len;
     char                ip[64];
@@ -241,8 +242,9 @@ mesh_agent_channel_try(uv_timer_t *timer)
 
     memset(&opts, 0, sizeof(opts));
     opts.url = &ch->url;
-    opts.proxy = ch->direct || ch->found
-                 ? NULL : mesh_agent_conf_get(ch->a->conf, "WebProxy");
+    ch->proxy = ch->direct || ch->found
+                ? NULL : mesh_agent_conf_get(ch->a->conf, "WebProxy");
+    opts.proxy = ch->proxy;
     opts.header = "User-Agent: MeshAgent " MESH_AGENT_VERSION_TEXT "\r\n";
     opts.events = &mesh_agent_channel_events;
     opts.data = ch;
@@ -700,6 +702,13 @@ const char *
 mesh_agent_channel_ip(const mesh_agent_channel_t *ch)
 {
     return ch->ip;
+}
+
+
+const char *
+mesh_agent_channel_proxy(const mesh_agent_channel_t *ch)
+{
+    return ch->proxy;
 }
 
 

@@ -20,6 +20,7 @@ static duk_ret_t mesh_agent_js_agent_send(duk_context *duk);
 static duk_ret_t mesh_agent_js_agent_connected(duk_context *duk);
 static duk_ret_t mesh_agent_js_agent_url(duk_context *duk);
 static duk_ret_t mesh_agent_js_agent_ip(duk_context *duk);
+static duk_ret_t mesh_agent_js_agent_proxy(duk_context *duk);
 static duk_ret_t mesh_agent_js_agent_cert(duk_context *duk);
 static duk_ret_t mesh_agent_js_agent_core_hash(duk_context *duk);
 static duk_ret_t mesh_agent_js_agent_node_id(duk_context *duk);
@@ -47,6 +48,7 @@ static const duk_function_list_entry  mesh_agent_js_agent_functions[] = {
     { "connected", mesh_agent_js_agent_connected, 0 },
     { "serverUrl", mesh_agent_js_agent_url, 0 },
     { "serverIp", mesh_agent_js_agent_ip, 0 },
+    { "serverProxy", mesh_agent_js_agent_proxy, 0 },
     { "serverCert", mesh_agent_js_agent_cert, 0 },
     { "coreHash", mesh_agent_js_agent_core_hash, 0 },
     { "nodeId", mesh_agent_js_agent_node_id, 0 },
@@ -141,6 +143,24 @@ mesh_agent_js_agent_ip(duk_context *duk)
     ip = mesh_agent_channel_ip(
              mesh_agent_js_agent(mesh_agent_js_of(duk))->channel);
     mesh_agent_js_push_text(duk, ip, strlen(ip));
+
+    return 1;
+}
+
+
+/* serverProxy() -> text, or undefined: the channel has none */
+static duk_ret_t
+mesh_agent_js_agent_proxy(duk_context *duk)
+{
+    const char  *proxy;
+
+    proxy = mesh_agent_channel_proxy(
+                mesh_agent_js_agent(mesh_agent_js_of(duk))->channel);
+    if (proxy == NULL) {
+        return 0;
+    }
+
+    mesh_agent_js_push_text(duk, proxy, strlen(proxy));
 
     return 1;
 }

@@ -446,12 +446,18 @@ mesh_agent_stream_reached(uv_connect_t *req, int status)
 static void
 mesh_agent_stream_connect(mesh_agent_stream_t *st)
 {
-    int   n;
-    char  text[1024];
+    int          n;
+    char         text[1024];
+    const char  *open, *shut;
 
-    n = snprintf(text, sizeof(text),
-                 "CONNECT %s:%u HTTP/1.1\r\nHost: %s:%u\r\n%s%s%s\r\n",
-                 st->host, st->port, st->host, st->port,
+    /* RFC 3986, 3.2.2 */
+    open = strchr(st->host, ':') ? "[" : "";
+    shut = open[0] ? "]" : "";
+
+    n = snprintf(text, sizeof(text), "CONNECT %s%s%s:%u HTTP/1.1\r\n"
+                 "Host: %s%s%s:%u\r\n%s%s%s\r\n",
+                 open, st->host, shut, st->port,
+                 open, st->host, shut, st->port,
                  st->auth ? "Proxy-Authorization: Basic " : "",
                  st->auth ? st->auth : "", st->auth ? "\r\n" : "");
 

@@ -155,15 +155,30 @@ function bareHash(text) {
 }
 
 
-function connectTunnel(tunnel, url) {
-    var http = require('http');
-    var options = http.parseUri(url);
-    var hash = tunnel.request.servertlshash;
+/*
+ * What http.request() wants to reach url, which is of the own server, the way
+ * of the control channel.  A stock host knows no ServerProxy.
+ */
+function serverOptions(url, hash) {
+    var options = require('http').parseUri(url);
 
     options.rejectUnauthorized = 0;
     options.checkServerIdentity = function (certs) {
         checkPeer(certs, hash);
     };
+
+    if (agent.ServerProxy) {
+        options.proxy = agent.ServerProxy;
+    }
+
+    return options;
+}
+
+
+function connectTunnel(tunnel, url) {
+    var http = require('http');
+    var options = serverOptions(url, tunnel.request.servertlshash);
+
     options.perMessageDeflate = false;
 
     tunnel.http = http.request(options);

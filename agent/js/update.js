@@ -144,13 +144,9 @@ function updateFetch(message, url, done) {
     }
 
     try {
-        options = require('http').parseUri(url);
+        options = serverOptions(url, message.servertlshash);
         options.method = 'GET';
         options.agent = false;
-        options.rejectUnauthorized = 0;
-        options.checkServerIdentity = function (certs) {
-            checkPeer(certs, message.servertlshash);
-        };
 
         request = require('http').request(options);
 

@@ -484,6 +484,13 @@ mesh_agent_channel_ip(const mesh_agent_channel_t *ch)
 }
 
 
+const char *
+mesh_agent_channel_proxy(const mesh_agent_channel_t *ch)
+{
+    return NULL;
+}
+
+
 void
 mesh_agent_channel_cert(const mesh_agent_channel_t *ch, uint8_t *key_hash,
     uint8_t *full_hash)

@@ -96,6 +96,9 @@ getter('isControlChannelConnected', native.connected);
 getter('ServerUrl', native.serverUrl);
 getter('ServerIP', native.serverIp);
 
+/* ours: the proxy of the channel, as an option of http.request() */
+getter('ServerProxy', native.serverProxy);
+
 getter('ConnectedServer', function () {
     return native.connected() ? native.serverUrl() : null;
 });

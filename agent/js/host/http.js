@@ -79,11 +79,16 @@ function hasHeader(headers, name) {
 }
 
 
+/* {host, port, username, password}, or as the policy writes it */
 function proxyOf(options) {
     var proxy = options.proxy;
 
     if (!proxy) {
         return undefined;
+    }
+
+    if (typeof proxy === 'string') {
+        return proxy;
     }
 
     return (proxy.username ? proxy.username + ':' + proxy.password + '@' : '')
