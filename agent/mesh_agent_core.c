@@ -33,7 +33,10 @@ struct mesh_agent_core_s {
     mesh_agent_js_t  *retired[MESH_AGENT_CORE_RETIRED];
     uv_timer_t        timer;
     uint8_t           hash[MESH_AGENT_ID_LEN];
-    unsigned          stored:1;
+    uint8_t          *memory;             /* owns; the script, if there is no
+                                             room for it in the store */
+    size_t            memory_len;
+    unsigned          stored:1;           /* or in memory */
     unsigned          connected:1;
     unsigned          counted:1;          /* this start of the agent was */
     unsigned          settled:1;
@@ -55,7 +58,7 @@ static void mesh_agent_core_push(mesh_agent_core_t *core,
     const mesh_agent_cmd_t *cmd);
 static uint8_t *mesh_agent_core_inflate(const uint8_t *data, size_t len,
     size_t *size);
-static int mesh_agent_core_save(mesh_agent_core_t *core, const uint8_t *hash,
+static void mesh_agent_core_save(mesh_agent_core_t *core, const uint8_t *hash,
     const uint8_t *data, size_t len);
 static void mesh_agent_core_forget(mesh_agent_core_t *core);
 static void mesh_agent_core_answer(mesh_agent_core_t *core, unsigned id);
@@ -120,7 +123,10 @@ mesh_agent_core_free(mesh_agent_core_t *core)
 static void
 mesh_agent_core_closed(uv_handle_t *handle)
 {
-    free(handle->data);
+    mesh_agent_core_t *core = handle->data;
+
+    free(core->memory);
+    free(core);
 }
 
 
@@ -269,9 +275,13 @@ mesh_agent_core_start(mesh_agent_core_t *core)
         mesh_agent_core_count(core, starts + 1);
     }
 
-    p = core->stored ? mesh_agent_store_get(core->a->store,
-                                            MESH_AGENT_CORE_KEY, &len)
-                     : NULL;
+    len = core->memory_len;
+    p = core->memory;
+
+    if (core->stored && p == NULL) {
+        p = mesh_agent_store_get(core->a->store, MESH_AGENT_CORE_KEY, &len);
+    }
+
     if (p == NULL) {
         return;
     }
@@ -472,7 +482,8 @@ mesh_agent_core_push(mesh_agent_core_t *core, const mesh_agent_cmd_t *cmd)
                        "and is not run");
         mesh_agent_core_forget(core);
 
-    } else if (mesh_agent_core_save(core, hash, data, len) == MESH_OK) {
+    } else {
+        mesh_agent_core_save(core, hash, data, len);
         mesh_agent_log(MESH_AGENT_LOG_NOTICE, "new script of the server, %u "
                        "bytes", (unsigned) len);
         mesh_agent_core_start(core);
@@ -528,8 +539,11 @@ mesh_agent_core_inflate(const uint8_t *data, size_t len, size_t *size)
 }
 
 
-/* the hash is written last: without it the script does not count */
-static int
+/*
+ * The hash is written last: without it the script does not count.  What cannot
+ * be written runs from memory: a full disk must not take the device away.
+ */
+static void
 mesh_agent_core_save(mesh_agent_core_t *core, const uint8_t *hash,
     const uint8_t *data, size_t len)
 {
@@ -542,20 +556,24 @@ mesh_agent_core_save(mesh_agent_core_t *core, const uint8_t *hash,
            != MESH_OK)
     {
         mesh_agent_log(MESH_AGENT_LOG_ERR, "the server's script cannot be "
-                       "kept");
-        return MESH_ERROR;
+                       "stored and runs until the agent ends");
+
+        core->memory = mesh_agent_alloc(len);
+        memcpy(core->memory, data, len);
+        core->memory_len = len;
     }
 
     memcpy(core->hash, hash, MESH_AGENT_ID_LEN);
     core->stored = 1;
-
-    return MESH_OK;
 }
 
 
 static void
 mesh_agent_core_forget(mesh_agent_core_t *core)
 {
+    free(core->memory);
+    core->memory = NULL;
+    core->memory_len = 0;
     core->stored = 0;
     core->counted = 0;
     (void) mesh_agent_store_delete(core->a->store, MESH_AGENT_CORE_COUNT);

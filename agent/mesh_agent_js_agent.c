@@ -14,6 +14,7 @@
 
 /* before the keys of scripts; those of the agent have other words */
 #define MESH_AGENT_JS_STORE  "js:"
+#define MESH_AGENT_JS_STORE_MAX  (16 * 1024 * 1024)   /* bytes, of scripts */
 
 
 static duk_ret_t mesh_agent_js_agent_send(duk_context *duk);
@@ -366,19 +367,27 @@ mesh_agent_js_store_get(duk_context *duk)
 }
 
 
-/* storePut(key, bytes) -> boolean */
+/* storePut(key, bytes) -> boolean; false: no room, or not written */
 static duk_ret_t
 mesh_agent_js_store_put(duk_context *duk)
 {
-    size_t          len;
-    const uint8_t  *value;
+    int                  ok;
+    size_t               len;
+    const char          *key;
+    const uint8_t       *value;
+    mesh_agent_store_t  *st;
 
     value = mesh_agent_js_bytes(duk, 1, &len);
+    key = mesh_agent_js_store_key(duk, 0);
+    st = mesh_agent_js_agent(mesh_agent_js_of(duk))->store;
 
-    duk_push_boolean(duk,
-        mesh_agent_store_put(
-            mesh_agent_js_agent(mesh_agent_js_of(duk))->store,
-            mesh_agent_js_store_key(duk, 0), value, len) == MESH_OK);
+    /* the agent and its next script need room, too */
+    ok = len <= MESH_AGENT_JS_STORE_MAX
+         && mesh_agent_store_size(st, MESH_AGENT_JS_STORE, key)
+            <= MESH_AGENT_JS_STORE_MAX - len
+         && mesh_agent_store_put(st, key, value, len) == MESH_OK;
+
+    duk_push_boolean(duk, ok);
 
     return 1;
 }

@@ -538,6 +538,27 @@ mesh_agent_store_copy(mesh_agent_store_t *st, mesh_agent_store_t *to)
 }
 
 
+size_t
+mesh_agent_store_size(const mesh_agent_store_t *st, const char *prefix,
+    const char *key)
+{
+    size_t                     size;
+    const mesh_agent_entry_t  *e;
+
+    size = 0;
+
+    for (e = st->entries; e; e = e->next) {
+        if (strncmp(e->key, prefix, strlen(prefix)) == 0
+            && strcmp(e->key, key) != 0)
+        {
+            size += MESH_AGENT_STORE_HEAD + strlen(e->key) + e->len;
+        }
+    }
+
+    return size;
+}
+
+
 void
 mesh_agent_store_each(mesh_agent_store_t *st, const char *prefix,
     void (*fn)(const char *key, void *data), void *data)

@@ -30,6 +30,9 @@ const uint8_t *mesh_agent_store_get(mesh_agent_store_t *st, const char *key,
 int mesh_agent_store_put(mesh_agent_store_t *st, const char *key,
     const void *value, size_t len);
 int mesh_agent_store_delete(mesh_agent_store_t *st, const char *key);
+/* bytes of the records whose keys start with prefix, but for that of key */
+size_t mesh_agent_store_size(const mesh_agent_store_t *st, const char *prefix,
+    const char *key);
 /* calls fn with each key that starts with prefix */
 void mesh_agent_store_each(mesh_agent_store_t *st, const char *prefix,
     void (*fn)(const char *key, void *data), void *data);

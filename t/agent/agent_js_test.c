@@ -588,6 +588,14 @@ mesh_agent_store_delete(mesh_agent_store_t *st, const char *key)
 }
 
 
+size_t
+mesh_agent_store_size(const mesh_agent_store_t *st, const char *prefix,
+    const char *key)
+{
+    return 0;
+}
+
+
 void
 mesh_agent_store_each(mesh_agent_store_t *st, const char *prefix,
     void (*fn)(const char *key, void *data), void *data)

@@ -250,6 +250,48 @@ is(($s->await('value') // {})->{json}{value}, 42,
    'an agent that was stopped often runs its script');
 $hang->stop;
 
+# --- no room for it on the disk
+
+my $full = Mesh::Server->new;
+$full->{program} = "$full->{dir}/agent";
+Mesh::Test::write_file($full->{program}, "#!$^X\n\$SIG{XFSZ} = 'IGNORE';\n"
+                       . "exec '" . Mesh::Server::program() . "', \@ARGV;\n");
+chmod 0755, $full->{program};
+$full->start;
+$s = $full->accept;
+$s->admit;
+is($s->core($answer), hash($answer), 'a script is taken');
+
+my $store = 'var s = require("SimpleDataStore").Shared();'
+            . 'var b = Buffer.alloc(9000000);';
+is(value("$store\[s.Put('a', b), s.Put('b', b), s.Put('a', 'x'),"
+         . " s.Put('b', b), s.Delete('b')].join()"), '0,1,0,0,0',
+   'scripts store 16 MB and no more');
+
+system('prlimit', "--pid=$full->{pid}", '--fsize=100000:');
+my $large = "$answer//" . 'x' x 200_000;
+is($s->core($large), hash($large), 'one that cannot be stored is taken');
+is(value('6 * 7'), '42', 'and runs');
+ok($full->says(qr/the server's script cannot be stored/), 'which is logged');
+$s->close;
+$s = $full->accept;
+$s->admit;
+$s->send(pack 'nn', 11, 0);
+is(substr($s->await(11)->{data}, 4), hash($large), 'the server is told of it');
+value('agent.restartCore()');
+ok($s->await('connected'), 'it can start again');
+
+system('prlimit', "--pid=$full->{pid}", '--fsize=unlimited');
+is($s->core($two), hash($two), 'the next one is taken');
+is(value('6 * 7'), '42', 'and runs');
+$full->stop;
+$full->start;
+$s = $full->accept;
+$s->admit;
+$s->send(pack 'nn', 11, 0);
+is(substr($s->await(11)->{data}, 4), hash($two), 'and is stored');
+is($full->stop, 0, 'the end');
+
 sub ended {
     my ($server) = @_;
     for (1 .. 600) {
