@@ -592,6 +592,7 @@ mesh_agent_stream_handshake(mesh_agent_stream_t *st)
     uint8_t         *der;
     ASN1_BIT_STRING *key;
 
+    ERR_clear_error();
     rc = SSL_do_handshake(st->ssl);
 
     if (mesh_agent_stream_flush(st) != MESH_OK) {
@@ -668,6 +669,7 @@ mesh_agent_stream_pump(mesh_agent_stream_t *st)
     while (!st->paused && (st->state == MESH_AGENT_STREAM_READY
                            || st->state == MESH_AGENT_STREAM_ENDING))
     {
+        ERR_clear_error();      /* of other connections */
         n = SSL_read(st->ssl, mesh_agent_stream_plain,
                      sizeof(mesh_agent_stream_plain));
 
@@ -716,6 +718,8 @@ mesh_agent_stream_write(mesh_agent_stream_t *st, const void *data, size_t len)
         }
 
     } else if (len) {
+        ERR_clear_error();
+
         if (SSL_write_ex(st->ssl, data, len, &n) != 1 || n != len) {
             mesh_agent_stream_fail(st, "TLS: %s",
                                    ERR_reason_error_string(ERR_get_error()));
@@ -904,6 +908,7 @@ mesh_agent_stream_end(mesh_agent_stream_t *st)
     }
 
     if (st->ssl) {
+        ERR_clear_error();
         (void) SSL_shutdown(st->ssl);
         ERR_clear_error();
 

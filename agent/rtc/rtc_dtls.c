@@ -213,6 +213,7 @@ mesh_rtc_dtls_input(mesh_rtc_t *rtc, const void *data, size_t len)
         n = SSL_read(rtc->ssl, buf, sizeof(buf));
 
         if (n <= 0) {
+            ERR_clear_error();
             break;
         }
 
@@ -289,6 +290,7 @@ mesh_rtc_dtls_send(mesh_rtc_t *rtc, const void *data, size_t len)
     if (rtc->secure && len && len <= MESH_RTC_DTLS_RECORD) {
         ERR_clear_error();
         (void) SSL_write(rtc->ssl, data, (int) len);
+        ERR_clear_error();
     }
 }
 
@@ -299,6 +301,7 @@ mesh_rtc_dtls_close(mesh_rtc_t *rtc)
     if (rtc->secure) {
         ERR_clear_error();
         (void) SSL_shutdown(rtc->ssl);
+        ERR_clear_error();
     }
 }
 
