@@ -327,14 +327,15 @@ mesh_agent_update_begin(mesh_agent_update_t *u)
                        |UV_FS_O_NOFOLLOW, 0700, NULL);
     uv_fs_req_cleanup(&req);
 
-    u->md = EVP_MD_CTX_new();
-    u->size = 0;
-
     if (u->fd < 0) {
         mesh_agent_log(MESH_AGENT_LOG_ERR, "\"%s\" cannot be written: %s",
                        u->path, uv_strerror(u->fd));
         u->fd = -1;
+        return;
     }
+
+    u->md = EVP_MD_CTX_new();
+    u->size = 0;
 
     if (u->md == NULL || EVP_DigestInit_ex(u->md, EVP_sha384(), NULL) != 1) {
         mesh_agent_update_drop(u, "no memory");
