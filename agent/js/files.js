@@ -22,6 +22,7 @@ var MAX_SEARCHES = 4;
 var MAX_FOUND = 10000;
 var MAX_ENTRIES = 200000;       /* of a listing */
 var MAX_FOLDER = 16777216;      /* bytes of a folder's own, of a million */
+var TOO_MANY = 'The folder has more entries than can be listed.';
 /* ms of one turn: the stock host takes as much again between two */
 var SLICE_TIME = 50;
 var SLICE_PAUSE = 1;
@@ -598,7 +599,7 @@ function folderNames(session, path) {
     }
 
     if (names === null || names.length > MAX_ENTRIES) {
-        filesFail(session, 'The folder has more entries than can be listed.');
+        filesFail(session, TOO_MANY);
         return null;
     }
 
@@ -608,7 +609,8 @@ function folderNames(session, path) {
 
 /*
  * The answer has to be one message, so it grows in one buffer while the
- * names go: it is never there twice.
+ * names go: it is never there twice.  If even that is more than the heap has,
+ * the listing is refused.
  */
 function listEntries(session, message, path, names, done) {
     var folder = hostName(path.replace(/\/*$/, '/'));
@@ -622,7 +624,17 @@ function listEntries(session, message, path, names, done) {
         size += names[i].length + 72;
     }
 
-    bytes = Buffer.alloc(size);
+    bytes = attempt(function () {
+        return Buffer.alloc(size);
+    }, null);
+
+    function refuse() {
+        bytes = null;
+        names = [];
+        filesFail(session, TOO_MANY);
+        listReply(session, message, path, null);
+        done();
+    }
 
     function add(text) {
         var part = Buffer.from(text);
@@ -638,10 +650,7 @@ function listEntries(session, message, path, names, done) {
         used += part.length;
     }
 
-    add(asciiJson({ path: path, reqid: echo(message.reqid), dir: [] })
-        .slice(0, -2));
-
-    inSlices(function () {
+    function slice() {
         var until = Date.now() + SLICE_TIME;
         var list = [];
         var entry;
@@ -679,6 +688,25 @@ function listEntries(session, message, path, names, done) {
         whenRead(session, done);
 
         return false;
+    }
+
+    if (bytes === null) {
+        refuse();
+        return;
+    }
+
+    add(asciiJson({ path: path, reqid: echo(message.reqid), dir: [] })
+        .slice(0, -2));
+
+    inSlices(function () {
+        var more = attempt(slice, null);
+
+        if (more === null) {
+            refuse();
+            return false;
+        }
+
+        return more;
     });
 }
 

@@ -472,6 +472,39 @@ $s->json({ action => 'msg', type => 'console', value => 'agentstats',
 $m = $s->await('msg');
 $m = $s->await('msg') while $m && ($m->{json}{type} // '') ne 'console';
 like($m->{json}{value}, qr/Faults: 0\b/, 'the core has met no fault');
+$t->close;
+
+# --- a listing that the heap of the script has no room for
+
+my $less = <<'JS' . $core;
+(function () {
+    var alloc = Buffer.alloc, from = Buffer.from;
+    Buffer.alloc = function (size) {
+        if (size > 1000000 && size < 3000000) {
+            throw new RangeError('alloc failed');
+        }
+        return alloc(size);
+    };
+    Buffer.from = function (data, encoding) {
+        if (String(data).indexOf('"no room"') >= 0) {
+            throw new RangeError('alloc failed');
+        }
+        return from(data, encoding);
+    };
+}());
+JS
+is($s->core($less), sha384("\0\0\0\0$less"), 'the core has less memory');
+mkdir "$dir/late";
+put('late/no room');
+$t = files();
+for my $name ('many', 'late') {
+    say_($t, { action => 'ls', path => "$dir/$name", reqid => 1 });
+    like(console_($t), qr/more entries than can be listed/,
+         "$name: a listing without room is refused in words");
+    is(ls($t, "$dir/$name"), undef, "$name: and by its answer");
+}
+is_deeply(names($t, "$dir/new \x{20ac}"), [], 'the next command is answered');
+
 is($server->stop, 0, 'the agent ends');
 
 done_testing;
