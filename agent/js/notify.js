@@ -33,28 +33,33 @@ function canAsk(logins) {
 }
 
 
-/* Calls show() on a screen; else writes to the terminals. */
+/* Calls show(fail) on a screen; where it fails, writes to the terminals. */
 function notify(title, text, show) {
     listLogins(function (logins) {
-        var wall;
+        function fail() {
+            notifyTerminals(logins, title, text);
+        }
 
-        if (onScreen(logins)
-            && attempt(function () {
-                show();
+        if (!onScreen(logins)
+            || !attempt(function () {
+                show(fail);
                 return true;
             }, false))
         {
-            return;
-        }
-
-        wall = logins.length > 0 ? findProgram(['wall']) : null;
-
-        if (wall !== null) {
-            run([wall, title + ': ' + text],
-                { env: { LC_ALL: 'C.UTF-8' }, max: 4096, timeout: 5000 },
-                function () {});
+            fail();
         }
     });
+}
+
+
+function notifyTerminals(logins, title, text) {
+    var wall = logins.length > 0 ? findProgram(['wall']) : null;
+
+    if (wall !== null) {
+        run([wall, title + ': ' + text],
+            { env: { LC_ALL: 'C.UTF-8' }, max: 4096, timeout: 5000 },
+            function () {});
+    }
 }
 
 
@@ -78,8 +83,8 @@ function showToast(message) {
     log(message, 26, 'Displaying toast message, title=' + title + ', message='
                      + text, [title, text]);
 
-    notify(title, text, function () {
-        holdPromise(require('toaster').Toast(title, text));
+    notify(title, text, function (fail) {
+        holdPromise(require('toaster').Toast(title, text), null, fail);
     });
 }
 
@@ -256,8 +261,8 @@ function notifySession(request, options, kind) {
 
     text = plain(fillNames(text, request), 1024);
 
-    notify(title, text, function () {
-        holdPromise(require('toaster').Toast(title, text));
+    notify(title, text, function (fail) {
+        holdPromise(require('toaster').Toast(title, text), null, fail);
     });
 }
 
