@@ -142,6 +142,20 @@ is(length($r->{body}), 1000, 'S-31: when the right goes the download is cut');
 isnt($device->closed, 0, 'S-31: and the tunnel of the agent ends');
 
 grant(8);
+($s, $device) = begun($mei, '/away');
+$agent->close;
+$mesh->wait_for('the agent to be away', sub { !online() });
+$device->binary('x' x 1000);
+read_until($s, qr/\r\n\r\nx{2000}$/);
+is(length((split /\r\n\r\n/, ${*$s}{in}, 2)[1]), 2000,
+   'a download outlives the control channel of its agent');
+grant(8 | 1024);
+is(reason(2000), 'rights',
+   'S-31: and is cut when the right goes while that is closed');
+isnt($device->closed, 0, 'S-31: on both sides');
+$agent->online or die "no agent\n";
+
+grant(8);
 ($s, $device) = asked($mei, '/long');
 $device->text('{"op":"ok","size":1000000}');
 $device->binary('x' x 1000);
@@ -334,6 +348,25 @@ sub ended {
         return $e;
     });
     return $e->{msg};
+}
+
+# is the agent there, as the server sees it?
+sub online {
+    my ($nodes) = values %{ $admin->ask({ action => 'nodes' })->{nodes} };
+    my ($node) = grep { $_->{_id} eq $agent->node } @{ $nodes // [] };
+    return $node && ($node->{conn} // 0) & 1;
+}
+
+# why the download ended of which so many bytes came
+sub reason {
+    my ($bytes) = @_;
+    my $e;
+    $mesh->wait_for("the end of the one of $bytes bytes", sub {
+        ($e) = grep { ($_->{bytesin} // 0) == $bytes && $_->{reason} }
+            @{ $admin->ask({ action => 'events', limit => 50 })->{events} };
+        return $e;
+    });
+    return $e->{reason};
 }
 
 sub id { return escape(Mesh::Agent::wire_id($agent->{id})) }

@@ -366,8 +366,12 @@ ngx_mesh_fetch_allowed(ngx_mesh_fetch_t *f)
                                  f->device.id, &presence)
         != NGX_OK)
     {
-        /* what runs outlives the loss of the control channel */
-        return f->pipe ? NGX_OK : NGX_DECLINED;
+        if (f->pipe == NULL) {
+            return NGX_DECLINED;
+        }
+
+        /* what runs outlives the loss of the control channel, not its rights */
+        presence = f->device;
     }
 
     f->device = presence;
