@@ -43,10 +43,10 @@
 #define MESH_ADMIN_CHANGE_ACCOUNT  1
 #define MESH_ADMIN_CHANGE_GROUP    3
 #define MESH_ADMIN_CHANGE_ACCESS   4
-#define MESH_ADMIN_CHANGE_DEVICE   6
 #define MESH_ADMIN_CHANGE_KEY      7
 #define MESH_ADMIN_CHANGE_SESSION  8
 #define MESH_ADMIN_CHANGE_EVENT    10
+#define MESH_ADMIN_CHANGE_GONE     11
 #define MESH_ADMIN_CHANGE_UNLOCK   12
 
 
@@ -796,7 +796,7 @@ mesh_admin_device_remove(mesh_admin_t *a)
         mesh_admin_fail("the device \"%s\" was removed meanwhile", name);
     }
 
-    mesh_admin_change(a, MESH_ADMIN_CHANGE_DEVICE, id);
+    mesh_admin_change(a, MESH_ADMIN_CHANGE_GONE, id);
     mesh_admin_db_commit(a->db);
 
     return 0;

@@ -53,6 +53,7 @@ static void ngx_mesh_relay_timer(ngx_mesh_relay_t *half);
 static void ngx_mesh_relay_close(ngx_mesh_session_t *s);
 static void ngx_mesh_relay_changed(ngx_uint_t kind, int64_t id);
 static void ngx_mesh_relay_recheck(ngx_mesh_session_t *s, void *data);
+static void ngx_mesh_relay_gone(ngx_mesh_session_t *s, void *data);
 static void ngx_mesh_relay_web(ngx_mesh_session_t *s, void *data);
 static void ngx_mesh_relay_web_asked(uint64_t serial, ngx_uint_t lives);
 
@@ -1104,6 +1105,11 @@ ngx_mesh_relay_changed(ngx_uint_t kind, int64_t id)
         return;
     }
 
+    if (kind == NGX_MESH_CHANGE_GONE) {
+        ngx_mesh_session_each(&ngx_mesh_relay_class, ngx_mesh_relay_gone, &id);
+        return;
+    }
+
     ngx_mesh_session_each(&ngx_mesh_relay_class, ngx_mesh_relay_recheck, NULL);
 }
 
@@ -1126,6 +1132,22 @@ ngx_mesh_relay_recheck(ngx_mesh_session_t *s, void *data)
     if (ngx_mesh_relay_allowed(half) != NGX_OK
         || (half->role == NGX_MESH_VIEWER
             && half->p == NGX_MESH_RELAY_DESKTOP && half->level < level))
+    {
+        ngx_mesh_relay_end(half, &ngx_mesh_relay_end_rights,
+                           MESH_WS_CODE_POLICY);
+    }
+}
+
+
+static void
+ngx_mesh_relay_gone(ngx_mesh_session_t *s, void *data)
+{
+    ngx_mesh_relay_t  *half;
+
+    half = s->data;
+
+    if (half->device_id == *(int64_t *) data
+        && !(half->shared && half->role == NGX_MESH_DEVICE))
     {
         ngx_mesh_relay_end(half, &ngx_mesh_relay_end_rights,
                            MESH_WS_CODE_POLICY);

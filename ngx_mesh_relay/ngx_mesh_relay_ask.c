@@ -707,6 +707,10 @@ ngx_mesh_relay_allowed(ngx_mesh_relay_t *half)
         /* what runs outlives the loss of the control channel, not its rights */
         presence.group_id = half->group_id;
         presence.device_id = half->device_id;
+
+    } else if (half->device_id && presence.device_id != half->device_id) {
+        /* removed, and another one since */
+        return NGX_DECLINED;
     }
 
     half->group_id = presence.group_id;

@@ -297,6 +297,27 @@ while ($got < $size && (my $n = sysread $s, my $part, 65536)) { $got += $n }
 is($got, $size, 'nothing is lost when it reads on');
 waitpid $pid, 0;
 
+# --- the device is removed, its agent there or away
+
+for my $there (1, 0) {
+    my $bytes = 3000 + $there;
+    ($s, $device) = begun($admin, '/removed');
+    $device->binary('x' x ($bytes - 1000));
+    read_until($s, qr/\r\n\r\nx{$bytes}$/);
+    if (!$there) {
+        $agent->close;
+        $mesh->wait_for('the agent to be away', sub { !online() });
+    }
+    $admin->ask({ action => 'removedevices', nodeids => [$agent->node] });
+    is(reason($bytes), 'rights',
+       'S-31: a download ends with its device, the agent '
+       . ($there ? 'there' : 'away'));
+    isnt($device->closed, 0, 'S-31: on both sides');
+    next if !$there;
+    $agent->close;
+    $agent->online or die "no agent\n";
+}
+
 # --- what happened
 
 my @files;
@@ -352,9 +373,9 @@ sub ended {
 
 # is the agent there, as the server sees it?
 sub online {
-    my ($nodes) = values %{ $admin->ask({ action => 'nodes' })->{nodes} };
-    my ($node) = grep { $_->{_id} eq $agent->node } @{ $nodes // [] };
-    return $node && ($node->{conn} // 0) & 1;
+    my %nodes = %{ $admin->ask({ action => 'nodes' })->{nodes} };
+    return grep { $_->{_id} eq $agent->node && ($_->{conn} // 0) & 1 }
+        map { @$_ } values %nodes;
 }
 
 # why the download ended of which so many bytes came

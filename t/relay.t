@@ -27,8 +27,9 @@ $mesh->start(prepare => sub {
                  '--site-admin');
     $mesh->admin(\"a password for tests\n", 'user', 'add', $_)
         for qw(mei oona);
-    $group{Lab} = $mesh->admin('group', 'add', 'Lab', '--owner', 'admin');
-    chomp $group{Lab};
+    $group{$_} = $mesh->admin('group', 'add', $_, '--owner', 'admin')
+        for qw(Lab Attic);
+    chomp %group;
 });
 
 my $admin = control('admin', 'correct horse battery');
@@ -243,6 +244,31 @@ isnt($page->{ws}->closed, 0, 'S-07: and its control channel');
 my $late = time - $due;
 ok($late > -0.1 && $late < 2, "S-07: at its time ($late s late)");
 
+# --- the device is removed, or moved while nobody hears of it
+
+for (['removed', 1, { action => 'removedevices' }],
+     ['removed while its agent is away', 0, { action => 'removedevices' }],
+     ['moved while its agent is away', 0,
+      { action => 'changeDeviceMesh', meshid => $group{Attic} }])
+{
+    my ($what, $there, $command) = @$_;
+    my $doomed = Mesh::Agent->new($mesh, n => 702, group => $group{Lab},
+                                  name => 'doomed');
+    $doomed->online or die "no agent\n";
+    my @half = relay($admin, $doomed, 'doomed' . $n++);
+    if (!$there) {
+        $doomed->close;
+        $mesh->wait_for('the agent to be away', sub { !online($doomed) });
+        ok(!gone($half[0]), 'a session outlives the control channel');
+    }
+    $begun = time;
+    $admin->ask({ %$command, nodeids => [$doomed->node] });
+    is($half[0]->closed, 1008, "S-31: a session on a device ends that is $what");
+    isnt($half[1]->closed, 0, 'S-31: on both sides');
+    cmp_ok(time - $begun, '<', 10, 'S-31: soon');
+    $doomed->close if $there;
+}
+
 # --- a half alone
 
 $begun = time;
@@ -314,6 +340,14 @@ sub ended {
         return $e;
     });
     return $e->{msg};
+}
+
+# is the agent there, as the server sees it?
+sub online {
+    my ($agent) = @_;
+    my %nodes = %{ $admin->ask({ action => 'nodes' })->{nodes} };
+    return grep { $_->{_id} eq $agent->node && ($_->{conn} // 0) & 1 }
+        map { @$_ } values %nodes;
 }
 
 sub rauth { return $_[0]{value} =~ /rauth=([^&]+)/ ? escape($1) : '' }

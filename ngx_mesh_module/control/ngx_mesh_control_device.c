@@ -24,6 +24,7 @@ static int ngx_libc_cdecl ngx_mesh_ctl_tag_cmp(const void *one,
     const void *two);
 static void ngx_mesh_ctl_device_changed(ngx_mesh_db_req_t *q, ngx_int_t rc);
 static void ngx_mesh_ctl_device_pushed(ngx_mesh_db_req_t *q, ngx_int_t rc);
+static ngx_uint_t ngx_mesh_ctl_device_kind(ngx_mesh_device_t *device);
 static void ngx_mesh_ctl_device_moved(ngx_mesh_db_req_t *q, ngx_int_t rc);
 static void ngx_mesh_ctl_device_removed(ngx_mesh_db_req_t *q, ngx_int_t rc);
 static ngx_mesh_ctl_act_t *ngx_mesh_ctl_act(ngx_mesh_ctl_t *ctl,
@@ -544,7 +545,8 @@ ngx_mesh_ctl_do_device_move(ngx_mesh_ctl_t *ctl)
         ev.row.scope.group_id = group->group_id;
         ngx_mesh_event_row(q, &ev.row);
 
-        ngx_mesh_model_change(q, NGX_MESH_CHANGE_DEVICE, device->device_id);
+        ngx_mesh_model_change(q, ngx_mesh_ctl_device_kind(device),
+                              device->device_id);
 
         if (ngx_mesh_db_send(q) != NGX_OK) {
             ngx_mesh_ctl_partial(ctl, device, ngx_mesh_ctl_db_text(NGX_ABORT));
@@ -557,6 +559,14 @@ ngx_mesh_ctl_do_device_move(ngx_mesh_ctl_t *ctl)
     if (--ctl->waiting == 0) {
         ngx_mesh_ctl_end(ctl);
     }
+}
+
+
+/* where it is now nobody knows who knew it by its agent */
+static ngx_uint_t
+ngx_mesh_ctl_device_kind(ngx_mesh_device_t *device)
+{
+    return device->online ? NGX_MESH_CHANGE_DEVICE : NGX_MESH_CHANGE_GONE;
 }
 
 
@@ -577,7 +587,8 @@ ngx_mesh_ctl_device_moved(ngx_mesh_db_req_t *q, ngx_int_t rc)
 
         device->group_id = act->group_id;
 
-        ngx_mesh_ctl_changed(ctl, NGX_MESH_CHANGE_DEVICE, device->device_id);
+        ngx_mesh_ctl_changed(ctl, ngx_mesh_ctl_device_kind(device),
+                             device->device_id);
 
         if (device->online) {
             (void) ngx_mesh_presence_move(NGX_MESH_AGENT, ctl->who.domain_id,
@@ -669,7 +680,7 @@ ngx_mesh_ctl_do_device_remove(ngx_mesh_ctl_t *ctl)
         ngx_mesh_ctl_event_store(ctl, &ev, q, &act->json);
         act->scope = ev.row.scope;
 
-        ngx_mesh_model_change(q, NGX_MESH_CHANGE_DEVICE, device->device_id);
+        ngx_mesh_model_change(q, NGX_MESH_CHANGE_GONE, device->device_id);
 
         if (ngx_mesh_db_send(q) != NGX_OK) {
             ngx_mesh_ctl_partial(ctl, device, ngx_mesh_ctl_db_text(NGX_ABORT));
@@ -702,7 +713,7 @@ ngx_mesh_ctl_device_removed(ngx_mesh_db_req_t *q, ngx_int_t rc)
             ngx_mesh_event_publish(&act->scope, &act->json);
         }
 
-        ngx_mesh_ctl_changed(ctl, NGX_MESH_CHANGE_DEVICE,
+        ngx_mesh_ctl_changed(ctl, NGX_MESH_CHANGE_GONE,
                              act->device->device_id);
 
         if (act->device->online) {

@@ -919,7 +919,7 @@ ngx_mesh_ctl_group_emptied(ngx_mesh_db_req_t *q, ngx_int_t rc)
 
     if (ctl->waiting) {
         for (i = 0; i < ctl->waiting; i++) {
-            ngx_mesh_ctl_changed(ctl, NGX_MESH_CHANGE_DEVICE, ids[i]);
+            ngx_mesh_ctl_changed(ctl, NGX_MESH_CHANGE_GONE, ids[i]);
         }
 
         ngx_mesh_ctl_group_empty(ctl);

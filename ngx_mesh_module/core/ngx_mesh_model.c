@@ -332,6 +332,12 @@ ngx_mesh_model_apply(ngx_uint_t kind, int64_t id, uint64_t seq)
         ngx_mesh_model_hooks(kind, id);
         return;
 
+    case NGX_MESH_CHANGE_GONE:
+        ngx_mesh_model_hooks(kind, id);
+        kind = NGX_MESH_CHANGE_DEVICE;
+
+        /* fall through */
+
     case NGX_MESH_CHANGE_DEVICE:
         /* its row is not here; were it gone, so are the grants on it */
 

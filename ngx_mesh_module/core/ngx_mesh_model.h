@@ -80,6 +80,8 @@
 #define NGX_MESH_CHANGE_DOMAIN        9     /* id 0: all was loaded anew */
 #define NGX_MESH_CHANGE_EVENT         10    /* event_id: written by a process
                                                that could tell nobody */
+#define NGX_MESH_CHANGE_GONE          11    /* a device: removed, or moved
+                                               while its agent was away */
 #define NGX_MESH_CHANGE_UNLOCK        12    /* wrong passwords are forgotten */
 
 

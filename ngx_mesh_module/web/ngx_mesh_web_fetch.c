@@ -372,6 +372,12 @@ ngx_mesh_fetch_allowed(ngx_mesh_fetch_t *f)
 
         /* what runs outlives the loss of the control channel, not its rights */
         presence = f->device;
+
+    } else if (f->device.device_id
+               && presence.device_id != f->device.device_id)
+    {
+        /* removed, and another one since */
+        return NGX_DECLINED;
     }
 
     f->device = presence;
@@ -1448,7 +1454,9 @@ ngx_mesh_fetch_changed(ngx_uint_t kind, int64_t id)
     while (q != ngx_queue_sentinel(&ngx_mesh_fetches)) {
         f = ngx_queue_data(q, ngx_mesh_fetch_t, queue);
 
-        if (ngx_mesh_fetch_allowed(f) == NGX_OK) {
+        if (!(kind == NGX_MESH_CHANGE_GONE && f->device.device_id == id)
+            && ngx_mesh_fetch_allowed(f) == NGX_OK)
+        {
             q = ngx_queue_next(q);
             continue;
         }

@@ -758,7 +758,9 @@ ngx_mesh_web_page_changed(ngx_uint_t kind, int64_t id)
 
         page->route.runs = page->ntunnels ? 1 : 0;
 
-        if (ngx_mesh_route_check(&page->route, &why) != NGX_OK) {
+        if (ngx_mesh_route_gone(&page->route, kind, id, &why)
+            || ngx_mesh_route_check(&page->route, &why) != NGX_OK)
+        {
             ngx_mesh_web_page_over(page);
             continue;
         }

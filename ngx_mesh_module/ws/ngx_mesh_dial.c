@@ -65,6 +65,12 @@ ngx_mesh_route_check(ngx_mesh_route_t *route, const char **why)
 
         /* what runs outlives the loss of the control channel, not its rights */
         device = route->device;
+
+    } else if (route->device.device_id
+               && device.device_id != route->device.device_id)
+    {
+        /* removed, and another one since */
+        return NGX_DECLINED;
     }
 
     route->device = device;
@@ -84,6 +90,16 @@ ngx_mesh_route_check(ngx_mesh_route_t *route, const char **why)
     }
 
     return ngx_mesh_target_allowed(&route->target, device.group_id, why);
+}
+
+
+ngx_uint_t
+ngx_mesh_route_gone(ngx_mesh_route_t *route, ngx_uint_t kind, int64_t id,
+    const char **why)
+{
+    *why = "This device is not there any more.";
+
+    return kind == NGX_MESH_CHANGE_GONE && route->device.device_id == id;
 }
 
 
@@ -783,7 +799,13 @@ ngx_mesh_dial_changed(ngx_uint_t kind, int64_t id)
     {
         d = ngx_queue_data(q, ngx_mesh_dial_t, queue);
 
-        if (!d->ended && ngx_mesh_route_check(&d->route, &why) != NGX_OK) {
+        if (d->ended) {
+            continue;
+        }
+
+        if (ngx_mesh_route_gone(&d->route, kind, id, &why)
+            || ngx_mesh_route_check(&d->route, &why) != NGX_OK)
+        {
             ngx_mesh_dial_end(d, why);
         }
     }

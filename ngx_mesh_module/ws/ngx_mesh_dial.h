@@ -62,6 +62,10 @@ ngx_int_t ngx_mesh_route_target(ngx_mesh_route_t *route,
  */
 ngx_int_t ngx_mesh_route_check(ngx_mesh_route_t *route, const char **why);
 
+/* 1: by this change its device is gone; *why as above */
+ngx_uint_t ngx_mesh_route_gone(ngx_mesh_route_t *route, ngx_uint_t kind,
+    int64_t id, const char **why);
+
 /* a new id, of NGX_MESH_DIAL_ID characters, and its key in the zone */
 ngx_int_t ngx_mesh_route_id(ngx_mesh_route_t *route, u_char *id,
     u_char *key);
