@@ -689,17 +689,11 @@ ngx_mesh_relay_record_frames(ngx_mesh_record_t *record, ngx_uint_t direction,
 }
 
 
-/* the buffer of the recording has room: both sides are read on */
+/* the buffer of the recording has room */
 static void
 ngx_mesh_relay_record_ready(void *data)
 {
-    ngx_mesh_relay_t *half = data;
-
-    if (!half->slowed) {
-        ngx_mesh_ws_resume(half->s);
-    }
-
-    ngx_mesh_relay_drained(half->s);
+    ngx_mesh_relay_go_on(data);
 }
 
 
@@ -1014,7 +1008,7 @@ ngx_mesh_relay_deadline(ngx_mesh_session_t *s)
     if (half->slowed) {
         half->slowed = 0;
         ngx_mesh_relay_timer(half);
-        ngx_mesh_ws_resume(s);
+        ngx_mesh_relay_go_on(half);
         return;
     }
 

@@ -63,7 +63,7 @@ ngx_mesh_relay_hurry(ngx_mesh_relay_t *half)
 }
 
 
-/* the other side has taken what it was given: read on */
+/* the other side has taken what it was given: read on, if all else may */
 static void
 ngx_mesh_relay_resume(ngx_mesh_relay_t *half)
 {
@@ -78,7 +78,10 @@ ngx_mesh_relay_resume(ngx_mesh_relay_t *half)
     }
 
     half->stopped_at = 0;
-    ngx_mesh_ws_resume(half->s);
+
+    if (!half->slowed && !ngx_mesh_relay_record_full(half)) {
+        ngx_mesh_ws_resume(half->s);
+    }
 }
 
 
@@ -474,7 +477,7 @@ ngx_mesh_relay_pipe_write(ngx_event_t *ev)
         return;
     }
 
-    if (rc == NGX_OK && !pipe->half->slowed) {
+    if (rc == NGX_OK) {
         ngx_mesh_relay_resume(pipe->half);
     }
 }
@@ -592,12 +595,35 @@ ngx_mesh_relay_drained(ngx_mesh_session_t *s)
 
     half = s->data;
 
-    if (half->pipe && half->pipe->stopped) {
+    if (half->pipe && half->pipe->stopped
+        && !(half->record
+             && ngx_mesh_record_full(half->record, NGX_MESH_RECORD_DEVICE)))
+    {
         half->pipe->stopped = 0;
         ngx_post_event(half->pipe->c->read, &ngx_posted_events);
     }
 
-    if (half->peer && !half->peer->slowed) {
+    if (half->peer) {
         ngx_mesh_relay_resume(half->peer);
+    }
+}
+
+
+/* something else than a full buffer stopped them: who has room goes on */
+void
+ngx_mesh_relay_go_on(ngx_mesh_relay_t *half)
+{
+    ngx_mesh_relay_pipe_t  *pipe;
+
+    pipe = half->pipe;
+
+    if (pipe ? pipe->pend.pos == pipe->pend.len
+             : half->peer && !half->peer->s->over_high)
+    {
+        ngx_mesh_relay_resume(half);
+    }
+
+    if (!half->s->over_high) {
+        ngx_mesh_relay_drained(half->s);
     }
 }

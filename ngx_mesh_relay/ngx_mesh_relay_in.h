@@ -174,6 +174,7 @@ ngx_mesh_relay_pipe_t *ngx_mesh_relay_pipe_create( ngx_mesh_relay_t *half,
     ngx_connection_t *c);
 void ngx_mesh_relay_pipe_end(ngx_mesh_relay_pipe_t *pipe);
 void ngx_mesh_relay_drained(ngx_mesh_session_t *s);
+void ngx_mesh_relay_go_on(ngx_mesh_relay_t *half);
 
 /* ngx_mesh_relay_filter.c */
 ngx_int_t ngx_mesh_relay_filter(ngx_mesh_relay_t *half);
