@@ -11,6 +11,7 @@
 
 
 #define NGX_MESH_BUS_QUEUE     (8 * 1024 * 1024)
+#define NGX_MESH_BUS_BUFFER    (NGX_MESH_BUS_QUEUE + MESH_BUS_HEAD)
 #define NGX_MESH_BUS_KEEP      65536          /* of an idle buffer */
 #define NGX_MESH_BUS_BACKLOG   512
 #define NGX_MESH_PIPE_BUFFER   131072
@@ -57,6 +58,7 @@ static ngx_connection_t *ngx_mesh_bus_connect(ngx_uint_t slot, uint32_t epoch,
     ngx_mesh_hello_t *hello);
 static ngx_int_t ngx_mesh_bus_append(ngx_mesh_bus_buf_t *b, const void *data,
     size_t len);
+static ngx_int_t ngx_mesh_bus_room(ngx_mesh_bus_buf_t *b, size_t len);
 static void ngx_mesh_bus_flush(ngx_event_t *ev);
 static void ngx_mesh_bus_writable(ngx_event_t *ev);
 static void ngx_mesh_bus_broken(ngx_event_t *ev);
@@ -731,36 +733,56 @@ ngx_mesh_pipe_close(ngx_connection_t *c)
 static ngx_int_t
 ngx_mesh_bus_append(ngx_mesh_bus_buf_t *b, const void *data, size_t len)
 {
-    size_t   size;
-    u_char  *p;
-
     if (b->pos && b->pos == b->len) {
         b->pos = 0;
         b->len = 0;
     }
 
-    if (len > b->size - b->len) {
-        size = ngx_max(b->len - b->pos + len, b->size * 2);
-        size = ngx_max(size, 4096);
+    if (len > b->size - b->len && ngx_mesh_bus_room(b, len) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
+    ngx_memcpy(b->data + b->len, data, len);
+    b->len += len;
+
+    return NGX_OK;
+}
+
+
+/* brings what has not left to the front, of a larger buffer if need be */
+static ngx_int_t
+ngx_mesh_bus_room(ngx_mesh_bus_buf_t *b, size_t len)
+{
+    size_t   left, size;
+    u_char  *p;
+
+    left = b->len - b->pos;
+
+    size = ngx_min(b->size * 2, NGX_MESH_BUS_BUFFER);
+    size = ngx_max(size, ngx_max(left + len, 4096));
+
+    /* below the bound a byte is moved only where another one has left */
+
+    if (len <= b->size - left && (left <= b->pos || size <= b->size)) {
+        ngx_memmove(b->data, b->data + b->pos, left);
+
+    } else {
         p = ngx_alloc(size, ngx_cycle->log);
         if (p == NULL) {
             return NGX_ERROR;
         }
 
         if (b->data) {
-            ngx_memcpy(p, b->data + b->pos, b->len - b->pos);
+            ngx_memcpy(p, b->data + b->pos, left);
             ngx_free(b->data);
         }
 
-        b->len -= b->pos;
-        b->pos = 0;
         b->data = p;
         b->size = size;
     }
 
-    ngx_memcpy(b->data + b->len, data, len);
-    b->len += len;
+    b->len = left;
+    b->pos = 0;
 
     return NGX_OK;
 }
