@@ -303,9 +303,6 @@ ngx_mesh_agent_command_in(ngx_mesh_agent_t *a, u_char *data, size_t len)
 static void
 ngx_mesh_agent_over(ngx_mesh_session_t *s)
 {
-    ngx_str_t          text;
-    ngx_pool_t        *pool;
-    ngx_mesh_jw_t      w;
     ngx_mesh_agent_t  *a;
 
     a = s->data;
@@ -314,30 +311,9 @@ ngx_mesh_agent_over(ngx_mesh_session_t *s)
                   "mesh agent: message over %uz bytes thrown away",
                   s->message_max);
 
-    if (a->state != NGX_MESH_AGENT_ONLINE || a->askers == NULL) {
-        return;
+    if (a->state == NGX_MESH_AGENT_ONLINE) {
+        ngx_mesh_agent_no_answer(a);
     }
-
-    /* whoever asked last is told */
-    pool = ngx_create_pool(512, s->c->log);
-    if (pool == NULL) {
-        return;
-    }
-
-    if (ngx_mesh_jw_init(&w, pool, 256) == NGX_OK) {
-        ngx_mesh_jw_open(&w, NULL, '{');
-        ngx_mesh_jw_cstr(&w, "action", "msg");
-        ngx_mesh_jw_cstr(&w, "type", "console");
-        ngx_mesh_jw_cstr(&w, "value", "The device's answer was too large and "
-                                      "has been thrown away.");
-        ngx_mesh_jw_shut(&w, '}');
-
-        if (ngx_mesh_jw_done(&w, &text) == NGX_OK) {
-            (void) ngx_mesh_reply(&a->askers->addr, text.data, text.len);
-        }
-    }
-
-    ngx_destroy_pool(pool);
 }
 
 
@@ -647,7 +623,7 @@ ngx_mesh_agent_deliver(ngx_mesh_session_t *s, const ngx_mesh_addr_t *from,
         len -= 1 + sizeof(ngx_mesh_requester_t);
 
         if (from && who.len && who.len <= NGX_MESH_REQUESTER_ID) {
-            ngx_mesh_agent_asked(a, from, &who);
+            ngx_mesh_agent_asked(a, from, &who, data, len);
         }
 
         /* JSON goes to agents in binary frames */

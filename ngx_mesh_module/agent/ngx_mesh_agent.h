@@ -18,6 +18,8 @@
 #define NGX_MESH_AGENT_BYTES     16384
 #define NGX_MESH_AGENT_ASKERS    64   /* who may get a reply */
 #define NGX_MESH_AGENT_ASKED     900  /* seconds for that */
+#define NGX_MESH_AGENT_TYPE      16   /* bytes of the type of a reply */
+#define NGX_MESH_AGENT_RESPONSE  64   /* bytes of a responseid */
 #define NGX_MESH_AGENT_TRIES     5    /* pushes of a core per connection */
 
 
@@ -45,6 +47,10 @@ struct ngx_mesh_asker_s {
     ngx_mesh_addr_t          addr;
     int64_t                  account_id;
     time_t                   at;
+    unsigned                 waits:1;     /* for the answer to */
+    size_t                   ntype, nresponse;
+    u_char                   type[NGX_MESH_AGENT_TYPE];
+    u_char                   response[NGX_MESH_AGENT_RESPONSE];
     size_t                   len;
     u_char                   id[1];   /* user/D/name/<hex> */
 };
@@ -174,7 +180,9 @@ void ngx_mesh_agent_push_tunnels(ngx_mesh_agent_t *a);
 /* ngx_mesh_agent_json.c: what its core says */
 void ngx_mesh_agent_json(ngx_mesh_agent_t *a, u_char *data, size_t len);
 void ngx_mesh_agent_asked(ngx_mesh_agent_t *a, const ngx_mesh_addr_t *from,
-    const ngx_mesh_requester_t *who);
+    const ngx_mesh_requester_t *who, const u_char *json, size_t len);
+/* who asked last, and has no answer, is told that there is none */
+void ngx_mesh_agent_no_answer(ngx_mesh_agent_t *a);
 void ngx_mesh_agent_askers_free(ngx_mesh_agent_t *a);
 void ngx_mesh_agent_sessions(ngx_mesh_agent_t *a);
 

@@ -62,6 +62,13 @@ static void ngx_mesh_agent_names(ngx_mesh_jw_t *w, ngx_mesh_json_t *j,
 static void ngx_mesh_agent_node(ngx_mesh_agent_t *a, ngx_mesh_jw_t *w);
 static void ngx_mesh_agent_hint(ngx_mesh_agent_t *a, const char *action,
     ngx_pool_t *pool);
+static void ngx_mesh_agent_asked_what(ngx_mesh_asker_t *asker,
+    const u_char *json, size_t len);
+static void ngx_mesh_agent_waits(ngx_mesh_asker_t *asker,
+    ngx_mesh_json_t *j, const ngx_str_t *type);
+static ngx_uint_t ngx_mesh_agent_is_reply(const ngx_str_t *type);
+static void ngx_mesh_agent_too_large(ngx_mesh_agent_t *a,
+    ngx_mesh_asker_t *asker, ngx_pool_t *pool);
 static ngx_mesh_asker_t *ngx_mesh_agent_asker(ngx_mesh_agent_t *a,
     const ngx_str_t *id);
 static ngx_int_t ngx_mesh_agent_member(const char *name,
@@ -554,7 +561,7 @@ ngx_mesh_agent_hint(ngx_mesh_agent_t *a, const char *action, ngx_pool_t *pool)
 /* remembers who may get a reply: the newest first, 64 at most */
 void
 ngx_mesh_agent_asked(ngx_mesh_agent_t *a, const ngx_mesh_addr_t *from,
-    const ngx_mesh_requester_t *who)
+    const ngx_mesh_requester_t *who, const u_char *json, size_t len)
 {
     ngx_str_t           id;
     ngx_mesh_asker_t   *asker, **p;
@@ -573,6 +580,7 @@ ngx_mesh_agent_asked(ngx_mesh_agent_t *a, const ngx_mesh_addr_t *from,
             asker->addr = *from;
             asker->at = ngx_time();
             a->askers = asker;
+            ngx_mesh_agent_asked_what(asker, json, len);
             return;
         }
 
@@ -599,6 +607,127 @@ ngx_mesh_agent_asked(ngx_mesh_agent_t *a, const ngx_mesh_addr_t *from,
     asker->next = a->askers;
     a->askers = asker;
     a->nasked++;
+
+    ngx_mesh_agent_asked_what(asker, json, len);
+}
+
+
+/* what an answer to it would have: should there be none */
+static void
+ngx_mesh_agent_asked_what(ngx_mesh_asker_t *asker, const u_char *json,
+    size_t len)
+{
+    ngx_str_t         action, type;
+    ngx_mesh_json_t  *j;
+
+    j = ngx_mesh_json_parse(json, len);
+
+    if (j == NULL) {
+        return;
+    }
+
+    if (ngx_mesh_json_str(j, "action", &action) == NGX_OK) {
+
+        if (action.len != 3 || ngx_memcmp(action.data, "msg", 3) != 0
+            || ngx_mesh_json_str(j, "type", &type) != NGX_OK)
+        {
+            type = action;
+        }
+
+        if (ngx_mesh_agent_is_reply(&type)) {
+            ngx_mesh_agent_waits(asker, j, &type);
+        }
+    }
+
+    ngx_mesh_json_free(j);
+}
+
+
+/* a responseid that is long, or a number, is left out */
+static void
+ngx_mesh_agent_waits(ngx_mesh_asker_t *asker, ngx_mesh_json_t *j,
+    const ngx_str_t *type)
+{
+    ngx_str_t  response;
+
+    asker->waits = 1;
+
+    asker->ntype = ngx_min(type->len, NGX_MESH_AGENT_TYPE);
+    ngx_memcpy(asker->type, type->data, asker->ntype);
+
+    asker->nresponse = 0;
+
+    if (ngx_mesh_json_str(j, "responseid", &response) == NGX_OK
+        && response.len <= NGX_MESH_AGENT_RESPONSE)
+    {
+        asker->nresponse = response.len;
+        ngx_memcpy(asker->response, response.data, response.len);
+    }
+}
+
+
+void
+ngx_mesh_agent_no_answer(ngx_mesh_agent_t *a)
+{
+    ngx_pool_t        *pool;
+    ngx_mesh_asker_t  *asker;
+
+    for (asker = a->askers; asker; asker = asker->next) {
+
+        if (!asker->waits) {
+            continue;
+        }
+
+        pool = ngx_create_pool(1024, a->s->c->log);
+
+        if (pool) {
+            ngx_mesh_agent_too_large(a, asker, pool);
+            ngx_destroy_pool(pool);
+        }
+
+        return;
+    }
+}
+
+
+static void
+ngx_mesh_agent_too_large(ngx_mesh_agent_t *a, ngx_mesh_asker_t *asker,
+    ngx_pool_t *pool)
+{
+    ngx_str_t      s, text;
+    ngx_mesh_jw_t  w;
+
+    asker->waits = 0;
+
+    if (ngx_mesh_jw_init(&w, pool, 512) != NGX_OK) {
+        return;
+    }
+
+    ngx_mesh_jw_open(&w, NULL, '{');
+    ngx_mesh_jw_cstr(&w, "action", "msg");
+    ngx_mesh_agent_node(a, &w);
+
+    s.data = asker->type;
+    s.len = asker->ntype;
+    ngx_mesh_jw_str(&w, "type", &s);
+
+    if (asker->nresponse) {
+        s.data = asker->response;
+        s.len = asker->nresponse;
+        ngx_mesh_jw_str(&w, "responseid", &s);
+    }
+
+    /* as a console and as a command say what they have to say */
+    ngx_mesh_jw_cstr(&w, asker->ntype == 7
+                         && ngx_memcmp(asker->type, "console", 7) == 0
+                         ? "value" : "result",
+                     "The device's answer was too large and has been thrown "
+                     "away.");
+    ngx_mesh_jw_shut(&w, '}');
+
+    if (ngx_mesh_jw_done(&w, &text) == NGX_OK) {
+        (void) ngx_mesh_reply(&asker->addr, text.data, text.len);
+    }
 }
 
 
@@ -640,28 +769,33 @@ ngx_mesh_agent_asker(ngx_mesh_agent_t *a, const ngx_str_t *id)
 static void
 ngx_mesh_agent_msg(ngx_mesh_agent_t *a, ngx_mesh_json_t *j, ngx_pool_t *pool)
 {
-    ngx_str_t                        type;
-    const ngx_mesh_agent_msg_row_t  *row;
+    ngx_str_t  type;
 
-    if (ngx_mesh_json_str(j, "type", &type) != NGX_OK) {
-        ngx_mesh_count(NGX_MESH_C_UNKNOWN_MSG);
-        return;
-    }
-
-    for (row = ngx_mesh_agent_msg_rows; row->type; row++) {
-        if (type.len == ngx_strlen(row->type)
-            && ngx_memcmp(type.data, row->type, type.len) == 0)
-        {
-            break;
-        }
-    }
-
-    if (row->type == NULL) {
+    if (ngx_mesh_json_str(j, "type", &type) != NGX_OK
+        || !ngx_mesh_agent_is_reply(&type))
+    {
         ngx_mesh_count(NGX_MESH_C_UNKNOWN_MSG);
         return;
     }
 
     ngx_mesh_agent_answer(a, j, pool, "msg");
+}
+
+
+static ngx_uint_t
+ngx_mesh_agent_is_reply(const ngx_str_t *type)
+{
+    const ngx_mesh_agent_msg_row_t  *row;
+
+    for (row = ngx_mesh_agent_msg_rows; row->type; row++) {
+        if (type->len == ngx_strlen(row->type)
+            && ngx_memcmp(type->data, row->type, type->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -679,7 +813,8 @@ static void
 ngx_mesh_agent_answer(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
     ngx_pool_t *pool, const char *action)
 {
-    ngx_str_t          id, text;
+    ngx_int_t          rc;
+    ngx_str_t          id, text, type;
     ngx_mesh_jw_t      w;
     ngx_mesh_asker_t  *asker;
 
@@ -697,8 +832,18 @@ ngx_mesh_agent_answer(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
     (void) ngx_mesh_json_members(j, ngx_mesh_agent_member, &w);
     ngx_mesh_jw_shut(&w, '}');
 
-    if (ngx_mesh_jw_done(&w, &text) == NGX_OK) {
-        (void) ngx_mesh_reply(&asker->addr, text.data, text.len);
+    rc = ngx_mesh_jw_done(&w, &text);
+
+    if (rc == NGX_OK) {
+        asker->waits = 0;
+        rc = ngx_mesh_reply(&asker->addr, text.data, text.len);
+    }
+
+    if ((rc == NGX_ERROR || rc == NGX_BUSY)
+        && ngx_mesh_json_str(j, "type", &type) == NGX_OK)
+    {
+        ngx_mesh_agent_waits(asker, j, &type);
+        ngx_mesh_agent_too_large(a, asker, pool);
     }
 }
 

@@ -70,6 +70,7 @@ static u_char                     ngx_mesh_bus_path[128];
 static ngx_mesh_link_t           *ngx_mesh_links[NGX_MESH_SLOTS];
 static ngx_mesh_bus_handler_pt    ngx_mesh_bus_handlers[NGX_MESH_BUS_TYPES];
 static ngx_mesh_pipe_handler_pt   ngx_mesh_pipe_handlers[MESH_BUS_PIPES];
+static ngx_mesh_bus_left_pt       ngx_mesh_bus_left_handler;
 
 
 void
@@ -83,6 +84,13 @@ void
 ngx_mesh_pipe_handler(ngx_uint_t type, ngx_mesh_pipe_handler_pt handler)
 {
     ngx_mesh_pipe_handlers[type] = handler;
+}
+
+
+void
+ngx_mesh_bus_left(ngx_mesh_bus_left_pt handler)
+{
+    ngx_mesh_bus_left_handler = handler;
 }
 
 
@@ -542,6 +550,17 @@ ngx_mesh_bus_send(const ngx_mesh_addr_t *to, uint64_t from_serial,
 }
 
 
+ngx_uint_t
+ngx_mesh_bus_waits(ngx_uint_t slot)
+{
+    ngx_mesh_link_t  *link;
+
+    link = ngx_mesh_links[slot];
+
+    return link && link->out.pos < link->out.len;
+}
+
+
 void
 ngx_mesh_bus_broadcast(ngx_mesh_bus_type_e type, const u_char *data,
     size_t len, ngx_uint_t browsers)
@@ -840,6 +859,10 @@ ngx_mesh_bus_flush(ngx_event_t *ev)
         ngx_free(link->out.data);
         ngx_memzero(&link->out, sizeof(ngx_mesh_bus_buf_t));
     }
+
+    if (ngx_mesh_bus_left_handler) {
+        ngx_mesh_bus_left_handler(link->slot, 0);
+    }
 }
 
 
@@ -883,6 +906,10 @@ ngx_mesh_bus_link_close(ngx_mesh_link_t *link)
 {
     if (ngx_mesh_links[link->slot] == link) {
         ngx_mesh_links[link->slot] = NULL;
+    }
+
+    if (ngx_mesh_bus_left_handler) {
+        ngx_mesh_bus_left_handler(link->slot, 1);
     }
 
     if (link->flush.posted) {

@@ -51,6 +51,16 @@ void ngx_mesh_bus_handler(ngx_mesh_bus_type_e type,
 ngx_int_t ngx_mesh_bus_send(const ngx_mesh_addr_t *to, uint64_t from_serial,
     ngx_mesh_bus_type_e type, const u_char *data, size_t len);
 
+/* 1: something that was sent to slot waits for it to read */
+ngx_uint_t ngx_mesh_bus_waits(ngx_uint_t slot);
+
+/*
+ * All that was sent to slot has left; lost: its link was closed instead, with
+ * what was in it.  One handler for all; it may send.
+ */
+typedef void (*ngx_mesh_bus_left_pt)(ngx_uint_t slot, ngx_uint_t lost);
+void ngx_mesh_bus_left(ngx_mesh_bus_left_pt handler);
+
 /* to every live worker, this one last; browsers: only those that have any */
 void ngx_mesh_bus_broadcast(ngx_mesh_bus_type_e type, const u_char *data,
     size_t len, ngx_uint_t browsers);

@@ -217,7 +217,15 @@ typedef ngx_int_t (*ngx_mesh_deliver_pt)(uint64_t serial, u_char *data,
     size_t len);
 void ngx_mesh_deliver_others(ngx_mesh_deliver_pt handler);
 
-/* a text message straight to the client of a session anywhere */
+/*
+ * A text message straight to the client of a session anywhere.  What is long
+ * leaves for another worker piece by piece, as that one reads.
+ *
+ *   NGX_OK        sent, or on its way
+ *   NGX_DECLINED  no such session here, or no such worker
+ *   NGX_BUSY      too much waits to leave; nothing of it was sent
+ *   NGX_ERROR     over 16 MB, or no memory; nothing of it was sent
+ */
 ngx_int_t ngx_mesh_reply(const ngx_mesh_addr_t *to, const u_char *data,
     size_t len);
 ngx_int_t ngx_mesh_mute(const ngx_mesh_addr_t *to);

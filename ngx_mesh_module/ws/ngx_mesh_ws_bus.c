@@ -9,6 +9,7 @@
 #define NGX_MESH_REPLY_MAX     (16 * 1024 * 1024)
 #define NGX_MESH_REPLY_PIECE   (NGX_MESH_BUS_MAX - 1)
 #define NGX_MESH_REPLIES       64     /* unfinished ones */
+#define NGX_MESH_REPLY_TOTAL   (64 * 1024 * 1024)     /* that wait to leave */
 
 #define NGX_MESH_REPLY_FIRST   1
 #define NGX_MESH_REPLY_LAST    2
@@ -22,6 +23,14 @@ typedef struct {
     size_t      len, size;
 } ngx_mesh_ws_reply_t;
 
+/* a reply that leaves in pieces, and what must not overtake it */
+typedef struct {
+    ngx_queue_t      queue;
+    ngx_mesh_addr_t  to;
+    size_t           pos, len;
+    u_char           data[1];         /* a byte of flags, then len bytes */
+} ngx_mesh_ws_parcel_t;
+
 
 static void ngx_mesh_ws_on_deliver(const ngx_mesh_addr_t *from,
     uint64_t serial, u_char *data, size_t len);
@@ -34,18 +43,27 @@ static void ngx_mesh_ws_on_mute(const ngx_mesh_addr_t *from,
 static void ngx_mesh_ws_on_close(const ngx_mesh_addr_t *from,
     uint64_t serial, u_char *data, size_t len);
 static ngx_uint_t ngx_mesh_ws_is_local(const ngx_mesh_addr_t *to);
+static void ngx_mesh_ws_parcels_left(ngx_uint_t slot, ngx_uint_t lost);
+static void ngx_mesh_ws_parcels_free(ngx_uint_t slot);
+static ngx_mesh_ws_parcel_t *ngx_mesh_ws_parcel(ngx_uint_t slot,
+    uint64_t serial);
 static ngx_mesh_ws_reply_t *ngx_mesh_ws_reply_slot(uint64_t serial,
     ngx_uint_t slot, ngx_uint_t first);
 
 
 static ngx_mesh_ws_reply_t  ngx_mesh_ws_replies[NGX_MESH_REPLIES];
 static ngx_uint_t           ngx_mesh_ws_replies_next;
+static ngx_queue_t          ngx_mesh_ws_parcels;
+static size_t               ngx_mesh_ws_parcels_total;    /* bytes */
 static ngx_mesh_deliver_pt  ngx_mesh_ws_others;
 
 
 void
 ngx_mesh_ws_bus_init(void)
 {
+    ngx_queue_init(&ngx_mesh_ws_parcels);
+    ngx_mesh_bus_left(ngx_mesh_ws_parcels_left);
+
     ngx_mesh_bus_handler(NGX_MESH_BUS_DELIVER, ngx_mesh_ws_on_deliver);
     ngx_mesh_bus_handler(NGX_MESH_BUS_BOUNCE, ngx_mesh_ws_on_bounce);
     ngx_mesh_bus_handler(NGX_MESH_BUS_REPLY, ngx_mesh_ws_on_reply);
@@ -150,11 +168,9 @@ ngx_mesh_ws_on_bounce(const ngx_mesh_addr_t *from, uint64_t serial,
 ngx_int_t
 ngx_mesh_reply(const ngx_mesh_addr_t *to, const u_char *data, size_t len)
 {
-    u_char              *p;
-    size_t               n;
-    ngx_int_t            rc;
-    ngx_uint_t           flags;
-    ngx_mesh_session_t  *s;
+    ngx_int_t              rc;
+    ngx_mesh_session_t    *s;
+    ngx_mesh_ws_parcel_t  *parcel;
 
     if (len > NGX_MESH_REPLY_MAX) {
         return NGX_ERROR;
@@ -167,33 +183,137 @@ ngx_mesh_reply(const ngx_mesh_addr_t *to, const u_char *data, size_t len)
                  : NGX_DECLINED;
     }
 
-    p = ngx_alloc(ngx_min(len, NGX_MESH_REPLY_PIECE) + 1, ngx_cycle->log);
-    if (p == NULL) {
+    if (to->slot >= NGX_MESH_SLOTS) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_mesh_ws_parcels_total + len > NGX_MESH_REPLY_TOTAL) {
+        ngx_mesh_count(NGX_MESH_C_DROPPED);
+        return NGX_BUSY;
+    }
+
+    parcel = ngx_alloc(offsetof(ngx_mesh_ws_parcel_t, data) + 1 + len,
+                       ngx_cycle->log);
+    if (parcel == NULL) {
         return NGX_ERROR;
     }
 
-    flags = NGX_MESH_REPLY_FIRST;
+    parcel->to = *to;
+    parcel->pos = 0;
+    parcel->len = len;
+    ngx_memcpy(parcel->data + 1, data, len);
 
-    do {
-        n = ngx_min(len, NGX_MESH_REPLY_PIECE);
+    /* what fits into one message goes between the pieces for others */
 
-        if (n == len) {
-            flags |= NGX_MESH_REPLY_LAST;
+    if (len <= NGX_MESH_REPLY_PIECE
+        && ngx_mesh_ws_parcel(to->slot, to->serial) == NULL)
+    {
+        parcel->data[0] = NGX_MESH_REPLY_FIRST|NGX_MESH_REPLY_LAST;
+        rc = ngx_mesh_bus_send(to, 0, NGX_MESH_BUS_REPLY, parcel->data,
+                               len + 1);
+        ngx_free(parcel);
+
+        return rc;
+    }
+
+    ngx_queue_insert_tail(&ngx_mesh_ws_parcels, &parcel->queue);
+    ngx_mesh_ws_parcels_total += len;
+
+    if (!ngx_mesh_bus_waits(to->slot)) {
+        ngx_mesh_ws_parcels_left(to->slot, 0);
+    }
+
+    return NGX_OK;
+}
+
+
+/* the link to slot is empty: the next piece */
+static void
+ngx_mesh_ws_parcels_left(ngx_uint_t slot, ngx_uint_t lost)
+{
+    size_t                 n;
+    u_char                *p;
+    ngx_int_t              rc;
+    ngx_mesh_ws_parcel_t  *parcel;
+
+    if (lost) {
+        ngx_mesh_ws_parcels_free(slot);
+        return;
+    }
+
+    parcel = ngx_mesh_ws_parcel(slot, 0);
+
+    if (parcel == NULL) {
+        return;
+    }
+
+    n = ngx_min(parcel->len - parcel->pos, NGX_MESH_REPLY_PIECE);
+
+    /* the flags take the place of a byte that has been sent */
+    p = parcel->data + parcel->pos;
+    p[0] = parcel->pos == 0 ? NGX_MESH_REPLY_FIRST : 0;
+
+    parcel->pos += n;
+
+    if (parcel->pos == parcel->len) {
+        p[0] |= NGX_MESH_REPLY_LAST;
+    }
+
+    /* out of the queue: sending may close a link, which empties it */
+    ngx_queue_remove(&parcel->queue);
+
+    rc = ngx_mesh_bus_send(&parcel->to, 0, NGX_MESH_BUS_REPLY, p, n + 1);
+
+    if (rc == NGX_OK && parcel->pos < parcel->len) {
+        ngx_queue_insert_head(&ngx_mesh_ws_parcels, &parcel->queue);
+        return;
+    }
+
+    ngx_mesh_ws_parcels_total -= parcel->len;
+    ngx_free(parcel);
+
+    if (rc != NGX_OK) {
+        /* no worker, or one that does not read */
+        ngx_mesh_ws_parcels_free(slot);
+    }
+}
+
+
+static void
+ngx_mesh_ws_parcels_free(ngx_uint_t slot)
+{
+    ngx_mesh_ws_parcel_t  *parcel;
+
+    while ((parcel = ngx_mesh_ws_parcel(slot, 0)) != NULL) {
+        ngx_queue_remove(&parcel->queue);
+        ngx_mesh_ws_parcels_total -= parcel->len;
+        ngx_mesh_count(NGX_MESH_C_DROPPED);
+        ngx_free(parcel);
+    }
+}
+
+
+/* the first for slot, and for serial unless that is 0; or NULL */
+static ngx_mesh_ws_parcel_t *
+ngx_mesh_ws_parcel(ngx_uint_t slot, uint64_t serial)
+{
+    ngx_queue_t           *q;
+    ngx_mesh_ws_parcel_t  *parcel;
+
+    for (q = ngx_queue_head(&ngx_mesh_ws_parcels);
+         q != ngx_queue_sentinel(&ngx_mesh_ws_parcels);
+         q = ngx_queue_next(q))
+    {
+        parcel = ngx_queue_data(q, ngx_mesh_ws_parcel_t, queue);
+
+        if (parcel->to.slot == slot
+            && (serial == 0 || parcel->to.serial == serial))
+        {
+            return parcel;
         }
+    }
 
-        p[0] = flags;
-        ngx_memcpy(p + 1, data, n);
-        rc = ngx_mesh_bus_send(to, 0, NGX_MESH_BUS_REPLY, p, n + 1);
-
-        data += n;
-        len -= n;
-        flags = 0;
-
-    } while (len && rc == NGX_OK);
-
-    ngx_free(p);
-
-    return rc;
+    return NULL;
 }
 
 

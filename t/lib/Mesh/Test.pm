@@ -260,6 +260,20 @@ sub workers {
     return @pids;
 }
 
+# the worker that has the other end of a client's connection
+sub worker {
+    my ($self, $ws) = @_;
+    my $ends = sprintf ':%04X [0-9A-F]+:%04X', $self->{port},
+                       $ws->{s}->sockport;
+    my ($inode) = read_file('/proc/net/tcp') =~
+        /^ *\d+: [0-9A-F]+$ends (?:\S+ +){6}(\d+)/m;
+    for my $pid ($self->workers) {
+        return $pid if grep { (readlink // '') eq "socket:[$inode]" }
+                            glob "/proc/$pid/fd/*";
+    }
+    die "no worker has it\n";
+}
+
 # bytes of all workers, beside what they share
 sub memory {
     my ($self) = @_;
