@@ -34,6 +34,7 @@
 #define MESH_AGENT_CHANNEL_FIRST    1000          /* ms, the first delay */
 #define MESH_AGENT_CHANNEL_LAST     240000        /* ms, the longest */
 #define MESH_AGENT_CHANNEL_GOOD     60000         /* ms in: all is forgotten */
+#define MESH_AGENT_CHANNEL_RETRY    3600          /* seconds, of Retry-After */
 #define MESH_AGENT_CHANNEL_HELD     120000        /* ms: try the next server */
 #define MESH_AGENT_CHANNEL_LOCAL    20000         /* the same, of many who may
                                                      have answered */
@@ -844,6 +845,11 @@ mesh_agent_channel_lost(mesh_agent_channel_t *ch, const char *why,
         if (!ch->direct) {
             ch->index = (ch->index + 1) % ch->a->conf->nservers;
         }
+
+        /* it does not speak for the next one */
+        if (!ch->direct && ch->a->conf->nservers > 1) {
+            retry_after = 0;
+        }
     }
 
     /* who else has answered is asked at once */
@@ -888,9 +894,11 @@ mesh_agent_channel_delay(mesh_agent_channel_t *ch, unsigned retry_after)
         delay = MESH_AGENT_CHANNEL_LAST;
     }
 
-    if (retry_after && retry_after <= 3600
-        && delay < (uint64_t) retry_after * 2000)
-    {
+    if (retry_after > MESH_AGENT_CHANNEL_RETRY) {
+        retry_after = MESH_AGENT_CHANNEL_RETRY;
+    }
+
+    if (delay < (uint64_t) retry_after * 2000) {
         delay = (uint64_t) retry_after * 2000;    /* half of it at least */
     }
 

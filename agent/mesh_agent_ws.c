@@ -1,5 +1,6 @@
 /* Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0 */
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -345,7 +346,8 @@ mesh_agent_ws_answer(mesh_agent_ws_t *ws, const uint8_t *p, size_t len)
 static int
 mesh_agent_ws_accepted(mesh_agent_ws_t *ws, char *head)
 {
-    const char  *value;
+    const char     *value;
+    unsigned long   seconds;
 
     if (strncmp(head, "HTTP/1.1 ", 9) != 0) {
         ws->end.why = "the answer is no HTTP";
@@ -356,7 +358,9 @@ mesh_agent_ws_accepted(mesh_agent_ws_t *ws, char *head)
 
     if (ws->end.status != 101) {
         value = mesh_agent_ws_line(head, "retry-after:");
-        ws->end.retry_after = value ? (unsigned) strtoul(value, NULL, 10) : 0;
+        seconds = value ? strtoul(value, NULL, 10) : 0;
+        ws->end.retry_after = seconds < UINT_MAX ? (unsigned) seconds
+                                                 : UINT_MAX;
 
         (void) snprintf(ws->why, sizeof(ws->why), "it answers %u",
                         ws->end.status);

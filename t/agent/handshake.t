@@ -146,6 +146,27 @@ for (1 .. 3) {
 is(scalar @gap, 3, 'refused it comes again');
 cmp_ok($_, '>', 2.9, 'but not before it was told') for @gap[1, 2];
 like($busy->said, qr/it answers 503/, 'its log says what was answered');
+
+$s = $busy->tls(60);
+$s->request;
+$s->raw("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 99999999999\r\n"
+        . "\r\n");
+$s->close;
+ok($busy->says(qr/it answers 503; next try in (?:[3-9]|10)\d{3}\./),
+   'what is too long is an hour') or diag $busy->said;
 is($busy->stop, 0, 'it ends while it waits');
+
+# the other one of the list has not refused
+my $two = Mesh::Server->new;
+$two->start(MeshServer => "wss://127.0.0.1:$two->{port}/agent.ashx,"
+                          . "wss://127.0.0.2:$two->{port}/agent.ashx",
+            ServerID => join ',', (uc unpack 'H*', $two->{id}) x 2);
+$s = $two->tls(60);
+$s->request;
+$s->raw("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 3000\r\n\r\n");
+$s->close;
+ok($two->says(qr/it answers 503; next try in \d\.\d s/),
+   'one server of a list does not delay the next one') or diag $two->said;
+is($two->stop, 0, 'it ends');
 
 done_testing;
