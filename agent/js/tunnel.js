@@ -216,6 +216,7 @@ function createTunnel(request) {
         rtc: null,                              /* of webrtc.js */
         offer: null,
         offers: 0,
+        waits: false,                           /* answers to pings do */
         onData: null,                           /* of the running protocol */
         onSize: null,
         onControl: null
@@ -293,7 +294,19 @@ function createTunnel(request) {
         });
 
         if (tunnel.socket !== null && tunnel.state !== TUNNEL_CLOSED) {
-            tunnel.socket.write(asciiJson(object));
+            return tunnel.socket.write(asciiJson(object));
+        }
+    };
+
+    /* an answer to a ping: none while the viewer does not read them */
+    tunnel.echo = function (type, members) {
+        var socket = tunnel.socket;
+
+        if (!tunnel.waits && tunnel.control(type, members) === false) {
+            tunnel.waits = true;
+            socket.once('drain', function () {
+                tunnel.waits = false;
+            });
         }
     };
 
@@ -472,12 +485,12 @@ function tunnelControl(tunnel, text) {
         break;
 
     case 'ping':
-        tunnel.control('pong', {});
+        tunnel.echo('pong', {});
         break;
 
     case 'rtt':
         if (typeof message.time === 'number') {
-            tunnel.control('rtt', { time: message.time });
+            tunnel.echo('rtt', { time: message.time });
         }
         break;
 

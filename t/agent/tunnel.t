@@ -93,6 +93,33 @@ is_deeply([grep { $_ ne 'log' && $_ ne 'sessions' } $s->until_pong], [],
 ok(!IO::Select->new($server->{socket})->can_read(0.5),
    'nor is anybody called for them');
 
+# --- one who sends pings and reads no answers
+
+sub kilobytes {
+    return Mesh::Test::read_file("/proc/$server->{pid}/status")
+           =~ /VmRSS:\s+(\d+)/ && $1;
+}
+
+tunnel();
+$u = $server->accept;
+$u->send('c', 1);
+my $ping = '{"ctrlChannel":"102938","type":"ping"}';
+my $was = kilobytes();
+my $frame = pack('CC', 0x81, length $ping) . $ping;
+$u->raw($frame x 1000) for 1 .. 150;
+isnt(($s->until_pong)[-1] // '', 'gone',
+     'pings without a reader stop nothing else');
+SKIP: {
+    skip 'the sanitizer keeps what was freed', 1 if $ENV{MESH_ASAN};
+    cmp_ok(kilobytes() - $was, '<', 16384,
+           'nor do their answers fill the memory');
+}
+my $pongs = 0;
+$pongs++ while $pongs < 1000 && ($u->message(10) // {})->{json};
+is($pongs, 1000, 'who reads on has answers');
+$u->json({ ctrlChannel => '102938', type => 'close' });
+$u->close;
+
 # --- a session outlives its core and its channel
 
 is($s->core('1;'), sha384("\0\0\0\0001;"), 'another script comes');
