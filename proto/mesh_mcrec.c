@@ -46,14 +46,22 @@ mesh_mcrec_ended(const uint8_t *p, uint64_t *time)
     mesh_mcrec_block_t  b;
 
     if (mesh_mcrec_parse(p, MESH_MCREC_HEAD, &b) != MESH_OK
-        || b.type != MESH_MCREC_END || b.size != MESH_MCREC_HEAD
-        || memcmp(p + MESH_MCREC_HEAD, MESH_MCREC_TRAILER, MESH_MCREC_HEAD)
-           != 0)
+        || b.type != MESH_MCREC_END || b.size != MESH_MCREC_HEAD)
     {
         return 0;
     }
 
-    *time = b.time;
+    p += MESH_MCREC_HEAD;
 
-    return 1;
+    if (memcmp(p, MESH_MCREC_TRAILER, MESH_MCREC_HEAD) == 0) {
+        *time = b.time;
+        return 1;
+    }
+
+    if (memcmp(p, MESH_MCREC_INDEXED, MESH_MCREC_HEAD) == 0) {
+        *time = 0;
+        return 1;
+    }
+
+    return 0;
 }

@@ -28,7 +28,8 @@
 #define MESH_MCREC_BINARY    1        /* flags: else text */
 #define MESH_MCREC_USER      2        /* else from the device */
 
-#define MESH_MCREC_TRAILER   "MeshCentralMCREC"   /* data of END */
+#define MESH_MCREC_TRAILER   "MeshCentralMCREC"   /* data of END, */
+#define MESH_MCREC_INDEXED   "MeshCentralMCNDX"   /* behind an INDEX */
 
 
 typedef struct {
@@ -49,7 +50,10 @@ uint8_t *mesh_mcrec_head(uint8_t *p, const mesh_mcrec_block_t *b);
  */
 int mesh_mcrec_parse(const uint8_t *p, size_t len, mesh_mcrec_block_t *b);
 
-/* the last 32 bytes of a file: 1 if they end it, with the time of its end */
+/*
+ * The last 32 bytes of a file: 1 if they end it, with the time of its end, or
+ * 0 where they say instead where its index is.
+ */
 int mesh_mcrec_ended(const uint8_t *p, uint64_t *time);
 
 

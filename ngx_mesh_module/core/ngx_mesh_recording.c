@@ -543,7 +543,10 @@ ngx_mesh_recording_read(int dir, const char *name, ngx_mesh_recording_t *r)
 
     if (n == 32 && mesh_mcrec_ended(buf, &ended)) {
         r->whole = 1;
-        r->ended = (int64_t) ended;
+
+        if (ended) {
+            r->ended = (int64_t) ended;
+        }
     }
 
     return fd;

@@ -83,5 +83,9 @@ main(void)
 
     ok(!bad, "with a bit of it turned it does not");
 
+    memcpy(buf + MESH_MCREC_HEAD, MESH_MCREC_INDEXED, 16);
+    ok(mesh_mcrec_ended(buf, &time) && time == 0,
+       "that of one with an index says so too, but not when");
+
     return tap_done();
 }
