@@ -242,6 +242,50 @@ $mesh->wait_for('the old one to go', sub { !-e "$dir/$old->{filename}" });
 ok(1, 'after mesh_relay_record_keep a recording is removed');
 ok(-e "$dir/secret.txt", 'and nothing else');
 
+for my $keep ('count=2', 'size=4k') {
+    my $mesh = Mesh::Test->new;
+    my $dir = "$mesh->{dir}/recordings";
+    my $group;
+    $mesh->{server} = "mesh_relay_record $dir; mesh_relay_record_keep $keep;";
+    mkdir $dir;
+    Mesh::Test::write_file("$dir/relaysession-$_-01-01-00-00-00-a-1.mcrec",
+                           'x' x 5000) for 2000, 2100, 2101;
+    $mesh->start(prepare => sub {
+        $mesh->admin(\"correct horse battery\n", 'user', 'add', 'admin',
+                     '--site-admin');
+        $group = $mesh->admin('group', 'add', 'Lab', '--owner', 'admin');
+        chomp $group;
+    });
+    my $left = sub { return grep { !/-210\d-/ } glob "$dir/*.mcrec" };
+    ok($mesh->wait_for('the oldest to go', sub { !$left->() }),
+       "$keep: what is over it goes when the server starts");
+
+    my $admin = Mesh::Control->new($mesh, 'admin', 'correct horse battery');
+    my $agent = Mesh::Agent->new($mesh, n => 700, group => $group,
+                                 name => 'pc');
+    $agent->online or die "no agent\n";
+    my @idle = relay($mesh, $admin, $agent, 'idle');
+    $idle[0]->binary('x' x 5000);
+    my $file;
+    $mesh->wait_for('its file', sub {
+        ($file) = $left->();
+        return $file && -s $file > 5000;
+    });
+    utime time - 7200, time - 7200, $file;
+    my @brief = relay($mesh, $admin, $agent, 'brief');
+    $mesh->wait_for('another file', sub { $left->() == 2 });
+    $brief[0]->binary('x' x 5000);
+    $brief[1]->read;
+    $_->close for @brief[0, 1];
+    $mesh->wait_for('that to go', sub { $left->() < 2 });
+    is_deeply([$left->()], [$file],
+              "$keep: one that is still written is kept, however long idle");
+    $_->close for @idle[0, 1];
+    ok($mesh->wait_for('the idle one to go', sub { !$left->() }),
+       "$keep: and goes when it is not");
+    $mesh->stop;
+}
+
 # --- a session that must be recorded and cannot be
 
 rename $dir, "$dir.away";

@@ -50,6 +50,7 @@ typedef struct {
     ngx_uint_t           days;        /* kept; 0: for ever */
     ngx_uint_t           count;
     off_t                size;
+    ngx_uint_t           sweeping;    /* a thread is at it */
 } ngx_mesh_record_conf_t;
 
 

@@ -11,12 +11,14 @@
 #include "ngx_mesh_record.h"
 #include "ngx_mesh_id.h"
 #include "../../proto/mesh_mcrec.h"
+#include <sys/file.h>
 
 
 #define NGX_MESH_RECORD_POST   65536      /* bytes that are worth a task */
 #define NGX_MESH_RECORD_HIGH   524288     /* read no more */
 #define NGX_MESH_RECORD_BLOCK  0x40000000 /* a longer message is divided */
 #define NGX_MESH_RECORD_NAME   256
+#define NGX_MESH_RECORD_SWEEP  3600       /* seconds; and at the start */
 
 
 typedef struct {
@@ -590,6 +592,9 @@ ngx_mesh_record_write(void *data, ngx_log_t *log)
         if (w->fd == -1) {
             return;
         }
+
+        /* as long as it is open the sweep leaves it */
+        (void) flock(w->fd, LOCK_SH|LOCK_NB);
     }
 
     w->err = 0;
@@ -765,6 +770,13 @@ ngx_mesh_record_tick(void)
 {
     ngx_queue_t        *q;
     ngx_mesh_record_t  *rec;
+
+    static time_t  sweep;
+
+    if (ngx_worker == 0 && ngx_time() >= sweep) {
+        sweep = ngx_time() + NGX_MESH_RECORD_SWEEP;
+        ngx_mesh_recording_sweep_all();
+    }
 
     for (q = ngx_queue_head(&ngx_mesh_records);
          q != ngx_queue_sentinel(&ngx_mesh_records);

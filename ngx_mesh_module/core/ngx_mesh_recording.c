@@ -2,11 +2,11 @@
 
 #include "../ngx_mesh.h"
 #include "../../proto/mesh_mcrec.h"
+#include <sys/file.h>
 #include "ngx_mesh_recording.h"
 
 
 #define NGX_MESH_RECORDING_FILES  100000   /* of a folder */
-#define NGX_MESH_RECORDING_FRESH  60       /* seconds: perhaps still written */
 
 #define ngx_mesh_recording_named(conf, p)                                     \
     (((conf)->protocols[(p) / 8] & 1 << (p) % 8) != 0)
@@ -29,6 +29,7 @@ typedef struct {
     ngx_uint_t                count, days;      /* kept, 0: any */
     off_t                     size;
     ngx_uint_t                removed;
+    ngx_mesh_record_conf_t   *conf;   /* not the thread's */
 } ngx_mesh_recording_ctx_t;
 
 typedef struct {
@@ -48,10 +49,8 @@ static int ngx_mesh_recording_newer(const void *one, const void *two);
 static int ngx_mesh_recording_read(int dir, const char *name,
     ngx_mesh_recording_t *r);
 static void ngx_mesh_recording_remove(ngx_mesh_recording_ctx_t *ctx, int dir);
+static ngx_uint_t ngx_mesh_recording_written(int dir, const char *name);
 static const char *ngx_mesh_recording_when(const char *name);
-
-
-static ngx_uint_t  ngx_mesh_recording_sweeps;   /* one at a time */
 
 
 void
@@ -207,7 +206,7 @@ ngx_mesh_recording_of(const ngx_mesh_recording_t *r, const ngx_str_t *domain)
 void
 ngx_mesh_recording_sweep(ngx_mesh_record_conf_t *conf)
 {
-    if (ngx_mesh_recording_sweeps
+    if (conf->path == NULL || conf->sweeping
         || (conf->days == 0 && conf->size == 0 && conf->count == 0))
     {
         return;
@@ -217,7 +216,28 @@ ngx_mesh_recording_sweep(ngx_mesh_record_conf_t *conf)
                                 NULL)
         == NGX_OK)
     {
-        ngx_mesh_recording_sweeps = 1;
+        conf->sweeping = 1;
+    }
+}
+
+
+void
+ngx_mesh_recording_sweep_all(void)
+{
+    ngx_uint_t                   i;
+    ngx_http_conf_ctx_t         *ctx;
+    ngx_http_mesh_srv_conf_t    *srv;
+    ngx_http_core_srv_conf_t   **cscfp;
+    ngx_http_core_main_conf_t   *cmcf;
+
+    ctx = (ngx_http_conf_ctx_t *) ngx_get_conf(ngx_cycle->conf_ctx,
+                                               ngx_http_module);
+    cmcf = ctx->main_conf[ngx_http_core_module.ctx_index];
+    cscfp = cmcf->servers.elts;
+
+    for (i = 0; i < cmcf->servers.nelts; i++) {
+        srv = cscfp[i]->ctx->srv_conf[ngx_http_mesh_module.ctx_index];
+        ngx_mesh_recording_sweep(&srv->record);
     }
 }
 
@@ -250,6 +270,7 @@ ngx_mesh_recording_post(ngx_mesh_record_conf_t *conf,
     ctx = (ngx_mesh_recording_ctx_t *) (task + 1);
 
     ctx->what = what;
+    ctx->conf = conf;
     ctx->dir = conf->path->name.data;
     ctx->limit = limit;
     ctx->count = conf->count;
@@ -345,7 +366,7 @@ ngx_mesh_recording_ran(ngx_event_t *ev)
     ctx = task->ctx;
 
     if (ctx->what == NGX_MESH_RECORDING_SWEEP) {
-        ngx_mesh_recording_sweeps = 0;
+        ctx->conf->sweeping = 0;
 
         if (ctx->removed) {
             ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
@@ -587,20 +608,38 @@ ngx_mesh_recording_remove(ngx_mesh_recording_ctx_t *ctx, int dir)
 
         size += st.st_size;
 
-        if (now - st.st_mtime < NGX_MESH_RECORDING_FRESH) {
-            continue;
-        }
-
         if ((ctx->count && i >= ctx->count)
             || (ctx->size && size > ctx->size)
             || (ctx->days
                 && now - st.st_mtime > (time_t) ctx->days * 86400))
         {
-            if (unlinkat(dir, files[i].name, 0) == 0) {
+            if (!ngx_mesh_recording_written(dir, files[i].name)
+                && unlinkat(dir, files[i].name, 0) == 0)
+            {
                 ctx->removed++;
             }
         }
     }
 
     free(files);
+}
+
+
+/* 1: its recorder, of any worker, has it open still */
+static ngx_uint_t
+ngx_mesh_recording_written(int dir, const char *name)
+{
+    int         fd;
+    ngx_uint_t  held;
+
+    fd = openat(dir, name, O_RDONLY|O_NOFOLLOW|O_NONBLOCK|O_CLOEXEC);
+    if (fd == -1) {
+        return 0;
+    }
+
+    held = flock(fd, LOCK_EX|LOCK_NB) == -1 && ngx_errno == NGX_EAGAIN;
+
+    (void) close(fd);
+
+    return held;
 }

@@ -76,6 +76,8 @@ ngx_uint_t ngx_mesh_recording_of(const ngx_mesh_recording_t *r,
 
 /* removes what is over mesh_relay_record_keep, where that is set */
 void ngx_mesh_recording_sweep(ngx_mesh_record_conf_t *conf);
+/* of each server */
+void ngx_mesh_recording_sweep_all(void);
 
 
 #endif /* _NGX_MESH_RECORDING_H_INCLUDED_ */
