@@ -227,6 +227,18 @@ for my $name ('../nginx.conf', '..%2fnginx.conf', 'secret.txt', 'text.mcrec',
 ok(-e "$dir/secret.txt" && -e "$dir/text.mcrec" && -l "$dir/link.mcrec",
    'S-55: they are all there');
 
+my $own = @{ recordings($admin) };
+Mesh::Test::write_file("$dir/relaysession-x-2100-01-01-00-00-0$_-a-1.mcrec",
+    Mesh::Test::read_file("$dir/relaysession-x-2026-01-01-00-00-00-a-1.mcrec"))
+    for 1 .. 3;
+is(@{ $admin->ask({ action => 'recordings', limit => 2 })->{events} }, 2,
+   'S-33: newer ones of another domain hide none of this');
+my $list = $admin->ask({ action => 'recordings', limit => $own });
+is_deeply([scalar @{ $list->{events} }, $list->{more}],
+          [$own, JSON::PP::false], 'S-33: nor does "more" tell of them');
+ok($admin->ask({ action => 'recordings', limit => $own - 1 })->{more},
+   'it tells of those of this one');
+
 is($admin->ask({ action => 'deleterecording', file => $first->{filename} })
        ->{result}, 'ok', 'a recording is deleted');
 ok(!-e "$dir/$first->{filename}", 'S-55: with its file');

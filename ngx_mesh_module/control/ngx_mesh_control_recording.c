@@ -44,7 +44,8 @@ ngx_mesh_ctl_do_recordings(ngx_mesh_ctl_t *ctl)
 
     limit = ngx_mesh_ctl_value(ctl, "limit");
 
-    if (ngx_mesh_recording_list(conf, limit->set ? limit->n : 200,
+    if (ngx_mesh_recording_list(conf, &ctl->domain,
+                                limit->set ? limit->n : 200,
                                 ngx_mesh_ctl_recordings_got, ctl)
         != NGX_OK)
     {
@@ -73,9 +74,7 @@ ngx_mesh_ctl_recordings_got(ngx_mesh_recording_req_t *req)
     ngx_mesh_jw_open(w, "events", '[');
 
     for (i = 0; i < req->n; i++) {
-        if (ngx_mesh_recording_of(&req->list[i], &ctl->domain)) {
-            ngx_mesh_ctl_recording_write(ctl, w, &req->list[i]);
-        }
+        ngx_mesh_ctl_recording_write(ctl, w, &req->list[i]);
     }
 
     ngx_mesh_jw_shut(w, ']');

@@ -13,6 +13,9 @@
 #define NGX_MESH_JSON_DOUBLE  9007199254740992.0      /* 2^53 */
 
 
+static struct json_tokener *ngx_mesh_json_tokener(void);
+static ngx_mesh_json_t *ngx_mesh_json_parse_by(struct json_tokener *tok,
+    const u_char *data, size_t len);
 static void ngx_mesh_jw_need(ngx_mesh_jw_t *w, size_t size);
 static void ngx_mesh_jw_put(ngx_mesh_jw_t *w, const void *p, size_t len);
 static void ngx_mesh_jw_quote(ngx_mesh_jw_t *w, const u_char *p, size_t len);
@@ -24,23 +27,59 @@ static size_t ngx_mesh_jw_char(const u_char *p, const u_char *last);
 ngx_mesh_json_t *
 ngx_mesh_json_parse(const u_char *data, size_t len)
 {
-    size_t                       used;
-    ngx_mesh_json_t             *j;
-
     static struct json_tokener  *tok;
 
-    if (len > NGX_MAX_INT32_VALUE) {
+    if (tok == NULL) {
+        tok = ngx_mesh_json_tokener();
+    }
+
+    return tok ? ngx_mesh_json_parse_by(tok, data, len) : NULL;
+}
+
+
+ngx_mesh_json_t *
+ngx_mesh_json_parse_thread(const u_char *data, size_t len)
+{
+    ngx_mesh_json_t      *j;
+    struct json_tokener  *tok;
+
+    tok = ngx_mesh_json_tokener();
+    if (tok == NULL) {
         return NULL;
     }
 
-    if (tok == NULL) {
-        tok = json_tokener_new_ex(NGX_MESH_JSON_DEPTH);
-        if (tok == NULL) {
-            return NULL;
-        }
+    j = ngx_mesh_json_parse_by(tok, data, len);
+    json_tokener_free(tok);
 
+    return j;
+}
+
+
+static struct json_tokener *
+ngx_mesh_json_tokener(void)
+{
+    struct json_tokener  *tok;
+
+    tok = json_tokener_new_ex(NGX_MESH_JSON_DEPTH);
+
+    if (tok) {
         json_tokener_set_flags(tok, JSON_TOKENER_STRICT
                                     |JSON_TOKENER_ALLOW_TRAILING_CHARS);
+    }
+
+    return tok;
+}
+
+
+static ngx_mesh_json_t *
+ngx_mesh_json_parse_by(struct json_tokener *tok, const u_char *data,
+    size_t len)
+{
+    size_t            used;
+    ngx_mesh_json_t  *j;
+
+    if (len > NGX_MAX_INT32_VALUE) {
+        return NULL;
     }
 
     json_tokener_reset(tok);

@@ -21,6 +21,8 @@ typedef struct json_object  ngx_mesh_json_t;
  * Free with ngx_mesh_json_free().
  */
 ngx_mesh_json_t *ngx_mesh_json_parse(const u_char *data, size_t len);
+/* the same, in any thread */
+ngx_mesh_json_t *ngx_mesh_json_parse_thread(const u_char *data, size_t len);
 void ngx_mesh_json_free(ngx_mesh_json_t *j);
 
 /* NGX_OK; NGX_DECLINED: absent (or null); NGX_ERROR: another type or range */

@@ -25,6 +25,8 @@ typedef struct {
     ngx_mesh_recording_e      what;
     u_char                   *dir;
     u_char                    name[256];
+    u_char                    domain_name[64];
+    ngx_str_t                 domain;       /* of the list */
     ngx_uint_t                limit;
     ngx_uint_t                count, days;      /* kept, 0: any */
     off_t                     size;
@@ -39,7 +41,8 @@ typedef struct {
 
 static ngx_int_t ngx_mesh_recording_post(ngx_mesh_record_conf_t *conf,
     ngx_mesh_recording_e what, const ngx_str_t *name, ngx_uint_t limit,
-    void (*done)(ngx_mesh_recording_req_t *req), void *data);
+    const ngx_str_t *domain, void (*done)(ngx_mesh_recording_req_t *req),
+    void *data);
 static void ngx_mesh_recording_run(void *data, ngx_log_t *log);
 static void ngx_mesh_recording_ran(ngx_event_t *ev);
 static void ngx_mesh_recording_scan(ngx_mesh_recording_ctx_t *ctx, int dir);
@@ -152,11 +155,11 @@ ngx_mesh_recording_due(ngx_mesh_record_conf_t *conf, uint32_t p,
 
 
 ngx_int_t
-ngx_mesh_recording_list(ngx_mesh_record_conf_t *conf, ngx_uint_t limit,
-    void (*done)(ngx_mesh_recording_req_t *req), void *data)
+ngx_mesh_recording_list(ngx_mesh_record_conf_t *conf, const ngx_str_t *domain,
+    ngx_uint_t limit, void (*done)(ngx_mesh_recording_req_t *req), void *data)
 {
     return ngx_mesh_recording_post(conf, NGX_MESH_RECORDING_LIST, NULL, limit,
-                                   done, data);
+                                   domain, done, data);
 }
 
 
@@ -165,7 +168,7 @@ ngx_mesh_recording_open(ngx_mesh_record_conf_t *conf, const ngx_str_t *name,
     void (*done)(ngx_mesh_recording_req_t *req), void *data)
 {
     return ngx_mesh_recording_post(conf, NGX_MESH_RECORDING_OPEN, name, 0,
-                                   done, data);
+                                   NULL, done, data);
 }
 
 
@@ -174,7 +177,7 @@ ngx_mesh_recording_delete(ngx_mesh_record_conf_t *conf, const ngx_str_t *name,
     void (*done)(ngx_mesh_recording_req_t *req), void *data)
 {
     return ngx_mesh_recording_post(conf, NGX_MESH_RECORDING_DELETE, name, 0,
-                                   done, data);
+                                   NULL, done, data);
 }
 
 
@@ -187,7 +190,7 @@ ngx_mesh_recording_of(const ngx_mesh_recording_t *r, const ngx_str_t *domain)
     ngx_uint_t        good;
     ngx_mesh_json_t  *meta;
 
-    meta = ngx_mesh_json_parse(r->meta.data, r->meta.len);
+    meta = ngx_mesh_json_parse_thread(r->meta.data, r->meta.len);
     if (meta == NULL) {
         return 0;
     }
@@ -213,7 +216,7 @@ ngx_mesh_recording_sweep(ngx_mesh_record_conf_t *conf)
     }
 
     if (ngx_mesh_recording_post(conf, NGX_MESH_RECORDING_SWEEP, NULL, 0, NULL,
-                                NULL)
+                                NULL, NULL)
         == NGX_OK)
     {
         conf->sweeping = 1;
@@ -245,7 +248,8 @@ ngx_mesh_recording_sweep_all(void)
 static ngx_int_t
 ngx_mesh_recording_post(ngx_mesh_record_conf_t *conf,
     ngx_mesh_recording_e what, const ngx_str_t *name, ngx_uint_t limit,
-    void (*done)(ngx_mesh_recording_req_t *req), void *data)
+    const ngx_str_t *domain, void (*done)(ngx_mesh_recording_req_t *req),
+    void *data)
 {
     ngx_str_t                  pool;
     ngx_thread_pool_t         *tp;
@@ -282,6 +286,12 @@ ngx_mesh_recording_post(ngx_mesh_record_conf_t *conf,
 
     if (name) {
         ngx_memcpy(ctx->name, name->data, name->len);
+    }
+
+    if (domain) {
+        ctx->domain.data = ctx->domain_name;
+        ctx->domain.len = ngx_min(domain->len, sizeof(ctx->domain_name));
+        ngx_memcpy(ctx->domain_name, domain->data, ctx->domain.len);
     }
 
     task->ctx = ctx;
@@ -388,12 +398,13 @@ ngx_mesh_recording_ran(ngx_event_t *ev)
 }
 
 
-/* the newest of the folder */
+/* the newest of the domain; others are not even counted */
 static void
 ngx_mesh_recording_scan(ngx_mesh_recording_ctx_t *ctx, int dir)
 {
     int                         fd;
     ngx_uint_t                  i, n;
+    ngx_mesh_recording_t        r;
     ngx_mesh_recording_req_t   *req;
     ngx_mesh_recording_file_t  *files;
 
@@ -407,17 +418,29 @@ ngx_mesh_recording_scan(ngx_mesh_recording_ctx_t *ctx, int dir)
         return;
     }
 
-    for (i = 0; i < n && req->n < ctx->limit; i++) {
+    for (i = 0; i < n && !req->more; i++) {
+        ngx_memzero(&r, sizeof(ngx_mesh_recording_t));
 
-        fd = ngx_mesh_recording_read(dir, files[i].name,
-                                     &req->list[req->n]);
-        if (fd != -1) {
-            (void) close(fd);
-            req->n++;
+        fd = ngx_mesh_recording_read(dir, files[i].name, &r);
+        if (fd == -1) {
+            continue;
         }
+
+        (void) close(fd);
+
+        if (ngx_mesh_recording_of(&r, &ctx->domain)) {
+
+            if (req->n < ctx->limit) {
+                req->list[req->n++] = r;
+                continue;
+            }
+
+            req->more = 1;
+        }
+
+        free(r.meta.data);
     }
 
-    req->more = i < n;
     free(files);
 }
 

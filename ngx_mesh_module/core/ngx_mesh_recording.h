@@ -60,8 +60,10 @@ ngx_uint_t ngx_mesh_recording_due(ngx_mesh_record_conf_t *conf, uint32_t p,
  * Each calls req->done() later, with its results until it returns; data is the
  * caller's.  NGX_ERROR: no memory, or the pool is full: done() is not called.
  */
+/* those of the domain alone */
 ngx_int_t ngx_mesh_recording_list(ngx_mesh_record_conf_t *conf,
-    ngx_uint_t limit, void (*done)(ngx_mesh_recording_req_t *req), void *data);
+    const ngx_str_t *domain, ngx_uint_t limit,
+    void (*done)(ngx_mesh_recording_req_t *req), void *data);
 /* list has the one, fd is open for reading */
 ngx_int_t ngx_mesh_recording_open(ngx_mesh_record_conf_t *conf,
     const ngx_str_t *name, void (*done)(ngx_mesh_recording_req_t *req),
@@ -70,7 +72,7 @@ ngx_int_t ngx_mesh_recording_delete(ngx_mesh_record_conf_t *conf,
     const ngx_str_t *name, void (*done)(ngx_mesh_recording_req_t *req),
     void *data);
 
-/* 1: what the file says it is about belongs to this domain */
+/* 1: what the file says it is about belongs to this domain; any thread */
 ngx_uint_t ngx_mesh_recording_of(const ngx_mesh_recording_t *r,
     const ngx_str_t *domain);
 
