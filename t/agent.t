@@ -228,6 +228,12 @@ while (my $m = $victim->message(0.5)) {
 is($heard, 0, 'S-14: and no device makes another one act');
 is(node($victim)->{name}, 'victim', 'S-14: nothing of it was done');
 
+$victim->json({ action => 'coreinfo', osdesc => $_, value => 'core' })
+    for ('Same OS', 'Same OS', 'Same OS', 'Another OS');
+event('changenode', sub { ($_[0]{node}{osdesc} // '') eq 'Another OS' });
+is((grep { ($_->{event}{node}{osdesc} // '') eq 'Same OS' }
+    @{ $control->{kept} }), 1, 'S-18: what a device says again is no event');
+
 # --- a session that nobody has, S-13
 
 $rogue->json({ action => 'msg', type => 'console', value => 'psst',
@@ -274,12 +280,20 @@ ok($victim->{ws}->alive, 'nor anybody else');
 my $rows = node_events($rogue);
 is((grep { length encode_json($_) > 8192 } @{ $control->{kept} }), 0,
    'S-22: a text of a megabyte reaches no browser');
-for my $i (1 .. 3000) {
-    $rogue->json({ action => 'log', msgid => 1, msg => "flood $i" });
+# of several reads: what one of them brings is heard at once
+my $begun = time;
+my $pad = 'x' x 400;
+for my $i (1 .. 400) {
+    $rogue->json({ action => 'log', msgid => 1, msg => "flood $i $pad" });
     $rogue->json({ action => 'coreinfo', value => "core $i",
                    osdesc => "OS $i" });
 }
+$victim->json({ action => 'ping' });
+ok($victim->await('pong'), 'S-18: beside a flood other devices are heard');
+ok($control->ask({ action => 'serverstatus' }), 'and so is a page');
+cmp_ok(time - $begun, '<', 10, 'at once');
 ok($rogue->{ws}->alive, 'S-18: a flood is read to its end');
+cmp_ok(time - $begun, '>', 7, 'but later: 50 messages a second');
 $mesh->wait_for('the last of the flood', sub {
     (node($rogue)->{osdesc} // '') =~ /^OS \d+$/;
 });

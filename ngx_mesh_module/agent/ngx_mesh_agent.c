@@ -33,6 +33,7 @@ static ngx_uint_t ngx_mesh_agent_full(void);
 static ngx_int_t ngx_mesh_agent_open(ngx_mesh_session_t *s);
 static ngx_int_t ngx_mesh_agent_message(ngx_mesh_session_t *s,
     ngx_uint_t opcode, u_char *data, size_t len);
+static void ngx_mesh_agent_later(ngx_event_t *ev);
 static ngx_int_t ngx_mesh_agent_command_in(ngx_mesh_agent_t *a, u_char *data,
     size_t len);
 static void ngx_mesh_agent_over(ngx_mesh_session_t *s);
@@ -226,6 +227,12 @@ ngx_mesh_agent_open(ngx_mesh_session_t *s)
     a->domain_id = ngx_mesh_domain_id(&s->srv->domain);
     a->hs->deadline = ngx_time() + s->srv->auth_timeout / 1000;
 
+    ngx_mesh_bucket_init(&a->bucket, NGX_MESH_AGENT_RATE);
+    a->later.handler = ngx_mesh_agent_later;
+    a->later.data = a;
+    a->later.log = s->c->log;
+    a->later.cancelable = 1;
+
     s->message_max = MESH_AGENT_MAX_AUTH;
     ngx_mesh_ws_deadline(s, 1);
 
@@ -249,7 +256,9 @@ ngx_mesh_agent_message(ngx_mesh_session_t *s, ngx_uint_t opcode, u_char *data,
     case NGX_MESH_AGENT_ONLINE:
 
         if (len && data[0] == '{') {
+            ngx_mesh_bucket_take(&a->bucket);
             ngx_mesh_agent_json(a, data, len);
+            ngx_mesh_agent_later(&a->later);
             return NGX_OK;
         }
 
@@ -259,6 +268,31 @@ ngx_mesh_agent_message(ngx_mesh_session_t *s, ngx_uint_t opcode, u_char *data,
         /* it is being looked up, held or muted: nothing it says counts */
         return NGX_OK;
     }
+}
+
+
+/* too many are not refused, they are read later; blocks are not counted */
+static void
+ngx_mesh_agent_later(ngx_event_t *ev)
+{
+    ngx_msec_t         wait;
+    ngx_mesh_agent_t  *a;
+
+    a = ev->data;
+
+    if (a->later.timer_set) {
+        return;
+    }
+
+    wait = ngx_mesh_bucket_wait(&a->bucket);
+
+    if (wait) {
+        ngx_mesh_ws_pause(a->s);
+        ngx_add_timer(&a->later, wait);
+        return;
+    }
+
+    ngx_mesh_ws_resume(a->s);
 }
 
 
@@ -859,6 +893,10 @@ ngx_mesh_agent_close(ngx_mesh_session_t *s)
     ngx_mesh_agent_auth_free(a);
 
     ngx_mesh_agent_update_free(a);
+
+    if (a->later.timer_set) {
+        ngx_del_timer(&a->later);
+    }
 
     if (a->hardware) {
         ngx_free(a->hardware);

@@ -7,6 +7,7 @@
 
 
 #include "../ngx_mesh.h"
+#include "../ws/ngx_mesh_bucket.h"
 #include "../ws/ngx_mesh_deliver.h"
 #include "../core/ngx_mesh_id.h"
 #include "../../proto/mesh_agent_msg.h"
@@ -20,6 +21,7 @@
 #define NGX_MESH_AGENT_ASKED     900  /* seconds for that */
 #define NGX_MESH_AGENT_TYPE      16   /* bytes of the type of a reply */
 #define NGX_MESH_AGENT_RESPONSE  64   /* bytes of a responseid */
+#define NGX_MESH_AGENT_RATE      50   /* JSON messages a second */
 #define NGX_MESH_AGENT_TRIES     5    /* pushes of a core per connection */
 
 
@@ -103,6 +105,9 @@ typedef struct {
     u_char                  *hardware;    /* hash of what is stored; owned,
                                              until its core runs, or NULL */
 
+    ngx_mesh_bucket_t        bucket;  /* of JSON messages */
+    ngx_event_t              later;   /* reads on when tokens are back */
+
     uint64_t                 mark;    /* ngx_mesh_known_mark() */
     int64_t                  domain_id;
     int64_t                  device_id;
@@ -120,6 +125,7 @@ typedef struct {
     uint32_t                 agent_id;
     uint32_t                 version;
     uint32_t                 caps;
+    uint32_t                 shown;   /* CRC of the coreinfo published last */
 
     unsigned                 sent_info:1;     /* 3 came: never to be closed */
     unsigned                 counted:1;       /* in mesh_limit agent */

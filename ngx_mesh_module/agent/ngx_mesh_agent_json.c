@@ -179,6 +179,7 @@ ngx_mesh_agent_coreinfo(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
     ngx_pool_t *pool)
 {
     int64_t             caps, boot;
+    uint32_t            shown;
     ngx_str_t           value, os, doc, text;
     ngx_uint_t          root;
     ngx_mesh_jw_t       w, ev;
@@ -294,7 +295,17 @@ ngx_mesh_agent_coreinfo(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
     ngx_mesh_jw_shut(&ev, '}');
     ngx_mesh_jw_shut(&ev, '}');
 
-    if (ngx_mesh_jw_done(&ev, &text) == NGX_OK) {
+    if (ngx_mesh_jw_done(&ev, &text) != NGX_OK) {
+        return;
+    }
+
+    ngx_crc32_init(shown);
+    ngx_crc32_update(&shown, doc.data, doc.len);
+    ngx_crc32_update(&shown, text.data, text.len);
+    ngx_crc32_final(shown);
+
+    if (shown != a->shown) {
+        a->shown = shown;
         ngx_mesh_agent_scope(a, &scope);
         ngx_mesh_event_publish(&scope, &text);
     }

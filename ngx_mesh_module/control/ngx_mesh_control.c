@@ -15,7 +15,6 @@ static ngx_mesh_browser_t *ngx_mesh_control_create(ngx_http_request_t *r,
 static ngx_int_t ngx_mesh_control_open(ngx_mesh_session_t *s);
 static ngx_int_t ngx_mesh_control_message(ngx_mesh_session_t *s,
     ngx_uint_t opcode, u_char *data, size_t len);
-static void ngx_mesh_control_fill(ngx_mesh_browser_t *b);
 static void ngx_mesh_control_later(ngx_event_t *ev);
 static void ngx_mesh_control_deliver(ngx_mesh_session_t *s,
     const ngx_mesh_addr_t *from, u_char *data, size_t len);
@@ -130,8 +129,7 @@ ngx_mesh_control_create(ngx_http_request_t *r, ngx_mesh_auth_t *who)
     ngx_queue_init(&b->commands);
 
     b->who = *who;
-    b->tokens = NGX_MESH_CTL_RATE * 1000;
-    b->filled = ngx_current_msec;
+    ngx_mesh_bucket_init(&b->bucket, NGX_MESH_CTL_RATE);
 
     b->id.data = (u_char *) b + sizeof(ngx_mesh_browser_t);
     p = ngx_sprintf(b->id.data, "user/%V/%V/", &account->domain,
@@ -272,9 +270,7 @@ ngx_mesh_control_message(ngx_mesh_session_t *s, ngx_uint_t opcode,
         return NGX_OK;
     }
 
-    ngx_mesh_control_fill(b);
-
-    b->tokens = b->tokens > 1000 ? b->tokens - 1000 : 0;
+    ngx_mesh_bucket_take(&b->bucket);
 
     ngx_mesh_ctl_dispatch(b, data, len);
 
@@ -284,11 +280,11 @@ ngx_mesh_control_message(ngx_mesh_session_t *s, ngx_uint_t opcode,
 
     /* too many are not refused, they are read later */
 
-    if (b->tokens < 1000 && !b->paused) {
+    wait = ngx_mesh_bucket_wait(&b->bucket);
+
+    if (wait && !b->paused) {
         b->paused = 1;
         ngx_mesh_ws_pause(s);
-
-        wait = (1000 - b->tokens) / NGX_MESH_CTL_RATE + 1;
         ngx_add_timer(&b->later, wait);
 
     } else if (b->open >= NGX_MESH_CTL_OPEN && !b->paused) {
@@ -297,26 +293,6 @@ ngx_mesh_control_message(ngx_mesh_session_t *s, ngx_uint_t opcode,
     }
 
     return NGX_OK;
-}
-
-
-static void
-ngx_mesh_control_fill(ngx_mesh_browser_t *b)
-{
-    ngx_msec_t  passed;
-
-    passed = ngx_current_msec - b->filled;
-    b->filled = ngx_current_msec;
-
-    /* a command is a thousand, and so is a second a thousand times the rate */
-
-    if (passed >= 1000) {
-        b->tokens = NGX_MESH_CTL_RATE * 1000;
-        return;
-    }
-
-    b->tokens += passed * NGX_MESH_CTL_RATE;
-    b->tokens = ngx_min(b->tokens, NGX_MESH_CTL_RATE * 1000);
 }
 
 
@@ -331,17 +307,18 @@ ngx_mesh_control_later(ngx_event_t *ev)
 void
 ngx_mesh_control_resume(ngx_mesh_browser_t *b)
 {
+    ngx_msec_t  wait;
+
     if (!b->paused || b->ended || b->later.timer_set
         || b->open >= NGX_MESH_CTL_OPEN)
     {
         return;
     }
 
-    ngx_mesh_control_fill(b);
+    wait = ngx_mesh_bucket_wait(&b->bucket);
 
-    if (b->tokens < 1000) {
-        ngx_add_timer(&b->later,
-                      (1000 - b->tokens) / NGX_MESH_CTL_RATE + 1);
+    if (wait) {
+        ngx_add_timer(&b->later, wait);
         return;
     }
 

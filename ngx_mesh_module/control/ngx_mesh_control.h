@@ -12,6 +12,7 @@
 
 #include "../ngx_mesh.h"
 #include "../core/ngx_mesh_auth.h"
+#include "../ws/ngx_mesh_bucket.h"
 #include "../ws/ngx_mesh_deliver.h"
 
 
@@ -123,8 +124,7 @@ typedef struct {
     ngx_mesh_auth_t       who;
     ngx_queue_t           commands;   /* ngx_mesh_ctl_t.queue */
     ngx_uint_t            open;       /* commands in the queue */
-    ngx_uint_t            tokens;     /* thousandths of a command */
-    ngx_msec_t            filled;
+    ngx_mesh_bucket_t     bucket;     /* of commands */
     ngx_event_t           later;      /* reads on when tokens are back */
     ngx_str_t             id;         /* user/D/name/<40 hex> */
     ngx_str_t             host;       /* as the client called us */
