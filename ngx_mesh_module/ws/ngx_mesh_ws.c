@@ -43,6 +43,8 @@ static ngx_int_t ngx_mesh_ws_event(ngx_mesh_session_t *s,
     mesh_ws_event_t *ev, u_char *last);
 static ngx_int_t ngx_mesh_ws_collect(ngx_mesh_session_t *s,
     mesh_ws_event_t *ev);
+static ngx_int_t ngx_mesh_ws_budget(ngx_mesh_session_t *s, size_t size);
+static void ngx_mesh_ws_msg_drop(ngx_mesh_session_t *s);
 static ngx_int_t ngx_mesh_ws_message(ngx_mesh_session_t *s,
     mesh_ws_event_t *ev);
 static void ngx_mesh_ws_msg_free(ngx_mesh_session_t *s);
@@ -646,27 +648,11 @@ ngx_mesh_ws_collect(ngx_mesh_session_t *s, mesh_ws_event_t *ev)
     if (s->msg_len + ev->size + 1 > s->msg_size) {
         size = ngx_max(s->msg_size * 2, s->msg_len + ev->size + 1);
 
-        p = NULL;
-
-        if (ngx_mesh_ws_msg_total + size <= NGX_MESH_WS_MSG_TOTAL) {
-            p = ngx_alloc(size, s->c->log);
-        }
+        p = ngx_mesh_ws_budget(s, size) == NGX_OK
+            ? ngx_alloc(size, s->c->log) : NULL;
 
         if (p == NULL) {
-            ngx_mesh_ws_msg_free(s);
-            ngx_mesh_count(NGX_MESH_C_DROPPED);
-
-            if (!s->class->agent_text) {
-                ngx_mesh_ws_close(s, MESH_WS_CODE_BIG);
-                return NGX_OK;
-            }
-
-            mesh_ws_discard(&s->parse);
-
-            if (s->class->over) {
-                s->class->over(s);
-            }
-
+            ngx_mesh_ws_msg_drop(s);
             return NGX_OK;
         }
 
@@ -686,6 +672,65 @@ ngx_mesh_ws_collect(ngx_mesh_session_t *s, mesh_ws_event_t *ev)
     }
 
     return NGX_OK;
+}
+
+
+/* where size bytes for s are too many, the largest message goes first */
+static ngx_int_t
+ngx_mesh_ws_budget(ngx_mesh_session_t *s, size_t size)
+{
+    ngx_uint_t           i;
+    ngx_queue_t         *q;
+    ngx_mesh_session_t  *other, *largest;
+
+    while (ngx_mesh_ws_msg_total + size > NGX_MESH_WS_MSG_TOTAL) {
+
+        largest = NULL;
+
+        for (i = 0; i <= NGX_MESH_GAUGES; i++) {
+            for (q = ngx_queue_head(&ngx_mesh_ws_all[i]);
+                 q != &ngx_mesh_ws_all[i];
+                 q = ngx_queue_next(q))
+            {
+                other = ngx_queue_data(q, ngx_mesh_session_t, all);
+
+                if (other->msg && !other->in_scratch
+                    && (largest == NULL
+                        || other->msg_size > largest->msg_size))
+                {
+                    largest = other;
+                }
+            }
+        }
+
+        if (largest == NULL || largest == s || largest->msg_size < size) {
+            return NGX_DECLINED;
+        }
+
+        ngx_mesh_ws_msg_drop(largest);
+    }
+
+    return NGX_OK;
+}
+
+
+/* what is there of the open message, and what still comes, is thrown away */
+static void
+ngx_mesh_ws_msg_drop(ngx_mesh_session_t *s)
+{
+    ngx_mesh_ws_msg_free(s);
+    ngx_mesh_count(NGX_MESH_C_DROPPED);
+
+    if (!s->class->agent_text) {
+        ngx_mesh_ws_close(s, MESH_WS_CODE_BIG);
+        return;
+    }
+
+    mesh_ws_discard(&s->parse);
+
+    if (s->class->over) {
+        s->class->over(s);
+    }
 }
 
 
