@@ -366,21 +366,6 @@ sub request {
 
 sub get { my $self = shift; return $self->request('GET', @_) }
 
-# the worker that has this session
-sub worker {
-    my ($self, $ws) = @_;
-    my $from = sprintf '0100007F:%04X 0100007F:%04X', $self->{port},
-                       $ws->{s}->sockport;
-    my ($inode) = read_file('/proc/net/tcp')
-        =~ /: \Q$from\E \S+ \S+ \S+ \S+ +\d+ +\d+ (\d+)/
-        or die "no such connection\n";
-    for my $pid ($self->workers) {
-        return $pid if grep { (readlink $_ // '') eq "socket:[$inode]" }
-                       glob "/proc/$pid/fd/*";
-    }
-    die "no worker has it\n";
-}
-
 sub unchunk {
     my ($in) = @_;
     my $out = '';
