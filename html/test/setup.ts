@@ -1,6 +1,8 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 
-/* Every browser has it; of Node, those from 19 on. */
+import { webcrypto } from 'node:crypto';
+
+/* Every browser has both; of Node, those from 19 on. */
 class Detailed<T> extends Event {
     readonly detail: T;
 
@@ -11,3 +13,4 @@ class Detailed<T> extends Event {
 }
 
 globalThis.CustomEvent ??= Detailed as unknown as typeof CustomEvent;
+globalThis.crypto ??= webcrypto as Crypto;

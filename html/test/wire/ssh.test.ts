@@ -7,11 +7,9 @@ import type { HostKey, LoginQuestion, SshFault, SshOptions } from '../../src/wir
 import { Bridge, PASSWORD, Sshd, USER } from './sshd.ts';
 
 // as in a browser: the library looks for it when it is loaded
-await vi.hoisted(async () => {
-    const { webcrypto } = await import('node:crypto');
+vi.hoisted(() => {
     const all = globalThis as unknown as Record<string, unknown>;
     all['self'] ??= globalThis;
-    all['crypto'] ??= webcrypto;
 });
 
 const { Ssh } = await import('../../src/wire/ssh.ts');
