@@ -14,6 +14,9 @@ use Test::More;
 use Mesh::Agent;
 use Mesh::Test;
 
+plan(skip_all => 'nothing of it is of the database')
+    if ($ENV{MESH_DB} // '') eq 'postgres';
+
 my $mesh = Mesh::Test->new(workers => 1, main => 'mesh_handshakes 4;',
                            server => 'mesh_refuse_hold 600s;');
 my $group;
