@@ -109,7 +109,7 @@ run(const char *path)
     t.log[0] = '\0';
 
     uv_timer_init(&t.loop, &t.limit);
-    uv_timer_start(&t.limit, expired, 30000, 0);
+    uv_timer_start(&t.limit, expired, 300000, 0);
 
     t.js = mesh_agent_js_create(&t.agent);
     source = load(path, &len);
