@@ -31,6 +31,10 @@ typedef struct {
     u_char           data[1];         /* a byte of flags, then len bytes */
 } ngx_mesh_ws_parcel_t;
 
+/* what one takes: small ones are many */
+#define ngx_mesh_ws_parcel_size(len)                                          \
+    (offsetof(ngx_mesh_ws_parcel_t, data) + 1 + (len))
+
 
 static void ngx_mesh_ws_on_deliver(const ngx_mesh_addr_t *from,
     uint64_t serial, u_char *data, size_t len);
@@ -187,13 +191,14 @@ ngx_mesh_reply(const ngx_mesh_addr_t *to, const u_char *data, size_t len)
         return NGX_DECLINED;
     }
 
-    if (ngx_mesh_ws_parcels_total + len > NGX_MESH_REPLY_TOTAL) {
+    if (ngx_mesh_ws_parcels_total + ngx_mesh_ws_parcel_size(len)
+        > NGX_MESH_REPLY_TOTAL)
+    {
         ngx_mesh_count(NGX_MESH_C_DROPPED);
         return NGX_BUSY;
     }
 
-    parcel = ngx_alloc(offsetof(ngx_mesh_ws_parcel_t, data) + 1 + len,
-                       ngx_cycle->log);
+    parcel = ngx_alloc(ngx_mesh_ws_parcel_size(len), ngx_cycle->log);
     if (parcel == NULL) {
         return NGX_ERROR;
     }
@@ -217,7 +222,7 @@ ngx_mesh_reply(const ngx_mesh_addr_t *to, const u_char *data, size_t len)
     }
 
     ngx_queue_insert_tail(&ngx_mesh_ws_parcels, &parcel->queue);
-    ngx_mesh_ws_parcels_total += len;
+    ngx_mesh_ws_parcels_total += ngx_mesh_ws_parcel_size(len);
 
     if (!ngx_mesh_bus_waits(to->slot)) {
         ngx_mesh_ws_parcels_left(to->slot, 0);
@@ -269,7 +274,7 @@ ngx_mesh_ws_parcels_left(ngx_uint_t slot, ngx_uint_t lost)
         return;
     }
 
-    ngx_mesh_ws_parcels_total -= parcel->len;
+    ngx_mesh_ws_parcels_total -= ngx_mesh_ws_parcel_size(parcel->len);
     ngx_free(parcel);
 
     if (rc != NGX_OK) {
@@ -286,7 +291,7 @@ ngx_mesh_ws_parcels_free(ngx_uint_t slot)
 
     while ((parcel = ngx_mesh_ws_parcel(slot, 0)) != NULL) {
         ngx_queue_remove(&parcel->queue);
-        ngx_mesh_ws_parcels_total -= parcel->len;
+        ngx_mesh_ws_parcels_total -= ngx_mesh_ws_parcel_size(parcel->len);
         ngx_mesh_count(NGX_MESH_C_DROPPED);
         ngx_free(parcel);
     }
