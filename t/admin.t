@@ -13,6 +13,7 @@ use lib "$FindBin::Bin/lib";
 use IPC::Open3 qw(open3);
 use JSON::PP;
 use Symbol qw(gensym);
+use Time::HiRes qw(time);
 use Test::More;
 use Mesh::Agent;
 use Mesh::Control;
@@ -112,6 +113,27 @@ for my $new (map { "new$_" } 1 .. 4) {
     # any worker may be asked, and no worker was told
     ok(login($new, $password), 'who was added gets in at once');
 }
+# each worker reads the changes at a time of its own: the first tells the others.
+# The best of four, as a busy machine may stretch one.
+my @near = map { login('boss', $password) } 1 .. 12;
+my %in = map { $mesh->worker($_->{ws}) => $_ } @near;
+cmp_ok(scalar keys %in, '>', 1, 'sessions in more than one worker');
+my $spread = 99;
+for my $new (map { "seen$_" } 1 .. 4) {
+    is(admin(\"$password\n", 'user', 'add', $new), 0, "user add $new");
+    my %at;
+    $mesh->wait_for('all workers', sub {
+        for my $pid (grep { !$at{$_} } keys %in) {
+            $at{$pid} = time if grep { $_->{_id} eq "user//$new" }
+                @{ $in{$pid}->ask({ action => 'users' })->{users} };
+        }
+        return keys %at == keys %in;
+    });
+    my @at = sort { $a <=> $b } values %at;
+    $spread = $at[-1] - $at[0] if $at[-1] - $at[0] < $spread;
+}
+cmp_ok($spread, '<', 0.5, 'one worker that knows a user tells the others');
+$_->close for @near;
 login('new1', 'wrong') for 1 .. 12;
 ok(!login('new1', $password), 'who guesses locks the user out');
 is(admin('user', 'unlock', 'new1'), 0, 'user unlock');
@@ -176,7 +198,7 @@ is(scalar(grep { $_->{action} eq 'removenode' } @$events), 3,
 
 my $status = said('status');
 my $db = $mesh->{db} eq 'postgres' ? 'PostgreSQL' : 'SQLite';
-like($status, qr/^database +$db, schema \d+\naccounts +7\ndevice groups +1\n/,
+like($status, qr/^database +$db, schema \d+\naccounts +11\ndevice groups +1\n/,
      'status counts accounts and groups');
 like($status, qr/^devices +2\nmesh-signer +answers$/m,
      'and devices, and asks mesh-signer');

@@ -15,6 +15,7 @@
 #define NGX_MESH_MODEL_TICK     1000  /* ms */
 #define NGX_MESH_MODEL_WAIT     5     /* seconds, for what was told */
 #define NGX_MESH_LATE           64    /* events that wait for rows */
+#define NGX_MESH_MODEL_NOTED    1024  /* a power of two */
 
 /* between workers: u8 version, u8 kind, u64 id */
 #define NGX_MESH_CHANGED_VERSION  1
@@ -43,6 +44,8 @@ static void ngx_mesh_model_read(ngx_mesh_db_req_t *q, ngx_mesh_change_t *ch,
 static ngx_int_t ngx_mesh_model_update(ngx_mesh_db_req_t *q,
     ngx_mesh_change_t *ch);
 static void ngx_mesh_model_hooks(ngx_uint_t kind, int64_t id);
+static uint64_t *ngx_mesh_model_notice(ngx_uint_t kind, int64_t id,
+    uint64_t *key);
 static void ngx_mesh_model_poll(void);
 static void ngx_mesh_model_polled(ngx_mesh_db_req_t *q, ngx_int_t rc);
 static void ngx_mesh_model_expire(void);
@@ -65,6 +68,12 @@ static ngx_uint_t          ngx_mesh_model_dirty;     /* load it again */
 static ngx_uint_t          ngx_mesh_model_loading;
 static ngx_uint_t          ngx_mesh_model_noticed;  /* while loading */
 static ngx_uint_t          ngx_mesh_model_polling;
+static ngx_uint_t          ngx_mesh_model_asked;    /* CHANGE_READ came */
+static ngx_uint_t          ngx_mesh_model_tell;     /* by itself: tell others */
+
+/* what this worker was told and has not read in the table; a later one may
+   take the place */
+static uint64_t            ngx_mesh_model_noted[NGX_MESH_MODEL_NOTED];
 
 /* what this worker told all, itself too, and is not in its model yet */
 static uint64_t            ngx_mesh_model_told;
@@ -228,7 +237,8 @@ static void
 ngx_mesh_model_receive(const ngx_mesh_addr_t *from, uint64_t serial,
     u_char *data, size_t len)
 {
-    uint64_t  seq;
+    int64_t   id;
+    uint64_t  seq, key, *noted;
 
     seq = 0;
 
@@ -242,8 +252,37 @@ ngx_mesh_model_receive(const ngx_mesh_addr_t *from, uint64_t serial,
         seq = ++ngx_mesh_model_heard;
     }
 
-    ngx_mesh_model_apply(data[1], (int64_t) mesh_get64(data + 2), seq);
+    if (data[1] == NGX_MESH_CHANGE_READ) {
+        if (seq == 0) {
+            ngx_mesh_model_asked = 1;
+            ngx_mesh_model_poll();
+        }
+
+    } else {
+        id = (int64_t) mesh_get64(data + 2);
+
+        noted = ngx_mesh_model_notice(data[1], id, &key);
+        *noted = key;
+
+        ngx_mesh_model_apply(data[1], id, seq);
+    }
+
     ngx_mesh_model_settle();
+}
+
+
+/* where a change is kept, and as what: one row stands for DEVICE and GONE */
+static uint64_t *
+ngx_mesh_model_notice(ngx_uint_t kind, int64_t id, uint64_t *key)
+{
+    if (kind == NGX_MESH_CHANGE_GONE) {
+        kind = NGX_MESH_CHANGE_DEVICE;
+    }
+
+    *key = ((uint64_t) id << 4) | kind;
+
+    return &ngx_mesh_model_noted[((*key * 0x9e3779b97f4a7c15u) >> 32)
+                                 & (NGX_MESH_MODEL_NOTED - 1)];
 }
 
 
@@ -576,6 +615,8 @@ ngx_mesh_model_poll(void)
 
     if (ngx_mesh_db_send(q) == NGX_OK) {
         ngx_mesh_model_polling = 1;
+        ngx_mesh_model_tell = !ngx_mesh_model_asked;
+        ngx_mesh_model_asked = 0;
         ngx_mesh_model_polled_at = ngx_current_msec;
     }
 }
@@ -584,9 +625,10 @@ ngx_mesh_model_poll(void)
 static void
 ngx_mesh_model_polled(ngx_mesh_db_req_t *q, ngx_int_t rc)
 {
-    int64_t      bound;
+    int64_t      bound, id;
+    uint64_t     key, *noted;
     ngx_str_t   *row, *last;
-    ngx_uint_t   i;
+    ngx_uint_t   i, kind, news;
 
     ngx_mesh_model_polling = 0;
 
@@ -614,6 +656,7 @@ ngx_mesh_model_polled(ngx_mesh_db_req_t *q, ngx_int_t rc)
 
     ngx_mesh_model_bound = bound;
     last = NULL;
+    news = 0;
 
     /* events after all rows that came with them */
 
@@ -636,12 +679,37 @@ ngx_mesh_model_polled(ngx_mesh_db_req_t *q, ngx_int_t rc)
 
         last = row;
 
-        ngx_mesh_model_apply((ngx_uint_t) ngx_mesh_db_num(&row[2]),
-                             ngx_mesh_db_num(&row[3]), 0);
+        kind = (ngx_uint_t) ngx_mesh_db_num(&row[2]);
+        id = ngx_mesh_db_num(&row[3]);
+
+        noted = ngx_mesh_model_notice(kind, id, &key);
+
+        if (*noted == key) {
+            *noted = 0;
+
+        } else {
+            news = 1;
+        }
+
+        ngx_mesh_model_apply(kind, id, 0);
+    }
+
+    /*
+     * Written by mesh-admin, which can tell no worker.  The first to see it
+     * tells the others, or one would let somebody in whom the next does not
+     * know for another five seconds.
+     */
+
+    if (news && ngx_mesh_model_tell) {
+        ngx_mesh_model_changed(NGX_MESH_CHANGE_READ, 0);
     }
 
     if (--ngx_mesh_model_unread == 0) {
         ngx_mesh_model_late();
+    }
+
+    if (ngx_mesh_model_asked) {
+        ngx_mesh_model_poll();        /* while this one was on its way */
     }
 }
 
@@ -725,7 +793,9 @@ ngx_mesh_model_tick(ngx_event_t *ev)
         return;
     }
 
-    if (ngx_current_msec - ngx_mesh_model_polled_at >= NGX_MESH_MODEL_POLL) {
+    if (ngx_mesh_model_asked
+        || ngx_current_msec - ngx_mesh_model_polled_at >= NGX_MESH_MODEL_POLL)
+    {
         ngx_mesh_model_poll();
     }
 }

@@ -83,6 +83,7 @@
 #define NGX_MESH_CHANGE_GONE          11    /* a device: removed, or moved
                                                while its agent was away */
 #define NGX_MESH_CHANGE_UNLOCK        12    /* wrong passwords are forgotten */
+#define NGX_MESH_CHANGE_READ          13    /* never a row: read the table */
 
 
 /*
