@@ -19,7 +19,7 @@
 #   cross       t/cross, our agent built for other systems
 #
 # TESTS=WORD runs only files whose name has WORD in it, JOBS=N so many files at
-# a time (3: they wait more than they work); those with a browser come last, one
+# a time (4: they wait more than they work); those with a browser come last, one
 # after the other.  Started by make, which says in the environment what to test
 # (see the Makefile).
 
@@ -84,7 +84,7 @@ sub main {
     my $harness = TAP::Harness->new({
         verbosity => $verbose ? 1 : 0,
         timer => 1,
-        jobs => $ENV{JOBS} || 3,
+        jobs => $ENV{JOBS} || 4,
         rules => { seq => [
             { par => [map { "$_: **" } grep { $_ ne 'ui' } @kinds] },
             { seq => 'ui: **' },
