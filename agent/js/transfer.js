@@ -66,6 +66,30 @@ function uploadReply(session, type, reqid) {
 }
 
 
+/* sessions that have one */
+var uploads = [];
+
+
+/*
+ * Who goes on where his connection broke may be here before the end of the old
+ * one: that one writes no more, and what the stock host has not written yet is
+ * written now, not behind what follows.
+ */
+function uploadTakeOver(session, path) {
+    var user = session.tunnel.request.userid;
+
+    uploads.filter(function (other) {
+        return other !== session && other.upload.path === path
+               && other.tunnel.request.userid === user;
+    }).forEach(function (other) {
+        var reqid = other.upload.reqid;
+
+        uploadClose(other);
+        uploadReply(other, 'uploaderror', reqid);
+    });
+}
+
+
 /* {path, name, size, append} */
 function uploadStart(session, message) {
     var path = uploadPath(message);
@@ -74,6 +98,7 @@ function uploadStart(session, message) {
     var stat, fd;
 
     uploadClose(session);
+    uploadTakeOver(session, path);
 
     stat = path === null ? null : fileStat(path);
     fd = path === null || (stat !== null && !isRegular(stat)) ? null
@@ -93,6 +118,7 @@ function uploadStart(session, message) {
         reqid: message.reqid,
         size: append && stat !== null ? stat.size : 0
     };
+    uploads.push(session);
 
     log(session.tunnel.request, 105, 'Upload: "' + path + '", Size: ' + size,
         [path, size]);
@@ -152,6 +178,7 @@ function uploadClose(session) {
 
     if (upload !== null) {
         session.upload = null;
+        uploads.splice(uploads.indexOf(session), 1);
         closeQuietly(upload.fd);
     }
 }
@@ -209,6 +236,8 @@ function uploadHash(session, message) {
             size: size
         });
     }
+
+    uploadTakeOver(session, path);
 
     filesJob(session, function (done) {
         var fd = openToRead(path);

@@ -214,6 +214,34 @@ for my $n (1 .. 5000) {
 }
 is(scalar keys %{ ls("$dir/many") }, 5000, 'a long listing arrives whole');
 
+# --- the connection broke, and nobody has told the device yet
+
+my @halves = map { $_ x 10_001 } 'a' .. 'c';
+my @viewers = $viewer;
+for my $n (0 .. $#halves) {
+    if ($n) {
+        $viewer = files('again' . $n);
+        push @viewers, $viewer;
+        is(action('uploadhash', { action => 'uploadhash', reqid => 20 + $n,
+                                  path => $dir, name => 'cut' })->{size},
+           $n * length $halves[0], 'all that was taken is counted');
+    }
+    action('uploadstart', { action => 'upload', reqid => 30 + $n, path => $dir,
+                            name => 'cut', size => 3 * length $halves[0],
+                            append => $n ? JSON::PP::true : JSON::PP::false });
+    $viewer->binary($halves[$n]);
+    action('uploadack');
+}
+$viewers[0]->binary('late');
+$viewers[1]->close;
+action('uploaddone', { action => 'uploaddone', reqid => 32 });
+($viewer, my $last) = ($viewers[0], $viewer);
+ok(action('uploaderror'), 'who still writes is told that another goes on');
+ok(ls($dir)->{cut}, 'and can go on with something else');
+ok(Mesh::Test::read_file("$dir/cut") eq join('', @halves),
+   'what the first ones had is not written behind the others');
+$last->close;
+
 # --- the end
 
 command({ action => 'upload', reqid => 3, path => $dir, name => 'part',

@@ -1,6 +1,6 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 
-// The files of a device, at the agent of our own: looked at, changed, sent and
+// The files of a device, at the stock agent: looked at, changed, sent and
 // fetched, over connections that break.
 
 import assert from 'node:assert/strict';
@@ -91,7 +91,7 @@ before(async () => {
     await page.getByRole('button', { name: 'Continue' }).click();
     const command = await page.locator('.command code').innerText();
     const [binary, settings] = [...command.matchAll(/https:[^"'\s;]+/g)].map((m) => m[0]);
-    await mesh.agent(binary, settings);
+    await mesh.agent(binary.replace('product=own', 'product=stock').replace(/&id=$/, '&id=6'), settings);
     await page.locator('.dev.is-online').waitFor();
     id = await page.locator('.dev').getAttribute('data-key');
     state = await context.storageState();
