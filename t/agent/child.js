@@ -56,13 +56,17 @@ begin();
         { type: TERM, env: { LINES: '30', COLUMNS: '100',
                              PATH: '/usr/bin:/bin' } });
     var out = gather(child.stdout);
+    var resized = false;
 
     test.ok(typeof child.pty === 'number', 'a terminal has a descriptor');
 
-    setTimeout(function () {
-        child.tcsetsize(41, 121);
-        child.stdin.write('x\n');
-    }, 200);
+    child.stdout.on('data', function () {
+        if (!resized && /\/dev\/pts\//.test(out.text)) {
+            resized = true;
+            child.tcsetsize(41, 121);
+            child.stdin.write('x\n');
+        }
+    });
 
     child.on('exit', function (code) {
         test.ok(/^30 100\r\n/.test(out.text),
