@@ -39,6 +39,7 @@ static ngx_uint_t ngx_mesh_relay_shares(ngx_mesh_relay_t *half);
 static ngx_int_t ngx_mesh_relay_share(ngx_mesh_relay_t *half);
 static void ngx_mesh_relay_joined(ngx_mesh_relay_t *half);
 static void ngx_mesh_relay_record(ngx_mesh_relay_t *half);
+static ngx_uint_t ngx_mesh_relay_recorded(ngx_mesh_relay_t *half);
 static void ngx_mesh_relay_record_ready(void *data);
 static void ngx_mesh_relay_record_failed(void *data);
 static ngx_mesh_route_t *ngx_mesh_relay_goal(ngx_mesh_relay_t *half);
@@ -150,6 +151,10 @@ ngx_mesh_relay_free(ngx_mesh_relay_t *half)
 
     if (half->filter) {
         ngx_free(half->filter);
+    }
+
+    if (half->watch) {
+        ngx_free(half->watch);
     }
 
     if (half->route) {
@@ -574,6 +579,11 @@ ngx_mesh_relay_joined(ngx_mesh_relay_t *half)
         ngx_mesh_relay_tell_agent(half, 1);
     }
 
+    if (ngx_mesh_relay_recorded(half) && ngx_mesh_relay_watch(half) != NGX_OK) {
+        ngx_mesh_ws_abort(s);
+        return;
+    }
+
     record = ngx_mesh_relay_recorder(half);
 
     if (ngx_mesh_ws_send(s, NGX_MESH_WS_TEXT, (u_char *) "cr", record ? 2 : 1)
@@ -587,7 +597,15 @@ ngx_mesh_relay_joined(ngx_mesh_relay_t *half)
         ngx_post_event(half->pipe->c->read, &ngx_posted_events);
     }
 
-    if (half->early.len) {
+    if (half->early.len && half->watch) {
+
+        if (ngx_mesh_relay_watch_early(half) != NGX_OK) {
+            return;
+        }
+
+        half->early.len = 0;
+
+    } else if (half->early.len) {
 
         if (record) {
             ngx_memzero(&parse, sizeof(mesh_ws_parse_t));
@@ -642,6 +660,24 @@ ngx_mesh_relay_record(ngx_mesh_relay_t *half)
     {
         ngx_mesh_relay_record_failed(half);
     }
+}
+
+
+/* the recorder of a device's half may be in another worker */
+static ngx_uint_t
+ngx_mesh_relay_recorded(ngx_mesh_relay_t *half)
+{
+    ngx_mesh_account_t  *account;
+
+    if (half->role == NGX_MESH_VIEWER || half->peer) {
+        return ngx_mesh_relay_recorder(half) != NULL;
+    }
+
+    account = ngx_mesh_account(half->account_id);
+
+    return account && half->called_id == 0
+           && ngx_mesh_recording_due(&half->s->srv->record, half->p,
+                                     account->flags, half->group_id);
 }
 
 

@@ -110,6 +110,10 @@ ngx_mesh_relay_frame(ngx_mesh_session_t *s, mesh_ws_event_t *ev)
         return ngx_mesh_relay_filter_frame(half, ev);
     }
 
+    if (half->watch) {
+        return ngx_mesh_relay_watch_frame(half, ev);
+    }
+
     record = ngx_mesh_relay_recorder(half);
 
     if (record && ev->what != MESH_WS_DATA) {

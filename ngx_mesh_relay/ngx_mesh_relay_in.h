@@ -12,12 +12,14 @@
 #include "../ngx_mesh_module/core/ngx_mesh_record.h"
 #include "../ngx_mesh_module/ws/ngx_mesh_dial.h"
 #include "../proto/mesh_kvm.h"
+#include "../proto/mesh_rtc.h"
 #include "ngx_mesh_relay_desk.h"
 
 
 #define NGX_MESH_RELAY_READ     65536     /* bytes read from a pipe at once */
 #define NGX_MESH_RELAY_DESKTOP  2         /* p of a desktop */
 #define NGX_MESH_RELAY_TEXT     8192      /* bytes of a filtered text */
+#define NGX_MESH_RELAY_KEPT     16384     /* and of a watched one */
 
 
 /* direction of what a half sends, for the recorder */
@@ -60,6 +62,15 @@ typedef struct {
     u_char                   text[NGX_MESH_RELAY_TEXT];
 } ngx_mesh_relay_filter_t;
 
+/* of a half of a recorded session */
+typedef struct {
+    mesh_rtc_t               rtc;         /* of the open text */
+    size_t                   len;
+    unsigned                 keeps:1;     /* it is kept until it is whole */
+    unsigned                 fin:1;       /* of the open frame */
+    u_char                   text[NGX_MESH_RELAY_KEPT];
+} ngx_mesh_relay_watch_t;
+
 struct ngx_mesh_relay_s {
     ngx_mesh_session_t      *s;
     ngx_queue_t              queue;   /* of those whose time may be up */
@@ -88,6 +99,7 @@ struct ngx_mesh_relay_s {
     ngx_mesh_record_t       *record;  /* the viewer's half has it, or NULL */
     mesh_kvm_level_e         level;   /* input of a desktop's viewer */
     ngx_mesh_relay_filter_t *filter;  /* owned; NULL: nothing is filtered */
+    ngx_mesh_relay_watch_t  *watch;   /* owned; NULL: nothing is watched */
 
     u_char                  *out;     /* packed frames of this read turn */
     u_char                  *out_last;
@@ -179,6 +191,12 @@ void ngx_mesh_relay_go_on(ngx_mesh_relay_t *half);
 /* ngx_mesh_relay_filter.c */
 ngx_int_t ngx_mesh_relay_filter(ngx_mesh_relay_t *half);
 ngx_int_t ngx_mesh_relay_filter_frame(ngx_mesh_relay_t *half,
+    mesh_ws_event_t *ev);
+
+/* ngx_mesh_relay_watch.c */
+ngx_int_t ngx_mesh_relay_watch(ngx_mesh_relay_t *half);
+ngx_int_t ngx_mesh_relay_watch_early(ngx_mesh_relay_t *half);
+ngx_int_t ngx_mesh_relay_watch_frame(ngx_mesh_relay_t *half,
     mesh_ws_event_t *ev);
 
 #endif

@@ -150,7 +150,7 @@ $down->text('{"op":"ok","size":' . length($file) . '}');
 $down->binary(substr $file, $_ * 65536, 65536) for 0 .. 47;
 is(do { local $/; <$got> }, length $file, 'it comes whole while it is recorded');
 close $got;
-my ($download) = whole(11);
+my ($download) = whole(3 + $tried);
 is($download->{protocol}, 10, 'it has a recording, as sessions of files have');
 my @parts = grep { $_->{type} == 2 } blocks("$dir/$download->{filename}");
 is_deeply([map { [@$_{qw(flags data)}] } @parts[0 .. 2]],
@@ -159,6 +159,86 @@ is_deeply([map { [@$_{qw(flags data)}] } @parts[0 .. 2]],
           'with what was asked for and answered');
 ok(join('', map { $_->{data} } @parts[3 .. $#parts]) eq $file,
    'and all of the file');
+
+# --- whoever offers to go beside it all the same
+
+my @leave = (
+    '{"type":"offer","sdp":"v=0"}',
+    '{"sdp":"v=0","ctrlChannel":"102938","type":"answer"}',
+    (map { qq({"ctrlChannel":102938,"type":"webrtc$_"}) } 0 .. 2),
+    '{"\u0074yp\u0065":"off\u0065r","sdp":"v=0"}',
+    " \r\n\t{ \"a\" : {\"type\":[\"}\",1]} , \"type\"\n:\t\"offer\" }",
+    '{"type":"offer","type":"rtt"}',
+    '{"x":"\\\\","type":"offer"}',
+    '{"action":"webRtcSdp","id":0,"sdp":{}}',
+    '{"action":"webRtcIce","id":0}', '{"action":"rtcSwitch","v":0}',
+    '{"pad":"' . 'x' x 9000 . '","type":"offer"}');
+my @stay = (
+    '{"type":"rtt","time":1}', '{"type":"offers"}', '{"type":1}', '5', '{', '',
+    '{"msg":"\"type\":\"offer\"","a":{"type":"offer"},"b":["type","offer"]}',
+    "say {\"type\":\"offer\"}",
+    '{"dir":[' . join(',', ('{"n":"type","t":"offer"}') x 20000) . ']}');
+
+# all of it, cut into frames and into reads, and something behind it
+sub said {
+    my ($from, $to, $cut) = @_;
+    for my $text (@leave, @stay) {
+        my @part = $cut ? $text =~ /(.{1,7})/gs : $text;
+        @part = (substr($text, 0, 9), substr $text, 9) if @part > 2000;
+        @part = '' if !@part;
+        for my $n (0 .. $#part) {
+            my $frame = $from->frame($n ? 0 : 1, $part[$n], fin => $n == $#part);
+            next if $from->raw($frame) && $n % 50;
+            $from->alive;
+        }
+    }
+    $from->raw($from->frame(1, '{"type":"of', fin => 0)
+               . $from->frame(9, 'between') . $from->frame(0, 'fer"}')
+               . $from->frame(2, "{\"type\":\"offer\"}"));
+    return map { $to->read->{data} } @stay, 'binary';
+}
+
+my %where;
+my $tries = 0;
+while (keys %where < 2 && $tries++ < 60) {
+    my $in_one = $mesh->metric('relays_local');
+    ($v, $d, @said) = relay($mesh, $admin, $agent, "leave$tries", 5);
+    my $case = $mesh->metric('relays_local') > $in_one ? 'one worker' : 'two';
+    if (!$where{$case}++) {
+        for my $cut (0, 1) {
+            my $how = $cut ? 'in many frames' : 'in one frame each';
+            is_deeply([said($v, $d, $cut)], [@stay, '{"type":"offer"}'],
+                      "no offer leaves a recorded session, $how, in $case");
+            is_deeply([said($d, $v, $cut)], [@stay, '{"type":"offer"}'],
+                      "nor an answer, $how, in $case");
+        }
+    }
+    $_->close, $_->closed for $v, $d;
+}
+is(keys %where, 2, 'that is so in one worker and over two');
+my ($left) = whole(3 + $tried + $tries);
+my %kept = map { $_->{data} => 1 } blocks("$dir/$left->{filename}");
+is_deeply([grep { $kept{$_} } @leave], [], 'what was dropped was not recorded');
+is_deeply([grep { !$kept{$_} } @stay], [], 'what was not was');
+
+my $early = invite($admin, $agent, 'early', 5);
+$v = viewer($mesh, $admin, $agent, 'early', 5);
+$v->text($leave[0]);
+$v->raw($v->frame(1, '{"a":1', fin => 0));
+$v->alive;
+$d = answer($mesh, $early);
+$v->raw($v->frame(0, '}'));
+$_->read for $v, $d;
+is($d->read->{data}, '{"a":1}',
+   'nor one that was made before the device came');
+$v->text('{"pad":"' . 'x' x 100_000 . '","type":"offer"}');
+is($v->closed, 1008, 'one that is too long to be kept ends the session');
+$d->closed;
+
+($v, $d) = relay($mesh, $admin, $agent, 'free', 2);
+$v->text($leave[0]);
+is($d->read->{data}, $leave[0], 'where nothing is recorded an offer passes');
+$_->close for $v, $d;
 
 # --- a worker is killed
 
