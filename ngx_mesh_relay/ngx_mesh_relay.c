@@ -23,6 +23,9 @@
 #include "ngx_mesh_relay_in.h"
 
 
+#define NGX_MESH_RELAY_LOST  32       /* ends of others told in a second */
+
+
 static ngx_int_t ngx_mesh_relay_enter(ngx_http_request_t *r,
     ngx_mesh_relay_t *half);
 static ngx_int_t ngx_mesh_relay_open(ngx_mesh_session_t *s);
@@ -43,12 +46,16 @@ static ngx_uint_t ngx_mesh_relay_recorded(ngx_mesh_relay_t *half);
 static void ngx_mesh_relay_record_ready(void *data);
 static void ngx_mesh_relay_record_failed(void *data);
 static ngx_mesh_route_t *ngx_mesh_relay_goal(ngx_mesh_relay_t *half);
+static void ngx_mesh_relay_running(ngx_mesh_relay_t *half,
+    ngx_mesh_running_t *r);
 static void ngx_mesh_relay_list(ngx_mesh_relay_t *half);
 static void ngx_mesh_relay_tick(void);
 static void ngx_mesh_relay_deliver(ngx_mesh_session_t *s,
     const ngx_mesh_addr_t *from, u_char *data, size_t len);
 static void ngx_mesh_relay_release(ngx_mesh_relay_t *half);
 static void ngx_mesh_relay_log(ngx_mesh_relay_t *half, ngx_uint_t end);
+static void ngx_mesh_relay_write(const ngx_mesh_running_t *r,
+    ngx_mesh_relay_t *half, const ngx_mesh_relay_end_t *end);
 static void ngx_mesh_relay_deadline(ngx_mesh_session_t *s);
 static void ngx_mesh_relay_timer(ngx_mesh_relay_t *half);
 static void ngx_mesh_relay_close(ngx_mesh_session_t *s);
@@ -79,6 +86,10 @@ const ngx_mesh_relay_end_t  ngx_mesh_relay_end_lost =
     { "lost", ", as its connection broke" };
 const ngx_mesh_relay_end_t  ngx_mesh_relay_end_device =
     { "device", ", as the device closed it or went away" };
+static const ngx_mesh_relay_end_t  ngx_mesh_relay_end_other =
+    { "device", ", as the other side closed it or went away" };
+static const ngx_mesh_relay_end_t  ngx_mesh_relay_end_worker =
+    { "worker", ", as a process of the server ended" };
 const ngx_mesh_relay_end_t  ngx_mesh_relay_end_rights =
     { "rights", ", as the right to it was gone" };
 const ngx_mesh_relay_end_t  ngx_mesh_relay_end_session =
@@ -753,32 +764,44 @@ ngx_mesh_relay_goal(ngx_mesh_relay_t *half)
 }
 
 
-/* lists show it from now on; where the zone is full they do not */
 static void
-ngx_mesh_relay_list(ngx_mesh_relay_t *half)
+ngx_mesh_relay_running(ngx_mesh_relay_t *half, ngx_mesh_running_t *r)
 {
-    ngx_mesh_route_t   *route;
-    ngx_mesh_running_t  r;
+    ngx_mesh_route_t  *route;
 
-    ngx_memzero(&r, sizeof(ngx_mesh_running_t));
+    ngx_memzero(r, sizeof(ngx_mesh_running_t));
 
-    ngx_mesh_session_addr(half->s, &r.owner);
-    r.domain_id = half->domain_id;
-    r.account_id = half->account_id;
-    ngx_memcpy(r.node, half->node, NGX_MESH_ID_LEN);
-    r.since = half->joined_at;
-    r.p = half->p;
-    ngx_memcpy(r.address, half->address.data,
-               ngx_min(half->address.len, sizeof(r.address) - 1));
+    ngx_mesh_session_addr(half->s, &r->owner);
+    r->domain_id = half->domain_id;
+    r->account_id = half->account_id;
+    r->device_id = half->device_id;
+    r->group_id = half->group_id;
+    ngx_memcpy(r->node, half->node, NGX_MESH_ID_LEN);
+    ngx_memcpy(r->key, half->key, sizeof(r->key));
+    r->since = half->joined_at;
+    r->p = half->p;
+    r->to_viewer = half->to_viewer;
+    r->to_device = half->to_device;
+    ngx_memcpy(r->address, half->address.data,
+               ngx_min(half->address.len, sizeof(r->address) - 1));
 
     route = ngx_mesh_relay_goal(half);
 
     if (route) {
-        r.port = route->target.port;
-        ngx_memcpy(r.target, route->target.text,
-                   ngx_min(route->target.len, sizeof(r.target) - 1));
+        r->port = route->target.port;
+        ngx_memcpy(r->target, route->target.text,
+                   ngx_min(route->target.len, sizeof(r->target) - 1));
     }
+}
 
+
+/* lists show it from now on; where the zone is full they do not */
+static void
+ngx_mesh_relay_list(ngx_mesh_relay_t *half)
+{
+    ngx_mesh_running_t  r;
+
+    ngx_mesh_relay_running(half, &r);
     (void) ngx_mesh_running_insert(&r);
 }
 
@@ -787,11 +810,23 @@ ngx_mesh_relay_list(ngx_mesh_relay_t *half)
 static void
 ngx_mesh_relay_tick(void)
 {
-    int64_t            now;
-    ngx_queue_t       *q, *next;
-    ngx_mesh_relay_t  *half;
+    int64_t              now;
+    ngx_uint_t           n;
+    ngx_queue_t         *q, *next;
+    ngx_mesh_relay_t    *half;
+    ngx_mesh_running_t   lost;
 
     now = ngx_mesh_now_ms();
+
+    /* few at once: there may be thousands, and each is a write */
+    for (n = 0; n < NGX_MESH_RELAY_LOST && ngx_mesh_model_ready(); n++) {
+
+        if (ngx_mesh_running_lost(&lost) != NGX_OK) {
+            break;
+        }
+
+        ngx_mesh_relay_write(&lost, NULL, &ngx_mesh_relay_end_worker);
+    }
 
     for (q = ngx_queue_head(&ngx_mesh_relays_timed);
          q != ngx_queue_sentinel(&ngx_mesh_relays_timed);
@@ -871,43 +906,51 @@ ngx_mesh_relay_release(ngx_mesh_relay_t *half)
 }
 
 
-static u_char *
-ngx_mesh_relay_with(u_char *p, u_char *last, ngx_mesh_relay_t *half)
-{
-    if (half->called_id == 0) {
-        return p;
-    }
-
-    p = ngx_slprintf(p, last, " with ");
-
-    return ngx_mesh_account_say(p, last, half->called_id);
-}
-
-
 /* the viewer's half writes it, where the person and the device are known */
 static void
 ngx_mesh_relay_log(ngx_mesh_relay_t *half, ngx_uint_t end)
 {
+    ngx_mesh_running_t           r;
+    const ngx_mesh_relay_end_t  *why;
+
+    ngx_mesh_relay_running(half, &r);
+
+    why = end ? half->end : NULL;
+
+    if (why == &ngx_mesh_relay_end_device && half->caller_id) {
+        why = &ngx_mesh_relay_end_other;
+    }
+
+    ngx_mesh_relay_write(&r, half, why);
+}
+
+
+/* end NULL: it has begun; half NULL: it was another worker's */
+static void
+ngx_mesh_relay_write(const ngx_mesh_running_t *r, ngx_mesh_relay_t *half,
+    const ngx_mesh_relay_end_t *end)
+{
     u_char                       *p, args[160], text[640], doc[512];
     u_char                        id[17], to[MESH_TARGET_TEXT + 32];
     time_t                        seconds;
-    const char                   *name;
+    const char                   *name, *target;
     ngx_mesh_event_t              e;
     ngx_mesh_route_t             *route;
     ngx_mesh_presence_t           presence;
     const ngx_mesh_relay_kind_t  *kind;
 
-    kind = ngx_mesh_relay_kind(half->p);
-    seconds = ngx_time() - half->joined_at;
+    kind = ngx_mesh_relay_kind(r->p);
+    seconds = ngx_time() - r->since;
 
     ngx_memzero(&e, sizeof(ngx_mesh_event_t));
 
-    e.scope.domain_id = half->domain_id;
-    e.scope.account_id = half->account_id;
-    e.scope.subject_id = half->called_id;
-    e.scope.device_id = half->device_id;
+    e.scope.domain_id = r->domain_id;
+    e.scope.account_id = r->account_id;
+    e.scope.subject_id = half ? half->called_id : 0;
+    e.scope.device_id = r->device_id;
+    e.scope.group_id = r->group_id;
 
-    if (ngx_mesh_presence_lookup(NGX_MESH_AGENT, half->domain_id, half->node,
+    if (ngx_mesh_presence_lookup(NGX_MESH_AGENT, r->domain_id, r->node,
                                  &presence)
         == NGX_OK)
     {
@@ -917,13 +960,14 @@ ngx_mesh_relay_log(ngx_mesh_relay_t *half, ngx_uint_t end)
     e.kind = "relay";
     e.action = "relaylog";
     e.msgid = end ? kind->ended : kind->started;
-    e.address = half->address;
+    e.address.data = (u_char *) r->address;
+    e.address.len = ngx_strlen(r->address);
 
     /* relay ids are hashed wherever they are kept */
     id[16] = '\0';
-    ngx_hex_dump(id, half->key, 8);
+    ngx_hex_dump(id, (u_char *) r->key, sizeof(r->key));
 
-    p = ngx_sprintf(args, "[\"%s\",\"%V\",\"\"", id, &half->address);
+    p = ngx_sprintf(args, "[\"%s\",\"%V\",\"\"", id, &e.address);
 
     if (end) {
         p = ngx_sprintf(p, ",%T", seconds);
@@ -933,57 +977,54 @@ ngx_mesh_relay_log(ngx_mesh_relay_t *half, ngx_uint_t end)
     e.args.data = args;
     e.args.len = p - args;
 
+    /* the list's is cut */
+    route = half ? ngx_mesh_relay_goal(half) : NULL;
+    target = route ? route->target.text : (const char *) r->target;
     to[0] = '\0';
-    route = ngx_mesh_relay_goal(half);
 
-    if (route) {
-        *ngx_snprintf(to, sizeof(to) - 1, " to %s port %ui",
-                      route->target.text, (ngx_uint_t) route->target.port)
+    if (r->port) {
+        *ngx_snprintf(to, sizeof(to) - 1, " to %s port %ui", target,
+                      (ngx_uint_t) r->port)
             = '\0';
     }
 
-    p = ngx_mesh_account_say(text, text + sizeof(text), half->account_id);
+    p = ngx_mesh_account_say(text, text + sizeof(text), r->account_id);
+    p = ngx_slprintf(p, text + sizeof(text), " %s a %s session%s",
+                     end ? "ended" : "started", kind->name, to);
+
+    if (half && half->called_id) {
+        p = ngx_slprintf(p, text + sizeof(text), " with ");
+        p = ngx_mesh_account_say(p, text + sizeof(text), half->called_id);
+    }
 
     if (end) {
-        p = ngx_slprintf(p, text + sizeof(text), " ended a %s session%s",
-                         kind->name, to);
-        p = ngx_mesh_relay_with(p, text + sizeof(text), half);
-        p = ngx_slprintf(p, text + sizeof(text), " of %T seconds from %V%s",
-                         seconds, &half->address,
-                         half->caller_id
-                         && half->end == &ngx_mesh_relay_end_device
-                         ? ", as the other side closed it or went away"
-                         : half->end->text);
+        p = ngx_slprintf(p, text + sizeof(text), " of %T seconds", seconds);
+    }
 
-        if (half->ended_by) {
-            p = ngx_mesh_account_say(p, text + sizeof(text), half->ended_by);
-            p = ngx_slprintf(p, text + sizeof(text), " ended it");
-        }
+    p = ngx_slprintf(p, text + sizeof(text), " from %V%s", &e.address,
+                     end ? end->text : "");
 
-    } else {
-        p = ngx_slprintf(p, text + sizeof(text), " started a %s session%s",
-                         kind->name, to);
-        p = ngx_mesh_relay_with(p, text + sizeof(text), half);
-        p = ngx_slprintf(p, text + sizeof(text), " from %V", &half->address);
+    if (half && half->ended_by) {
+        p = ngx_mesh_account_say(p, text + sizeof(text), half->ended_by);
+        p = ngx_slprintf(p, text + sizeof(text), " ended it");
     }
 
     e.text.data = text;
     e.text.len = p - text;
 
-    p = ngx_sprintf(doc, "{\"protocol\":%uD", half->p & ~NGX_MESH_P_FLAGS);
+    p = ngx_sprintf(doc, "{\"protocol\":%uD", r->p & ~NGX_MESH_P_FLAGS);
 
     /* an address holds nothing that JSON would escape */
-    if (route) {
-        name = (half->p & NGX_MESH_P_UDP) ? "udp" : "tcp";
+    if (r->port) {
+        name = (r->p & NGX_MESH_P_UDP) ? "udp" : "tcp";
         p = ngx_sprintf(p, ",\"%sport\":%ui,\"%saddr\":\"%s\"", name,
-                        (ngx_uint_t) route->target.port, name,
-                        route->target.text);
+                        (ngx_uint_t) r->port, name, target);
     }
 
     if (end) {
         p = ngx_sprintf(p, ",\"bytesin\":%uL,\"bytesout\":%uL,"
-                        "\"reason\":\"%s\"", half->to_viewer,
-                        half->to_device, half->end->reason);
+                        "\"reason\":\"%s\"", r->to_viewer, r->to_device,
+                        end->reason);
     }
 
     *p++ = '}';

@@ -293,6 +293,8 @@ cmp_ok($mesh->memory - $before, '<', ($ENV{MESH_ASAN} ? 256 : 32) * 1048576,
 # --- a worker dies
 
 my @relays = map { [relay($admin, $agent, "dying$_")] } 1 .. 8;
+my %before = ends();
+my $were = listed();
 my @workers = $mesh->workers;
 $mesh->expect_alert(qr/worker process \d+ exited on signal 9/,
                     qr/^.*: could not lock|ngx_mesh/);
@@ -304,6 +306,52 @@ for (@relays) {
     $ended++ if eval { $mesh->wait_for('both', sub { !gone($a) == !gone($b) }) };
 }
 is($ended, 8, 'S-26: a relay of a dead worker ends on both sides, others stay');
+
+# --- and all of them, with what they alone knew
+
+my %end;
+$admin = again();
+$mesh->wait_for('their ends in the log', sub {
+    %end = ends();
+    delete @end{keys %before};
+    return keys %end && keys %end == $were - listed();
+});
+my @last = map { [relay($admin, $agent, "last$_")] } 1 .. 4;
+$_->[1]->binary('x' x 5000), $_->[0]->read for @last;
+$mesh->wait_for('their bytes in the list', sub {
+    4 == grep { $_->{bytesin} >= 5000 && $_->{bytesin} < 6000 }
+        @{ $admin->ask({ action => 'relays' })->{relays} };
+});
+$were = listed();
+%before = ends();
+kill 'KILL', $mesh->workers;
+$_->[0]->closed for @last;
+$admin = again();
+$mesh->wait_for('their ends in the log', sub {
+    %end = ends();
+    delete @end{keys %before};
+    return keys %end >= $were;
+});
+
+# one more, whose event is the last
+my @after = relay($admin, $agent, 'after');
+$after[0]->close;
+$mesh->wait_for('that in the log', sub {
+    return grep { $_->[0]{reason} eq 'closed' && !$before{$_->[0]{msgArgs}[0]} }
+        values %{ { ends() } };
+});
+%end = ends();
+is((grep { @$_ != 1 } values %end), 0, 'each session ended once in the log');
+delete @end{keys %before};
+my @words = grep { $_->{reason} eq 'worker' } map { @$_ } values %end;
+is(@words, $were, 'S-26: those of killed workers too, and why');
+like($words[0]{msg}, qr/^admin ended a terminal session of \d+ seconds from 127\.0\.0\.1, as a process of the server ended$/,
+     'in words');
+is((grep { $_->{bytesin} >= 5000 && $_->{bytesin} < 6000 } @words), 4,
+   'with the bytes that were seen last');
+is_deeply([map { $_->{protocol} } @words], [(1) x @words],
+          'and what they were');
+is(listed(), 0, 'none of them is in a list');
 
 $mesh->stop;
 done_testing;
@@ -340,6 +388,31 @@ sub ended {
         return $e;
     });
     return $e->{msg};
+}
+
+# who was in a worker that is gone
+sub again {
+    $mesh->wait_for('new workers', sub {
+        return $mesh->get('/health.ashx')->{status} == 200;
+    });
+    $agent = Mesh::Agent->new($mesh, n => 700, group => $group{Lab},
+                              name => 'pc');
+    $agent->online or die "no agent\n";
+    return control('admin', 'correct horse battery');
+}
+
+sub listed {
+    return scalar @{ $admin->ask({ action => 'relays' })->{relays} };
+}
+
+# events of sessions that ended, by session
+sub ends {
+    my %end;
+    push @{ $end{$_->{msgArgs}[0]} }, $_
+        for grep { defined $_->{reason} }
+            @{ $admin->ask({ action => 'events', nodeid => $agent->node,
+                             limit => 1000 })->{events} };
+    return %end;
 }
 
 # is the agent there, as the server sees it?

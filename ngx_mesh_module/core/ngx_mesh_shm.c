@@ -10,7 +10,7 @@
 
 
 #define NGX_MESH_ZONE_MAGIC    0x6d657368
-#define NGX_MESH_ZONE_VERSION  4
+#define NGX_MESH_ZONE_VERSION  5
 #define NGX_MESH_PURGE_BATCH   256
 #define NGX_MESH_EACH_BATCH    128
 #define NGX_MESH_KEY_LEN       32     /* SHA-256 */
@@ -108,6 +108,7 @@ typedef struct {
     ngx_rbtree_t        tree[NGX_MESH_REC_TYPES];
     ngx_rbtree_node_t   sentinel[NGX_MESH_REC_TYPES];
     ngx_queue_t         rates;
+    ngx_queue_t         lost;         /* of running: in no tree any more */
     ngx_uint_t          refused_next;
     ngx_mesh_refused_t  refused[NGX_MESH_REFUSED_MAX];
     u_char              outer[NGX_MESH_SERVERS_MAX][NGX_MESH_ID_LEN];
@@ -261,6 +262,7 @@ ngx_mesh_shm_init_zone(ngx_shm_zone_t *zone, void *data)
     }
 
     ngx_queue_init(&z->rates);
+    ngx_queue_init(&z->lost);
 
     z->magic = NGX_MESH_ZONE_MAGIC;
     z->version = NGX_MESH_ZONE_VERSION;
@@ -437,13 +439,25 @@ ngx_mesh_share_delete_locked(ngx_mesh_share_t *share)
 static void
 ngx_mesh_mine_delete_locked(ngx_mesh_mine_t *mine)
 {
+    ngx_mesh_rec_t  *rec;
+
     if (mine->type == NGX_MESH_REC_SHARE) {
         ngx_mesh_share_delete_locked((ngx_mesh_share_t *) mine);
         return;
     }
 
-    ngx_mesh_rec_delete_locked((ngx_mesh_rec_t *)
-                      ((u_char *) mine - offsetof(ngx_mesh_rec_t, mine)));
+    rec = (ngx_mesh_rec_t *) ((u_char *) mine - offsetof(ngx_mesh_rec_t, mine));
+
+    /* a session that nobody has ended: its end is still to be told */
+    if (mine->type == NGX_MESH_REC_RUNNING) {
+        ngx_rbtree_delete(&ngx_mesh_zone->tree[NGX_MESH_REC_RUNNING],
+                          &rec->node);
+        ngx_queue_remove(&mine->queue);
+        ngx_queue_insert_tail(&ngx_mesh_zone->lost, &mine->queue);
+        return;
+    }
+
+    ngx_mesh_rec_delete_locked(rec);
 }
 
 
@@ -1071,6 +1085,30 @@ ngx_mesh_running_lookup(uint64_t serial, ngx_mesh_running_t *r)
     ngx_shmtx_unlock(&ngx_mesh_shpool->mutex);
 
     return rec ? NGX_OK : NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_mesh_running_lost(ngx_mesh_running_t *r)
+{
+    ngx_queue_t             *q;
+    ngx_mesh_rec_running_t  *rec;
+
+    q = NULL;
+
+    ngx_shmtx_lock(&ngx_mesh_shpool->mutex);
+
+    if (!ngx_queue_empty(&ngx_mesh_zone->lost)) {
+        q = ngx_queue_head(&ngx_mesh_zone->lost);
+        rec = ngx_queue_data(q, ngx_mesh_rec_running_t, rec.mine.queue);
+        *r = rec->r;
+        ngx_queue_remove(q);
+        ngx_slab_free_locked(ngx_mesh_shpool, rec);
+    }
+
+    ngx_shmtx_unlock(&ngx_mesh_shpool->mutex);
+
+    return q ? NGX_OK : NGX_DECLINED;
 }
 
 

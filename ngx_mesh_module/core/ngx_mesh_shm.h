@@ -227,7 +227,10 @@ typedef struct {
     ngx_mesh_addr_t   owner;
     int64_t           domain_id;
     int64_t           account_id;
+    int64_t           device_id;
+    int64_t           group_id;       /* of the device, when last seen */
     u_char            node[NGX_MESH_ID_LEN];
+    u_char            key[8];         /* of its relay id: first of its hash */
     time_t            since;
     uint32_t          p;
     uint64_t          to_viewer, to_device;     /* bytes, some seconds old */
@@ -242,6 +245,8 @@ void ngx_mesh_running_bytes(uint64_t serial, uint64_t to_viewer,
     uint64_t to_device);
 void ngx_mesh_running_delete(uint64_t serial);
 ngx_int_t ngx_mesh_running_lookup(uint64_t serial, ngx_mesh_running_t *r);
+/* takes one whose worker is gone, and did not delete it; or NGX_DECLINED */
+ngx_int_t ngx_mesh_running_lost(ngx_mesh_running_t *r);
 /* as ngx_mesh_presence_each() */
 ngx_int_t ngx_mesh_running_each(int64_t domain_id,
     ngx_int_t (*fn)(const ngx_mesh_running_t *r, void *data), void *data);

@@ -759,7 +759,10 @@ ngx_mesh_fetch_list(ngx_mesh_fetch_t *f)
     r.owner.serial = f->serial;
     r.domain_id = f->who.domain_id;
     r.account_id = f->who.account_id;
+    r.device_id = f->device.device_id;
+    r.group_id = f->device.group_id;
     ngx_memcpy(r.node, f->device.id, NGX_MESH_ID_LEN);
+    ngx_memcpy(r.key, f->key, sizeof(r.key));
     r.since = f->began;
     r.p = 10;
 
