@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../proto/mesh_agent_msg.h"
+#include "../proto/mesh_msh.h"
 #include "mesh_agent_conf.h"
 #include "os/mesh_agent_host.h"
 
@@ -18,14 +19,12 @@ static int mesh_agent_conf_options(mesh_agent_conf_t *conf, int argc,
     char **argv);
 static void mesh_agent_conf_policy(mesh_agent_conf_t *conf);
 static int mesh_agent_conf_read(mesh_agent_conf_t *conf);
-static void mesh_agent_conf_line(mesh_agent_conf_t *conf, char *line,
-    char *last);
 static int mesh_agent_conf_data(mesh_agent_conf_t *conf);
 static int mesh_agent_conf_mesh(mesh_agent_conf_t *conf);
 static int mesh_agent_conf_lists(mesh_agent_conf_t *conf);
 static char **mesh_agent_conf_split(const char *list, size_t *n);
 static void mesh_agent_conf_set(mesh_agent_pair_t **list, const char *key,
-    size_t key_len, const char *value);
+    size_t key_len, const char *value, size_t value_len);
 static void mesh_agent_conf_drop(mesh_agent_pair_t *list);
 static void mesh_agent_conf_words(char **words);
 
@@ -124,9 +123,9 @@ mesh_agent_conf_number(const mesh_agent_conf_t *conf, const char *key,
 static int
 mesh_agent_conf_options(mesh_agent_conf_t *conf, int argc, char **argv)
 {
-    int     i;
-    char   *key, *value;
-    size_t  len;
+    int          i;
+    size_t       len;
+    const char  *key, *value;
 
     for (i = 0; i < argc; i++) {
         if (strncmp(argv[i], "--", 2) != 0 || argv[i][2] == '\0'
@@ -140,8 +139,9 @@ mesh_agent_conf_options(mesh_agent_conf_t *conf, int argc, char **argv)
         key = argv[i] + 2;
         value = strchr(key, '=');
         len = value ? (size_t) (value - key) : strlen(key);
+        value = value ? value + 1 : "1";
 
-        mesh_agent_conf_set(&conf->options, key, len, value ? value + 1 : "1");
+        mesh_agent_conf_set(&conf->options, key, len, value, strlen(value));
     }
 
     return MESH_OK;
@@ -184,9 +184,12 @@ mesh_agent_conf_policy(mesh_agent_conf_t *conf)
 static int
 mesh_agent_conf_read(mesh_agent_conf_t *conf)
 {
-    char    *text, *p, *eol, *last;
-    FILE    *f;
-    size_t   n;
+    int               rc;
+    char             *text;
+    FILE             *f;
+    size_t            n;
+    const char       *p;
+    mesh_msh_pair_t   pair;
 
     if (conf->policy == NULL) {
         return MESH_OK;
@@ -211,51 +214,20 @@ mesh_agent_conf_read(mesh_agent_conf_t *conf)
         return MESH_ERROR;
     }
 
-    last = text + n;
+    p = text;
 
-    for (p = text; p < last; p = eol + 1) {
-        eol = memchr(p, '\n', (size_t) (last - p));
+    do {
+        rc = mesh_msh_parse(&pair, &p, text + n);
 
-        if (eol == NULL) {
-            eol = last;
+        if (rc == MESH_OK) {
+            mesh_agent_conf_set(&conf->msh, pair.key, pair.key_len, pair.value,
+                                pair.value_len);
         }
-
-        mesh_agent_conf_line(conf, p, eol);
-    }
+    } while (rc != MESH_AGAIN);
 
     free(text);
 
     return MESH_OK;
-}
-
-
-/* agent.md 1.1: trimmed, split at the first "=", an empty value is none */
-static void
-mesh_agent_conf_line(mesh_agent_conf_t *conf, char *line, char *last)
-{
-    char  *eq;
-
-    while (line < last && *line == ' ') {
-        line++;
-    }
-
-    while (last > line && (last[-1] == ' ' || last[-1] == '\r')) {
-        last--;
-    }
-
-    if (line == last || *line == '#') {
-        return;
-    }
-
-    eq = memchr(line, '=', (size_t) (last - line));
-
-    if (eq == NULL || eq == line || eq + 1 == last) {
-        return;
-    }
-
-    *last = '\0';       /* the line's end, or the byte behind the text */
-
-    mesh_agent_conf_set(&conf->msh, line, (size_t) (eq - line), eq + 1);
 }
 
 
@@ -406,7 +378,7 @@ mesh_agent_conf_split(const char *list, size_t *n)
 /* the last one of a key counts */
 static void
 mesh_agent_conf_set(mesh_agent_pair_t **list, const char *key, size_t key_len,
-    const char *value)
+    const char *value, size_t value_len)
 {
     mesh_agent_pair_t  *pair;
 
@@ -414,18 +386,21 @@ mesh_agent_conf_set(mesh_agent_pair_t **list, const char *key, size_t key_len,
         if (strlen(pair->key) == key_len
             && memcmp(pair->key, key, key_len) == 0)
         {
-            free(pair->value);
-            pair->value = mesh_agent_strdup(value);
-            return;
+            break;
         }
     }
 
-    pair = mesh_agent_alloc(sizeof(mesh_agent_pair_t));
-    pair->key = mesh_agent_alloc(key_len + 1);
-    memcpy(pair->key, key, key_len);
-    pair->value = mesh_agent_strdup(value);
-    pair->next = *list;
-    *list = pair;
+    if (pair == NULL) {
+        pair = mesh_agent_alloc(sizeof(mesh_agent_pair_t));
+        pair->key = mesh_agent_alloc(key_len + 1);
+        memcpy(pair->key, key, key_len);
+        pair->next = *list;
+        *list = pair;
+    }
+
+    free(pair->value);
+    pair->value = mesh_agent_alloc(value_len + 1);
+    memcpy(pair->value, value, value_len);
 }
 
 

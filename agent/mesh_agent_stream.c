@@ -17,6 +17,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include "../proto/mesh_http.h"
 #include "mesh_agent_stream.h"
 
 
@@ -86,7 +87,7 @@ typedef struct {
 
 static int mesh_agent_stream_tls(mesh_agent_stream_t *st);
 static SSL_CTX *mesh_agent_stream_ctx(int public_ca);
-static int mesh_agent_stream_proxy(mesh_agent_stream_t *st, const char *proxy);
+static int mesh_agent_stream_proxy(mesh_agent_stream_t *st, const char *text);
 static void mesh_agent_stream_resolved(uv_getaddrinfo_t *req, int status,
     struct addrinfo *res);
 static void mesh_agent_stream_try(mesh_agent_stream_t *st);
@@ -252,43 +253,26 @@ mesh_agent_stream_ctx(int public_ca)
 }
 
 
-/* host:port, or http://user:password@host:port */
 static int
-mesh_agent_stream_proxy(mesh_agent_stream_t *st, const char *proxy)
+mesh_agent_stream_proxy(mesh_agent_stream_t *st, const char *text)
 {
-    char          *at, *colon, *end;
-    size_t         len;
-    unsigned long  port;
+    mesh_http_proxy_t  proxy;
 
-    if (strncmp(proxy, "http://", 7) == 0) {
-        proxy += 7;
-    }
-
-    st->via = mesh_agent_strdup(proxy);
-    at = strrchr(st->via, '@');
-
-    if (at) {
-        *at = '\0';
-        len = strlen(st->via);
-        st->auth = mesh_agent_alloc(4 * (len + 2) / 3 + 4);
-        (void) EVP_EncodeBlock((uint8_t *) st->auth, (uint8_t *) st->via,
-                               (int) len);
-        memmove(st->via, at + 1, strlen(at + 1) + 1);
-    }
-
-    st->via[strcspn(st->via, "/")] = '\0';
-    colon = strrchr(st->via, ':');
-    port = colon ? strtoul(colon + 1, &end, 10) : 0;
-
-    if (colon == NULL || colon == st->via || *end || port == 0 || port > 65535)
-    {
+    if (mesh_http_proxy_parse(&proxy, text, strlen(text)) != MESH_OK) {
         mesh_agent_log(MESH_AGENT_LOG_ERR, "the proxy in the policy must be "
                        "written host:port");
         return MESH_ERROR;
     }
 
-    *colon = '\0';
-    st->via_port = (uint16_t) port;
+    if (proxy.auth) {
+        st->auth = mesh_agent_alloc(4 * (proxy.auth_len + 2) / 3 + 4);
+        (void) EVP_EncodeBlock((uint8_t *) st->auth, (uint8_t *) proxy.auth,
+                               (int) proxy.auth_len);
+    }
+
+    st->via = mesh_agent_alloc(proxy.host_len + 1);
+    memcpy(st->via, proxy.host, proxy.host_len);
+    st->via_port = proxy.port;
 
     return MESH_OK;
 }
@@ -467,7 +451,7 @@ mesh_agent_stream_connect(mesh_agent_stream_t *st)
     }
 
     st->state = MESH_AGENT_STREAM_PROXY;
-    st->head = mesh_agent_alloc(MESH_AGENT_STREAM_HEAD + 1);
+    st->head = mesh_agent_alloc(MESH_AGENT_STREAM_HEAD);
     (void) mesh_agent_stream_out(st, text, (size_t) n);
 }
 
@@ -543,29 +527,28 @@ mesh_agent_stream_take(mesh_agent_stream_t *st, uint8_t *p, size_t len)
 static void
 mesh_agent_stream_answer(mesh_agent_stream_t *st, uint8_t *p, size_t len)
 {
-    char   *end;
-    size_t  n;
+    int                 rc;
+    size_t              n;
+    mesh_http_answer_t  answer;
 
     n = MESH_AGENT_STREAM_HEAD - st->head_len;
     n = len < n ? len : n;
     memcpy(st->head + st->head_len, p, n);
     st->head_len += n;
-    st->head[st->head_len] = '\0';
 
-    end = strstr(st->head, "\r\n\r\n");
+    rc = mesh_http_answer_parse(&answer, st->head, st->head_len);
 
-    if (end == NULL) {
-        if (st->head_len == MESH_AGENT_STREAM_HEAD) {
-            mesh_agent_stream_fail(st, "%s", "the proxy's answer is no HTTP");
-        }
-
+    if (rc == MESH_AGAIN && st->head_len < MESH_AGENT_STREAM_HEAD) {
         return;
     }
 
-    if (strncmp(st->head, "HTTP/1.", 7) != 0
-        || strncmp(st->head + 8, " 200", 4) != 0)
-    {
-        st->head[strcspn(st->head, "\r\n")] = '\0';
+    if (rc != MESH_OK) {
+        mesh_agent_stream_fail(st, "%s", "the proxy's answer is no HTTP");
+        return;
+    }
+
+    if (answer.status != 200) {
+        st->head[answer.line] = '\0';
         mesh_agent_stream_fail(st, "the proxy refuses: %.100s", st->head);
         return;
     }

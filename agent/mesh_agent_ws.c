@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 
+#include "../proto/mesh_http.h"
 #include "mesh_agent_ws.h"
 
 
@@ -53,8 +53,8 @@ static void mesh_agent_ws_connected(void *data);
 static void mesh_agent_ws_read(void *data, uint8_t *buf, size_t len);
 static size_t mesh_agent_ws_answer(mesh_agent_ws_t *ws, const uint8_t *p,
     size_t len);
-static int mesh_agent_ws_accepted(mesh_agent_ws_t *ws, char *head);
-static const char *mesh_agent_ws_line(const char *head, const char *name);
+static int mesh_agent_ws_accepted(mesh_agent_ws_t *ws,
+    const mesh_http_answer_t *answer);
 static void mesh_agent_ws_frames(mesh_agent_ws_t *ws, uint8_t *p, size_t len);
 static void mesh_agent_ws_piece(mesh_agent_ws_t *ws, mesh_ws_event_t *ev);
 static void mesh_agent_ws_message(mesh_agent_ws_t *ws, unsigned opcode,
@@ -77,93 +77,33 @@ static const mesh_agent_stream_events_t  mesh_agent_ws_stream_events = {
 };
 
 
-typedef struct {
-    const char  *scheme;
-    uint16_t     port;
-    int          tls;
-} mesh_agent_scheme_t;
-
-static const mesh_agent_scheme_t  mesh_agent_schemes[] = {
-    { "wss://",   443, 1 },
-    { "ws://",    80,  0 },
-    { "https://", 443, 1 },
-    { "http://",  80,  0 },
-    { NULL, 0, 0 }
-};
-
-
 int
 mesh_agent_url_parse(mesh_agent_url_t *url, const char *text)
 {
-    char                       *end;
-    size_t                      len;
-    const char                 *p, *colon;
-    unsigned long               port;
-    const mesh_agent_scheme_t  *s;
+    char             *p;
+    mesh_http_url_t   parsed;
 
     memset(url, 0, sizeof(mesh_agent_url_t));
 
-    for (p = text; *p; p++) {
-        if ((unsigned char) *p <= ' ' || *p == 0x7f) {
-            return MESH_ERROR;
-        }
-    }
-
-    for (s = mesh_agent_schemes; s->scheme; s++) {
-        if (strncmp(text, s->scheme, strlen(s->scheme)) == 0) {
-            break;
-        }
-    }
-
-    if (s->scheme == NULL) {
+    if (mesh_http_url_parse(&parsed, text, strlen(text)) != MESH_OK) {
         return MESH_ERROR;
     }
 
-    url->tls = s->tls != 0;
-    url->port = s->port;
-    text += strlen(s->scheme);
-    len = strcspn(text, "/?#");
-    p = text + len;
+    url->tls = parsed.tls;
+    url->port = parsed.port;
+    url->explicit_port = parsed.explicit_port;
 
-    /* [2001:db8::1]:443 */
+    url->host = mesh_agent_alloc(parsed.host_len + 1);
+    memcpy(url->host, parsed.host, parsed.host_len);
 
-    if (*text == '[') {
-        colon = memchr(text, ']', len);
+    url->path = mesh_agent_alloc(parsed.path_len + 2);
+    p = url->path;
 
-        if (colon == NULL || (colon + 1 != p && colon[1] != ':')) {
-            return MESH_ERROR;
-        }
-
-        text++;
-        len = (size_t) (colon - text);
-        colon = colon + 1 == p ? NULL : colon + 1;
-
-    } else {
-        colon = memchr(text, ':', len);
-        len = colon ? (size_t) (colon - text) : len;
+    if (parsed.path_len == 0 || parsed.path[0] != '/') {
+        *p++ = '/';
     }
 
-    if (colon) {
-        port = strtoul(colon + 1, &end, 10);
-
-        if (end != p || colon + 1 == p || port == 0 || port > 65535) {
-            return MESH_ERROR;
-        }
-
-        url->explicit_port = port != url->port;
-        url->port = (uint16_t) port;
-    }
-
-    if (len == 0 || len > 255 || memchr(text, '@', len) != NULL) {
-        return MESH_ERROR;
-    }
-
-    url->host = mesh_agent_alloc(len + 1);
-    memcpy(url->host, text, len);
-
-    url->path = mesh_agent_alloc(strlen(p) + 2);
-    (void) sprintf(url->path, "%s%s", *p == '/' ? "" : "/", p);
-    url->path[strcspn(url->path, "#")] = '\0';
+    memcpy(p, parsed.path, parsed.path_len);
 
     return MESH_OK;
 }
@@ -260,7 +200,7 @@ mesh_agent_ws_connected(void *data)
 {
     mesh_agent_ws_t *ws = data;
 
-    ws->head = mesh_agent_alloc(MESH_AGENT_WS_HEAD + 1);
+    ws->head = mesh_agent_alloc(MESH_AGENT_WS_HEAD);
 
     (void) mesh_agent_stream_write(ws->stream, ws->request,
                                    strlen(ws->request));
@@ -281,7 +221,7 @@ mesh_agent_ws_read(void *data, uint8_t *buf, size_t len)
     ws->reads++;
     ws->reading = 1;
 
-    if (!ws->open) {
+    if (!ws->open && !ws->ending) {
         n = mesh_agent_ws_answer(ws, buf, len);
         buf += n;
         len -= n;
@@ -303,32 +243,37 @@ mesh_agent_ws_read(void *data, uint8_t *buf, size_t len)
 static size_t
 mesh_agent_ws_answer(mesh_agent_ws_t *ws, const uint8_t *p, size_t len)
 {
-    char   *end;
-    size_t  n, had;
+    int                 rc;
+    size_t              n, had;
+    mesh_http_answer_t  answer;
 
     had = ws->head_len;
     n = MESH_AGENT_WS_HEAD - had;
     n = len < n ? len : n;
     memcpy(ws->head + had, p, n);
     ws->head_len += n;
-    ws->head[ws->head_len] = '\0';
 
-    end = strstr(ws->head, "\r\n\r\n");
+    rc = mesh_http_answer_parse(&answer, ws->head, ws->head_len);
 
-    if (end == NULL) {
+    if (rc == MESH_AGAIN) {
         if (ws->head_len == MESH_AGENT_WS_HEAD) {
             ws->end.why = "the answer's header is too long";
-            mesh_agent_stream_end(ws->stream);
+            mesh_agent_ws_end(ws, MESH_WS_CODE_NONE);
         }
 
         return n;
     }
 
-    n = (size_t) (end + 4 - ws->head) - had;
-    end[2] = '\0';
+    if (rc == MESH_ERROR) {
+        ws->end.why = "the answer is no HTTP";
+        mesh_agent_ws_end(ws, MESH_WS_CODE_NONE);
+        return n;
+    }
 
-    if (mesh_agent_ws_accepted(ws, ws->head) != MESH_OK) {
-        mesh_agent_stream_end(ws->stream);
+    n = answer.size - had;
+
+    if (mesh_agent_ws_accepted(ws, &answer) != MESH_OK) {
+        mesh_agent_ws_end(ws, MESH_WS_CODE_NONE);
         return n;
     }
 
@@ -344,23 +289,18 @@ mesh_agent_ws_answer(mesh_agent_ws_t *ws, const uint8_t *p, size_t len)
 
 
 static int
-mesh_agent_ws_accepted(mesh_agent_ws_t *ws, char *head)
+mesh_agent_ws_accepted(mesh_agent_ws_t *ws, const mesh_http_answer_t *answer)
 {
-    const char     *value;
-    unsigned long   seconds;
+    long         seconds;
+    size_t       len;
+    const char  *value;
 
-    if (strncmp(head, "HTTP/1.1 ", 9) != 0) {
-        ws->end.why = "the answer is no HTTP";
-        return MESH_ERROR;
-    }
+    if (answer->status != 101) {
+        value = mesh_http_line(answer, "retry-after", &len);
+        seconds = value ? mesh_http_number(value, len, INT_MAX) : 0;
 
-    ws->end.status = (unsigned) strtoul(head + 9, NULL, 10);
-
-    if (ws->end.status != 101) {
-        value = mesh_agent_ws_line(head, "retry-after:");
-        seconds = value ? strtoul(value, NULL, 10) : 0;
-        ws->end.retry_after = seconds < UINT_MAX ? (unsigned) seconds
-                                                 : UINT_MAX;
+        ws->end.status = answer->status;
+        ws->end.retry_after = seconds > 0 ? (unsigned) seconds : 0;
 
         (void) snprintf(ws->why, sizeof(ws->why), "it answers %u",
                         ws->end.status);
@@ -368,39 +308,16 @@ mesh_agent_ws_accepted(mesh_agent_ws_t *ws, char *head)
         return MESH_ERROR;
     }
 
-    value = mesh_agent_ws_line(head, "sec-websocket-accept:");
+    value = mesh_http_line(answer, "sec-websocket-accept", &len);
 
-    if (value == NULL
-        || strncmp(value, ws->accept, MESH_AGENT_WS_ACCEPT) != 0
-        || (value[MESH_AGENT_WS_ACCEPT] != '\r'
-            && value[MESH_AGENT_WS_ACCEPT] != ' '))
+    if (value == NULL || len != MESH_AGENT_WS_ACCEPT
+        || memcmp(value, ws->accept, len) != 0)
     {
         ws->end.why = "it is no WebSocket server";
         return MESH_ERROR;
     }
 
-    ws->end.status = 0;
-
     return MESH_OK;
-}
-
-
-/* what follows the name of a header line, in lower case with its colon */
-static const char *
-mesh_agent_ws_line(const char *head, const char *name)
-{
-    const char  *p;
-
-    for (p = strstr(head, "\r\n"); p; p = strstr(p, "\r\n")) {
-        p += 2;
-
-        if (strncasecmp(p, name, strlen(name)) == 0) {
-            p += strlen(name);
-            return p + strspn(p, " \t");
-        }
-    }
-
-    return NULL;
 }
 
 
