@@ -251,7 +251,7 @@ $(B)/unit/%: t/unit/%.c $(wildcard t/unit/*.h) $(PROTO_C) $(PROTO_H) \
              | packages-build $(B)/unit
 	@echo "building $(notdir $@)"
 	@$(CC) $(CFLAGS) $(WARN) $(HARDEN) -o $@ $< $(PROTO_C) $(LDHARD) \
-	    -lcrypto
+	    $(WITH) -lcrypto
 
 replay: $(FUZZ:%=$(B)/fuzz/%_replay)
 
@@ -263,11 +263,20 @@ $(B)/mesh_screen: t/screen/mesh_screen.c | $(B)
 $(B)/fuzz/%_replay: t/fuzz/%.c t/fuzz/replay.c $(PROTO_C) $(PROTO_H) \
                     | packages-build $(B)/fuzz
 	@echo "building $(notdir $@)"
-	@$(CC) $(SAN) $(WARN) -o $@ $< t/fuzz/replay.c $(PROTO_C) -lcrypto
+	@$(CC) $(SAN) $(WARN) -o $@ $< t/fuzz/replay.c $(PROTO_C) $(WITH) -lcrypto
 
 $(B)/fuzz/%: t/fuzz/%.c $(PROTO_C) $(PROTO_H) | packages-fuzz $(B)/fuzz
 	@clang -g -O1 -fsanitize=fuzzer,address,undefined $(WARN) \
-	    -Wno-unknown-warning-option -o $@ $< $(PROTO_C) -lcrypto
+	    -Wno-unknown-warning-option -o $@ $< $(PROTO_C) $(WITH) -lcrypto
+
+# the agent's data file, as the agent itself reads and writes it
+STORE_C    := agent/mesh_agent_store.c agent/os/linux_host.c
+STORE_TEST := $(addprefix $(B)/,unit/mesh_agent_store_test \
+                asan/mesh_agent_store_test fuzz/mesh_agent_store_fuzz \
+                fuzz/mesh_agent_store_fuzz_replay)
+
+$(STORE_TEST): WITH = $(STORE_C) -l:libuv_a.a -l:libz.a -lpthread -ldl
+$(STORE_TEST): $(STORE_C) $(wildcard agent/*.h agent/os/*.h t/unit/*.h)
 
 FUZZ_SECONDS ?= 60
 
@@ -328,7 +337,7 @@ $(B)/nginx-asan-%/objs/nginx: $(B)/nginx-asan-%/objs/Makefile $(MODSRC) \
 
 $(B)/asan/%_test: t/unit/%_test.c $(wildcard t/unit/*.h) $(PROTO_C) \
                   $(PROTO_H) | packages-build $(B)/asan
-	@$(CC) $(SAN) $(WARN) -o $@ $< $(PROTO_C) -lcrypto
+	@$(CC) $(SAN) $(WARN) -o $@ $< $(PROTO_C) $(WITH) -lcrypto
 
 $(B)/asan/mesh-admin: $(ADMIN) $(wildcard mesh-admin/*.h) $(PROTO_C) \
                       $(PROTO_H) $(SQL) | $(B)/asan

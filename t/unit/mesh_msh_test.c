@@ -57,7 +57,7 @@ read_policy(char *text, size_t size, size_t len)
 int
 main(void)
 {
-    char    text[512], want[512], whole[512];
+    char    text[512] = "", want[512] = "", whole[512] = "";
     size_t  i, n, len, wrong;
 
     n = 0;
