@@ -124,12 +124,26 @@ static int
 mesh_agent_run(int argc, char **argv)
 {
     int            i, rc;
+    char          *exe;
     const char    *level;
     uv_loop_t      loop;
     uv_timer_t     timer;
     uv_async_t     stop;
     uv_signal_t    sig[2];
     mesh_agent_t   a;
+
+    exe = mesh_agent_os_exe();
+    rc = exe ? mesh_agent_update_start(exe) : MESH_OK;
+
+    if (rc != MESH_OK) {
+        mesh_agent_os_again(exe, argc, argv);
+    }
+
+    free(exe);
+
+    if (rc != MESH_OK) {
+        return 1;
+    }
 
     memset(&a, 0, sizeof(a));
     a.conf = mesh_agent_conf_load(argc, argv);

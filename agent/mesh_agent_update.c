@@ -3,9 +3,11 @@
 /*
  * <program>.update   what comes in, block by block; runs once, as "version"
  * <program>.old      the one before, while the new one is on trial
+ * <program>.trial    how often the new one was started, a digit; "-": it was
+ *                    bad, which the old one keeps in the store
  *
- * The store says that a trial runs, and how often the program was started in
- * it: one that ends again and again is taken back too.
+ * The count is no key of the store: a program that ends before it has opened
+ * that is taken back, too.
  */
 
 #include <stdio.h>
@@ -26,8 +28,11 @@
 #define MESH_AGENT_UPDATE_TRIAL   600                     /* s, to get in */
 #define MESH_AGENT_UPDATE_STARTS  3                       /* of a trial */
 #define MESH_AGENT_UPDATE_PAUSE   86400                   /* s, after a bad one */
-#define MESH_AGENT_UPDATE_KEY     "agent:update-starts"   /* one byte */
 #define MESH_AGENT_UPDATE_BAD     "agent:update-bad"      /* time, text */
+
+/* of <program>.trial, beside the starts */
+#define MESH_AGENT_UPDATE_NONE    -1
+#define MESH_AGENT_UPDATE_WAS_BAD -2
 
 
 struct mesh_agent_update_s {
@@ -36,6 +41,7 @@ struct mesh_agent_update_s {
     uv_process_t  *test;                  /* the new program as "version" */
     char          *path;                  /* <program>.update */
     char          *old;                   /* <program>.old */
+    char          *count;                 /* <program>.trial */
     uv_file        fd;                    /* -1: nothing comes in */
     int64_t        size;
     EVP_MD_CTX    *md;
@@ -46,9 +52,12 @@ struct mesh_agent_update_s {
 };
 
 
+static int mesh_agent_update_count(const char *path);
+static int mesh_agent_update_write(const char *path, int count);
 static void mesh_agent_update_trial(mesh_agent_update_t *u);
 static void mesh_agent_update_failed(uv_timer_t *timer);
 static void mesh_agent_update_back(mesh_agent_update_t *u);
+static void mesh_agent_update_bad(mesh_agent_update_t *u);
 static int mesh_agent_update_paused(mesh_agent_update_t *u);
 static void mesh_agent_update_hash(mesh_agent_update_t *u, unsigned id);
 static int mesh_agent_update_own(mesh_agent_update_t *u);
@@ -68,6 +77,109 @@ static void mesh_agent_update_test_gone(uv_handle_t *handle);
 static void mesh_agent_update_gone(uv_handle_t *handle);
 
 
+int
+mesh_agent_update_start(const char *exe)
+{
+    int    rc, starts;
+    char  *path, *old, *count;
+
+    count = mesh_agent_join(exe, ".trial");
+    starts = mesh_agent_update_count(count);
+    rc = MESH_OK;
+
+    if (starts >= 0 && starts < MESH_AGENT_UPDATE_STARTS) {
+        (void) mesh_agent_update_write(count, starts + 1);
+
+    } else if (starts != MESH_AGENT_UPDATE_NONE) {
+        path = mesh_agent_join(exe, ".update");
+        old = mesh_agent_join(exe, ".old");
+        (void) mesh_agent_update_write(count, MESH_AGENT_UPDATE_WAS_BAD);
+
+        /* without another program this is the old one */
+        if (mesh_agent_os_swap(old, exe, path) == 0) {
+            (void) mesh_agent_update_remove(path);
+            mesh_agent_log(MESH_AGENT_LOG_WARN, "the new program ends again "
+                           "and again: the old one comes back");
+            rc = MESH_DECLINED;
+        }
+
+        free(path);
+        free(old);
+    }
+
+    free(count);
+
+    return rc;
+}
+
+
+static int
+mesh_agent_update_count(const char *path)
+{
+    int       rc;
+    char      text[1];
+    uv_fs_t   req;
+    uv_buf_t  buf;
+    uv_file   fd;
+
+    fd = uv_fs_open(NULL, &req, path, UV_FS_O_RDONLY|UV_FS_O_NOFOLLOW, 0, NULL);
+    uv_fs_req_cleanup(&req);
+
+    if (fd < 0) {
+        return MESH_AGENT_UPDATE_NONE;
+    }
+
+    buf = uv_buf_init(text, sizeof(text));
+    rc = uv_fs_read(NULL, &req, fd, &buf, 1, 0, NULL);
+    uv_fs_req_cleanup(&req);
+
+    (void) uv_fs_close(NULL, &req, fd, NULL);
+    uv_fs_req_cleanup(&req);
+
+    if (rc == 1 && text[0] == '-') {
+        return MESH_AGENT_UPDATE_WAS_BAD;
+    }
+
+    /* a crash may have left it empty: the last start that is allowed */
+    return rc == 1 && text[0] >= '0' && text[0] <= '9'
+           ? text[0] - '0' : MESH_AGENT_UPDATE_STARTS - 1;
+}
+
+
+static int
+mesh_agent_update_write(const char *path, int count)
+{
+    int       rc;
+    char      text[1];
+    uv_fs_t   req;
+    uv_buf_t  buf;
+    uv_file   fd;
+
+    fd = uv_fs_open(NULL, &req, path, UV_FS_O_WRONLY|UV_FS_O_CREAT
+                    |UV_FS_O_NOFOLLOW, 0600, NULL);
+    uv_fs_req_cleanup(&req);
+
+    if (fd < 0) {
+        return fd;
+    }
+
+    text[0] = (char) (count < 0 ? '-' : '0' + count);
+    buf = uv_buf_init(text, sizeof(text));
+    rc = uv_fs_write(NULL, &req, fd, &buf, 1, 0, NULL);
+    uv_fs_req_cleanup(&req);
+
+    if (rc == 1) {
+        rc = uv_fs_fsync(NULL, &req, fd, NULL);
+        uv_fs_req_cleanup(&req);
+    }
+
+    (void) uv_fs_close(NULL, &req, fd, NULL);
+    uv_fs_req_cleanup(&req);
+
+    return rc;
+}
+
+
 mesh_agent_update_t *
 mesh_agent_update_create(mesh_agent_t *a)
 {
@@ -79,6 +191,7 @@ mesh_agent_update_create(mesh_agent_t *a)
     u->fd = -1;
     u->path = mesh_agent_join(a->conf->exe, ".update");
     u->old = mesh_agent_join(a->conf->exe, ".old");
+    u->count = mesh_agent_join(a->conf->exe, ".trial");
 
     value = mesh_agent_conf_get(a->conf, "selfUpdate");
     u->enabled = value && strcmp(value, "1") == 0;
@@ -121,6 +234,7 @@ mesh_agent_update_gone(uv_handle_t *handle)
 
     free(u->path);
     free(u->old);
+    free(u->count);
     free(u);
 }
 
@@ -129,29 +243,20 @@ mesh_agent_update_gone(uv_handle_t *handle)
 static void
 mesh_agent_update_trial(mesh_agent_update_t *u)
 {
-    long            seconds;
-    size_t          len;
-    uint8_t         starts;
-    const uint8_t  *p;
+    int   starts;
+    long  seconds;
 
-    p = mesh_agent_store_get(u->a->store, MESH_AGENT_UPDATE_KEY, &len);
+    starts = mesh_agent_update_count(u->count);
 
-    if (p == NULL || len != 1) {
+    if (starts == MESH_AGENT_UPDATE_WAS_BAD) {
+        mesh_agent_update_bad(u);
+    }
+
+    if (starts < 0) {
         return;
     }
 
     u->trial = 1;
-    starts = p[0] + 1;
-
-    if (starts > MESH_AGENT_UPDATE_STARTS
-        || mesh_agent_store_put(u->a->store, MESH_AGENT_UPDATE_KEY, &starts, 1)
-           != MESH_OK)
-    {
-        /* in the loop's first turn: now there is nothing yet to end */
-        (void) uv_timer_start(&u->timer, mesh_agent_update_failed, 0, 0);
-        return;
-    }
-
     seconds = mesh_agent_conf_number(u->a->conf, "updateTrial", 1, 86400,
                                      MESH_AGENT_UPDATE_TRIAL);
     (void) uv_timer_start(&u->timer, mesh_agent_update_failed,
@@ -169,15 +274,10 @@ mesh_agent_update_failed(uv_timer_t *timer)
 static void
 mesh_agent_update_back(mesh_agent_update_t *u)
 {
-    int   rc;
-    char  now[32];
+    int  rc;
 
     u->trial = 0;
-    (void) mesh_agent_store_delete(u->a->store, MESH_AGENT_UPDATE_KEY);
-
-    (void) snprintf(now, sizeof(now), "%lld", (long long) time(NULL));
-    (void) mesh_agent_store_put(u->a->store, MESH_AGENT_UPDATE_BAD, now,
-                                strlen(now));
+    mesh_agent_update_bad(u);
 
     rc = mesh_agent_os_swap(u->old, u->a->conf->exe, u->path);
     (void) mesh_agent_update_remove(u->path);
@@ -194,13 +294,25 @@ mesh_agent_update_back(mesh_agent_update_t *u)
 }
 
 
+static void
+mesh_agent_update_bad(mesh_agent_update_t *u)
+{
+    char  now[32];
+
+    (void) snprintf(now, sizeof(now), "%lld", (long long) time(NULL));
+    (void) mesh_agent_store_put(u->a->store, MESH_AGENT_UPDATE_BAD, now,
+                                strlen(now));
+    (void) mesh_agent_update_remove(u->count);
+}
+
+
 void
 mesh_agent_update_proved(mesh_agent_update_t *u)
 {
     if (u->trial) {
         u->trial = 0;
         (void) uv_timer_stop(&u->timer);
-        (void) mesh_agent_store_delete(u->a->store, MESH_AGENT_UPDATE_KEY);
+        (void) mesh_agent_update_remove(u->count);
         (void) mesh_agent_update_remove(u->old);
         mesh_agent_log(MESH_AGENT_LOG_NOTICE, "the new program is in use");
     }
@@ -502,20 +614,16 @@ mesh_agent_update_test_gone(uv_handle_t *handle)
 static void
 mesh_agent_update_replace(mesh_agent_update_t *u)
 {
-    int      rc;
-    uint8_t  starts;
+    int  rc;
 
-    starts = 0;
-    rc = UV_ENOSPC;
+    rc = mesh_agent_update_write(u->count, 0);
 
-    if (mesh_agent_store_put(u->a->store, MESH_AGENT_UPDATE_KEY, &starts, 1)
-        == MESH_OK)
-    {
+    if (rc == 0) {
         rc = mesh_agent_os_swap(u->path, u->a->conf->exe, u->old);
     }
 
     if (rc != 0) {
-        (void) mesh_agent_store_delete(u->a->store, MESH_AGENT_UPDATE_KEY);
+        (void) mesh_agent_update_remove(u->count);
         mesh_agent_update_drop(u, uv_strerror(rc));
         return;
     }

@@ -15,7 +15,13 @@
 #include "mesh_agent.h"
 
 
-/* at the start: also counts the starts of a program on trial */
+/*
+ * Before anything that can fail: counts the starts of a program on trial, and
+ * takes it back after too many.  MESH_DECLINED: at exe is the old one again,
+ * which is to be started.
+ */
+int mesh_agent_update_start(const char *exe);
+
 mesh_agent_update_t *mesh_agent_update_create(mesh_agent_t *a);
 void mesh_agent_update_free(mesh_agent_update_t *u);
 

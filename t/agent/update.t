@@ -135,4 +135,31 @@ ok($back, 'and the old one is back');
 is(in_place(), sha384($first), 'as what it was');
 is($other->stop, 0, 'it ends');
 
+# --- one that ends before it has opened anything
+
+my $early = Mesh::Server->new;
+$exe = $early->{program} = "$early->{dir}/mesh-agent";
+copy(Mesh::Server::program(), $exe) or die "$exe: $!\n";
+chmod 0755, $exe;
+my $broken = $first =~ s{/agent\.db\0}{/no/ag.db\0}gr;    # in no folder
+isnt($broken, $first, 'a program that ends at once');
+$early->start(selfUpdate => 1);
+$s = $early->accept;
+$s->admit;
+send_program($s, $broken);
+
+for my $n (1 .. 3) {
+    ok($early->ended, "start $n: it has ended");
+    is(in_place(), sha384($broken), 'as the new program');
+    $early->start(selfUpdate => 1);
+}
+$s = $early->accept;
+ok($s && $s->admit, 'at the fourth start the old one is back');
+is(in_place(), sha384($first), 'as what it was');
+like($early->said, qr/ends again and again: the old one comes back/,
+     'which the log says');
+is($s && offered($s), "\0" x 48, 'it offers nothing for a day');
+is_deeply([glob "$exe.*"], [], 'and nothing of the new one is left');
+is($early->stop, 0, 'it ends');
+
 done_testing;

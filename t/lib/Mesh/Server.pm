@@ -105,6 +105,22 @@ sub stop {
     return undef;
 }
 
+# has it ended by itself?
+sub ended {
+    my ($self) = @_;
+    my $pid = $self->{pid} // return 1;
+
+    for (1 .. $wait * 20) {
+        if (waitpid($pid, WNOHANG) == $pid) {
+            delete $self->{pid};
+            return 1;
+        }
+        sleep 0.05;
+    }
+
+    return 0;
+}
+
 sub DESTROY {
     my ($self) = @_;
     local ($?, $!);
