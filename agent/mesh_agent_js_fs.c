@@ -12,7 +12,8 @@
 #include "mesh_agent_js.h"
 
 
-#define MESH_AGENT_JS_FS_CHUNK  65536
+#define MESH_AGENT_JS_FS_CHUNK  65536     /* bytes */
+#define MESH_AGENT_JS_FS_NAMES  64        /* of a folder, read at once */
 
 
 /* an open file; busy: libuv's pool works on it */
@@ -35,6 +36,15 @@ typedef struct {
     mesh_agent_js_obj_t   obj;
     uv_fs_event_t         event;
 } mesh_agent_js_watch_t;
+
+/* one that is listed */
+typedef struct {
+    uv_dir_t              *dir;
+    uv_fs_t                req;           /* owns the names in entries */
+    uv_dirent_t            entries[MESH_AGENT_JS_FS_NAMES];
+    duk_uint_t             max;
+    int                    rc;
+} mesh_agent_js_folder_t;
 
 
 static duk_ret_t mesh_agent_js_fs_constants(duk_context *duk);
@@ -107,7 +117,7 @@ static const duk_function_list_entry  mesh_agent_js_fs_functions[] = {
     { "openFlags", mesh_agent_js_fs_constants, 0 },
     { "open", mesh_agent_js_fs_open, 3 },
     { "stat", mesh_agent_js_fs_stat, 2 },
-    { "readdir", mesh_agent_js_fs_readdir, 1 },
+    { "readdir", mesh_agent_js_fs_readdir, 2 },
     { "mkdir", mesh_agent_js_fs_mkdir, 2 },
     { "rmdir", mesh_agent_js_fs_rmdir, 1 },
     { "unlink", mesh_agent_js_fs_unlink, 1 },
@@ -573,42 +583,68 @@ mesh_agent_js_fs_put_time(duk_context *duk, const char *name,
 }
 
 
-/* readdir(path) -> names */
+/* readdir(path, max) -> names in any order, so many at most */
 static duk_ret_t
 mesh_agent_js_fs_readdir(duk_context *duk)
 {
-    uv_fs_t      req;
-    duk_int_t    rc;
-    const char  *path;
+    uv_fs_t                  req;
+    duk_int_t                rc;
+    const char              *path;
+    mesh_agent_js_folder_t   folder;
 
     path = mesh_agent_js_text(duk, 0);
 
-    if (uv_fs_scandir(NULL, &req, path, 0, NULL) < 0) {
+    if (uv_fs_opendir(NULL, &req, path, NULL) < 0) {
         return mesh_agent_js_fs_done(duk, &req, "scandir", path);
     }
 
-    /* a throw must not lose the list */
-    rc = duk_safe_call(duk, mesh_agent_js_fs_readdir_call, &req, 0, 1);
-
+    memset(&folder, 0, sizeof(folder));
+    folder.dir = req.ptr;
+    folder.max = duk_get_uint_default(duk, 1, DUK_UINT_MAX);
     uv_fs_req_cleanup(&req);
 
-    return rc == DUK_EXEC_SUCCESS ? 1 : duk_throw(duk);
+    /* a throw must not lose the folder */
+    rc = duk_safe_call(duk, mesh_agent_js_fs_readdir_call, &folder, 0, 1);
+
+    uv_fs_req_cleanup(&folder.req);
+    (void) uv_fs_closedir(NULL, &req, folder.dir, NULL);
+    uv_fs_req_cleanup(&req);
+
+    if (rc != DUK_EXEC_SUCCESS) {
+        return duk_throw(duk);
+    }
+
+    return folder.rc < 0 ? mesh_agent_js_throw(duk, folder.rc, "scandir", path)
+                         : 1;
 }
 
 
+/* a few at a time: of a large folder nothing is kept but the script's own */
 static duk_ret_t
 mesh_agent_js_fs_readdir_call(duk_context *duk, void *data)
 {
-    uv_fs_t        *req = data;
-    uv_dirent_t     entry;
-    duk_uarridx_t   i;
+    mesh_agent_js_folder_t *folder = data;
+
+    int            i;
+    const char    *name;
+    duk_uarridx_t  n;
 
     duk_push_array(duk);
+    n = 0;
 
-    for (i = 0; uv_fs_scandir_next(req, &entry) == 0; i++) {
-        mesh_agent_js_push_text(duk, entry.name, strlen(entry.name));
-        duk_put_prop_index(duk, -2, i);
-    }
+    do {
+        uv_fs_req_cleanup(&folder->req);
+        folder->dir->dirents = folder->entries;
+        folder->dir->nentries = MESH_AGENT_JS_FS_NAMES;
+        folder->rc = uv_fs_readdir(NULL, &folder->req, folder->dir, NULL);
+
+        for (i = 0; i < folder->rc && n < folder->max; i++) {
+            name = folder->entries[i].name;
+            mesh_agent_js_push_text(duk, name, strlen(name));
+            duk_put_prop_index(duk, -2, n++);
+        }
+
+    } while (folder->rc > 0 && n < folder->max);
 
     return 1;
 }

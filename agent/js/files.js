@@ -591,7 +591,7 @@ function folderNames(session, path) {
     }
 
     names = stat.size > MAX_FOLDER ? null : attempt(function () {
-        return fs.readdirSync(hostName(path));
+        return fs.readdirSync(hostName(path), MAX_ENTRIES + 1);
     }, undefined);
 
     if (names === undefined) {

@@ -348,8 +348,9 @@ module.exports = {
     lstatSync: function (path) {
         return new Stats(native.stat(String(path), true));
     },
-    readdirSync: function (path) {
-        return native.readdir(String(path).replace(/\*$/, ''));
+    /* max: ours alone */
+    readdirSync: function (path, max) {
+        return native.readdir(String(path).replace(/\*$/, ''), max);
     },
     mkdirSync: mkdirSync,
     rmdirSync: native.rmdir,
