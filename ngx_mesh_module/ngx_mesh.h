@@ -21,6 +21,7 @@
 #include "core/ngx_mesh_shm.h"
 #include "core/ngx_mesh_bus.h"
 #include "core/ngx_mesh_json.h"
+#include "core/ngx_mesh_busy.h"
 #include "core/ngx_mesh_db.h"
 #include "core/ngx_mesh_model.h"
 #include "core/ngx_mesh_known.h"

@@ -434,6 +434,7 @@ ngx_mesh_agent_admit(ngx_mesh_agent_t *a)
     }
 
     ngx_mesh_agent_push_start(a);
+    ngx_mesh_agent_sessions_changed(a);
 
     ngx_mesh_agent_online(a->domain_id, a->id, a->device_id, a->group_id,
                           &a->s->address, 1);
@@ -666,6 +667,7 @@ ngx_mesh_agent_deliver(ngx_mesh_session_t *s, const ngx_mesh_addr_t *from,
 
     case NGX_MESH_DELIVER_OPENED:
         a->tunnels++;
+        ngx_mesh_agent_sessions_changed(a);
         return;
 
     case NGX_MESH_DELIVER_ENDED:
@@ -675,6 +677,7 @@ ngx_mesh_agent_deliver(ngx_mesh_session_t *s, const ngx_mesh_addr_t *from,
         }
 
         ngx_mesh_agent_push_tunnels(a);
+        ngx_mesh_agent_sessions_changed(a);
         return;
 
     case NGX_MESH_DELIVER_END:
@@ -782,6 +785,10 @@ ngx_mesh_agent_deadline(ngx_mesh_session_t *s)
 
     case NGX_MESH_AGENT_HELD:
         ngx_mesh_ws_close(s, MESH_WS_CODE_POLICY);
+        return;
+
+    case NGX_MESH_AGENT_ONLINE:
+        ngx_mesh_agent_sessions_tick(a);
         return;
 
     case NGX_MESH_AGENT_MUTED:
@@ -893,6 +900,7 @@ ngx_mesh_agent_close(ngx_mesh_session_t *s)
     ngx_mesh_agent_auth_free(a);
 
     ngx_mesh_agent_update_free(a);
+    ngx_mesh_agent_sessions_free(a);
 
     if (a->later.timer_set) {
         ngx_del_timer(&a->later);

@@ -59,6 +59,7 @@ struct ngx_mesh_asker_s {
 
 
 typedef struct ngx_mesh_update_s  ngx_mesh_update_t;
+typedef struct ngx_mesh_said_s  ngx_mesh_said_t;
 
 
 /* only until the agent is in, or held; owned by the session */
@@ -102,6 +103,7 @@ typedef struct {
     ngx_mesh_db_req_t       *db;      /* that is waited for, or NULL */
     ngx_mesh_asker_t        *askers;
     ngx_mesh_update_t       *update;  /* that runs, or NULL */
+    ngx_mesh_said_t         *said;    /* of its own state; owned, or NULL */
     u_char                  *hardware;    /* hash of what is stored; owned,
                                              until its core runs, or NULL */
 
@@ -126,6 +128,7 @@ typedef struct {
     uint32_t                 version;
     uint32_t                 caps;
     uint32_t                 shown;   /* CRC of the coreinfo published last */
+    uint32_t                 busy;    /* CRC of the sessions, 0: none */
 
     unsigned                 sent_info:1;     /* 3 came: never to be closed */
     unsigned                 counted:1;       /* in mesh_limit agent */
@@ -184,13 +187,26 @@ void ngx_mesh_agent_push_action(ngx_mesh_agent_t *a, ngx_uint_t what);
 void ngx_mesh_agent_push_tunnels(ngx_mesh_agent_t *a);
 
 /* ngx_mesh_agent_json.c: what its core says */
+void ngx_mesh_agent_part(ngx_mesh_agent_t *a, const char *part,
+    const ngx_str_t *hash, const ngx_str_t *doc);
 void ngx_mesh_agent_json(ngx_mesh_agent_t *a, u_char *data, size_t len);
 void ngx_mesh_agent_asked(ngx_mesh_agent_t *a, const ngx_mesh_addr_t *from,
     const ngx_mesh_requester_t *who, const u_char *json, size_t len);
 /* who asked last, and has no answer, is told that there is none */
 void ngx_mesh_agent_no_answer(ngx_mesh_agent_t *a);
 void ngx_mesh_agent_askers_free(ngx_mesh_agent_t *a);
-void ngx_mesh_agent_sessions(ngx_mesh_agent_t *a);
+/* the members that each message about it begins with */
+void ngx_mesh_agent_node(ngx_mesh_agent_t *a, ngx_mesh_jw_t *w);
+
+/* ngx_mesh_agent_sessions.c: who works on it, and what it says beside that */
+void ngx_mesh_agent_sessions(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
+    ngx_pool_t *pool);
+void ngx_mesh_agent_battery(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
+    ngx_pool_t *pool);
+/* they are others: pages are told within a second */
+void ngx_mesh_agent_sessions_changed(ngx_mesh_agent_t *a);
+void ngx_mesh_agent_sessions_tick(ngx_mesh_agent_t *a);
+void ngx_mesh_agent_sessions_free(ngx_mesh_agent_t *a);
 
 
 #endif /* _NGX_MESH_AGENT_H_INCLUDED_ */

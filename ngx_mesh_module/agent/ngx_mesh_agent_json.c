@@ -37,8 +37,6 @@ static void ngx_mesh_agent_sysinfo(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
     ngx_pool_t *pool);
 static void ngx_mesh_agent_sysinfocheck(ngx_mesh_agent_t *a,
     ngx_mesh_json_t *j, ngx_pool_t *pool);
-static void ngx_mesh_agent_battery(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
-    ngx_pool_t *pool);
 static void ngx_mesh_agent_msg(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
     ngx_pool_t *pool);
 static void ngx_mesh_agent_open_url(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
@@ -52,14 +50,11 @@ static void ngx_mesh_agent_ping(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
 static void ngx_mesh_agent_quiet(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
     ngx_pool_t *pool);
 
-static void ngx_mesh_agent_part(ngx_mesh_agent_t *a, const char *part,
-    const ngx_str_t *hash, const ngx_str_t *doc);
 static ngx_int_t ngx_mesh_agent_keys(ngx_mesh_json_t *j, ngx_uint_t depth);
 static ngx_int_t ngx_mesh_agent_key(const char *name, ngx_mesh_json_t *value,
     void *data);
 static void ngx_mesh_agent_names(ngx_mesh_jw_t *w, ngx_mesh_json_t *j,
     const char *name);
-static void ngx_mesh_agent_node(ngx_mesh_agent_t *a, ngx_mesh_jw_t *w);
 static void ngx_mesh_agent_hint(ngx_mesh_agent_t *a, const char *action,
     ngx_pool_t *pool);
 static void ngx_mesh_agent_asked_what(ngx_mesh_asker_t *asker,
@@ -86,8 +81,8 @@ static const ngx_mesh_agent_json_row_t  ngx_mesh_agent_json_rows[] = {
     { "log",              ngx_mesh_agent_log },
     { "ping",             ngx_mesh_agent_ping },
     { "pong",             ngx_mesh_agent_quiet },
-    /* counted by our own relays */
-    { "sessions",         ngx_mesh_agent_quiet },
+    { "sessions",         ngx_mesh_agent_sessions },
+    /* ours are counted here */
     { "tunnelCloseStats", ngx_mesh_agent_quiet },
     { "agentName",        ngx_mesh_agent_quiet },
     { "lmsinfo",          ngx_mesh_agent_quiet },
@@ -477,37 +472,8 @@ ngx_mesh_agent_key(const char *name, ngx_mesh_json_t *value, void *data)
 }
 
 
-static void
-ngx_mesh_agent_battery(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
-    ngx_pool_t *pool)
-{
-    int64_t        level;
-    ngx_str_t      state, doc, none;
-    ngx_mesh_jw_t  w;
-
-    if (ngx_mesh_json_str(j, "state", &state) != NGX_OK || state.len != 2
-        || (ngx_memcmp(state.data, "ac", 2) != 0
-            && ngx_memcmp(state.data, "dc", 2) != 0)
-        || ngx_mesh_json_int(j, "level", &level, 0, 100) != NGX_OK
-        || ngx_mesh_jw_init(&w, pool, 256) != NGX_OK)
-    {
-        return;
-    }
-
-    ngx_mesh_jw_open(&w, NULL, '{');
-    ngx_mesh_jw_str(&w, "state", &state);
-    ngx_mesh_jw_int(&w, "level", level);
-    ngx_mesh_jw_shut(&w, '}');
-
-    if (ngx_mesh_jw_done(&w, &doc) == NGX_OK) {
-        ngx_str_set(&none, "");
-        ngx_mesh_agent_part(a, "battery", &none, &doc);
-    }
-}
-
-
 /* late: of many in a short time the newest is written */
-static void
+void
 ngx_mesh_agent_part(ngx_mesh_agent_t *a, const char *part,
     const ngx_str_t *hash, const ngx_str_t *doc)
 {
@@ -528,7 +494,7 @@ ngx_mesh_agent_part(ngx_mesh_agent_t *a, const char *part,
 }
 
 
-static void
+void
 ngx_mesh_agent_node(ngx_mesh_agent_t *a, ngx_mesh_jw_t *w)
 {
     u_char             node[8 + 64 + NGX_MESH_ID_TEXT], *p;

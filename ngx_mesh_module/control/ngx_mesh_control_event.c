@@ -388,7 +388,8 @@ ngx_mesh_ctl_sees_group(ngx_mesh_account_t *account,
     /* LIMITEVENTS: what others did is not shown, what nobody did is */
 
     return !ngx_mesh_restricted(rights, NGX_MESH_D_LIMITEVENTS)
-           || (scope->account_id == 0 && scope->subject_id == 0);
+           || (scope->account_id == 0 && scope->subject_id == 0
+               && !(scope->flags & NGX_MESH_EVENT_OTHERS));
 }
 
 

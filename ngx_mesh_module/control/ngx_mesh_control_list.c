@@ -11,7 +11,9 @@
 static void ngx_mesh_ctl_nodes_got(ngx_mesh_db_req_t *q, ngx_int_t rc);
 static void ngx_mesh_ctl_list_got(ngx_mesh_db_req_t *q, ngx_int_t rc);
 static void ngx_mesh_ctl_list_row(ngx_mesh_ctl_t *ctl, ngx_mesh_jw_t *w,
-    ngx_mesh_device_t *device);
+    ngx_mesh_device_t *device, ngx_mesh_busy_t *busy);
+static ngx_uint_t ngx_mesh_ctl_list_busy(ngx_mesh_device_t *device,
+    ngx_mesh_busy_t *busy);
 static void ngx_mesh_ctl_status_users(const ngx_str_t *status,
     ngx_str_t *users);
 static void ngx_mesh_ctl_splice(ngx_mesh_jw_t *w, const ngx_str_t *object);
@@ -173,6 +175,7 @@ ngx_mesh_ctl_nodes_got(ngx_mesh_db_req_t *q, ngx_int_t rc)
     ngx_uint_t           i, n;
     ngx_mesh_jw_t       *w;
     ngx_mesh_ctl_t      *ctl;
+    ngx_mesh_busy_t      busy;
     ngx_mesh_group_t    *group;
     ngx_mesh_device_t    device;
 
@@ -187,7 +190,10 @@ ngx_mesh_ctl_nodes_got(ngx_mesh_db_req_t *q, ngx_int_t rc)
 
     rows = ngx_palloc(ctl->pool, (n + 1) * sizeof(ngx_str_t *));
 
-    if (rows == NULL || ngx_mesh_ctl_account(ctl) == NULL) {
+    if (rows == NULL || ngx_mesh_ctl_account(ctl) == NULL
+        || ngx_mesh_busy_init(&busy, ctl->pool, ctl->who.domain_id, NULL)
+           != NGX_OK)
+    {
         ngx_mesh_ctl_end(ctl);
         return;
     }
@@ -227,6 +233,13 @@ ngx_mesh_ctl_nodes_got(ngx_mesh_db_req_t *q, ngx_int_t rc)
 
         ngx_mesh_jw_open(w, NULL, '{');
         ngx_mesh_ctl_write_node(ctl, w, &device, 0);
+
+        if (ngx_mesh_ctl_list_busy(&device, &busy)) {
+            ngx_mesh_jw_open(w, "sessions", '{');
+            ngx_mesh_busy_write(&busy, w, device.raw);
+            ngx_mesh_jw_shut(w, '}');
+        }
+
         ngx_mesh_jw_shut(w, '}');
     }
 
@@ -236,6 +249,16 @@ ngx_mesh_ctl_nodes_got(ngx_mesh_db_req_t *q, ngx_int_t rc)
 
     ngx_mesh_jw_shut(w, '}');
     ngx_mesh_ctl_reply(ctl, w);
+}
+
+
+/* somebody works on it, and the caller is to know who */
+static ngx_uint_t
+ngx_mesh_ctl_list_busy(ngx_mesh_device_t *device, ngx_mesh_busy_t *busy)
+{
+    return device->online
+           && !ngx_mesh_restricted(device->rights, NGX_MESH_D_LIMITEVENTS)
+           && ngx_mesh_busy_has(busy, device->raw);
 }
 
 
@@ -362,11 +385,13 @@ ngx_mesh_ctl_list_got(ngx_mesh_db_req_t *q, ngx_int_t rc)
     ngx_uint_t          i, n, total;
     ngx_mesh_jw_t      *w;
     ngx_mesh_ctl_t     *ctl;
+    ngx_mesh_busy_t     busy;
     ngx_mesh_device_t   device;
 
     static const char  *columns[] = {
         "id", "group", "name", "icon", "conn", "pwr", "since", "osdesc",
-        "users", "ip", "tags", "desc", "agentid", "agentver", "seen", NULL
+        "users", "ip", "tags", "desc", "agentid", "agentver", "seen",
+        "sessions", NULL
     };
 
     ctl = q->data;
@@ -376,7 +401,10 @@ ngx_mesh_ctl_list_got(ngx_mesh_db_req_t *q, ngx_int_t rc)
         return;
     }
 
-    if (ngx_mesh_ctl_account(ctl) == NULL) {
+    if (ngx_mesh_ctl_account(ctl) == NULL
+        || ngx_mesh_busy_init(&busy, ctl->pool, ctl->who.domain_id, NULL)
+           != NGX_OK)
+    {
         ngx_mesh_ctl_end(ctl);
         return;
     }
@@ -399,7 +427,7 @@ ngx_mesh_ctl_list_got(ngx_mesh_db_req_t *q, ngx_int_t rc)
         if (ngx_mesh_ctl_list_device(ctl, &device, ngx_mesh_db_row(q, 0, i))
             == NGX_OK)
         {
-            ngx_mesh_ctl_list_row(ctl, w, &device);
+            ngx_mesh_ctl_list_row(ctl, w, &device, &busy);
             total++;
         }
     }
@@ -412,7 +440,7 @@ ngx_mesh_ctl_list_got(ngx_mesh_db_req_t *q, ngx_int_t rc)
 
 static void
 ngx_mesh_ctl_list_row(ngx_mesh_ctl_t *ctl, ngx_mesh_jw_t *w,
-    ngx_mesh_device_t *device)
+    ngx_mesh_device_t *device, ngx_mesh_busy_t *busy)
 {
     u_char             text[NGX_MESH_ID_TEXT];
     ngx_str_t         *row, id, users;
@@ -458,6 +486,14 @@ ngx_mesh_ctl_list_row(ngx_mesh_ctl_t *ctl, ngx_mesh_jw_t *w,
     ngx_mesh_jw_int(w, NULL, ngx_mesh_db_num(&row[NGX_MESH_DEV_AGENT]));
     ngx_mesh_jw_int(w, NULL, ngx_mesh_db_num(&row[NGX_MESH_DEV_VERSION]));
     ngx_mesh_jw_int(w, NULL, ngx_mesh_db_num(&row[NGX_MESH_DEV_SEEN]));
+
+    ngx_mesh_jw_open(w, NULL, '{');
+
+    if (ngx_mesh_ctl_list_busy(device, busy)) {
+        ngx_mesh_busy_write(busy, w, device->raw);
+    }
+
+    ngx_mesh_jw_shut(w, '}');
 
     ngx_mesh_jw_shut(w, ']');
 }

@@ -29,6 +29,8 @@ typedef struct {
 #define NGX_MESH_EVENT_OWN        4   /* sessions of subject_id only */
 #define NGX_MESH_EVENT_BARE       2   /* json is sent as it is, not in
                                          {action:"event",event:...} */
+#define NGX_MESH_EVENT_OTHERS     8   /* tells what several people do: not to
+                                         who is to see only what is his */
 
 /*
  * Sends json (the value of "event") to every session, in every worker, that

@@ -130,6 +130,7 @@ export class Devices extends Store {
             device.agentId = num(cell('agentid'));
             device.agentVersion = String(cell('agentver') ?? '');
             device.seen = num(cell('seen'));
+            device.sessions = tidySessions(cell('sessions'));
             this.#derive(device);
             this.byId.set(id, device);
         }

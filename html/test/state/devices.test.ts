@@ -88,4 +88,6 @@ test('sessions of a device are counts above zero, and nothing else', () => {
     const { devices, event } = make(row('a', 'web-1', 1));
     event({ action: 'devicesessions', nodeid: 'node//a', sessions: { terminal: { 'user//mei': 2, 'user//x': 0 }, kvm: 'x', files: {} } });
     expect(devices.get('a')?.sessions).toEqual({ terminal: { 'user//mei': 2 } });
+    devices.read({ action: 'devicelist', columns: ['id', 'conn', 'sessions'], rows: [['node//a', 1, { files: { 'user//oona': 1 } }]] } as Message);
+    expect(devices.get('a')?.sessions).toEqual({ files: { 'user//oona': 1 } });
 });
