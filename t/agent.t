@@ -25,6 +25,7 @@ my (%group, $control, $n);
 $mesh->start(prepare => sub {
     $mesh->admin(\"correct horse battery\n", 'user', 'add', 'admin',
                  '--site-admin');
+    $mesh->admin(\"battery staple horse\n", 'user', 'add', 'stranger');
     for my $name (qw(Lab Other)) {
         $group{$name} = $mesh->admin('group', 'add', $name,
                                      '--owner', 'admin');
@@ -194,12 +195,15 @@ $control->event(sub { $_[0]{action} eq 'addnode'
 
 $rogue->json({ action => 'coreinfo', nodeid => $victim->node,
                domain => 'other', meshid => $group{Lab}, value => 'rogue core',
-               osdesc => 'Rogue OS', caps => 31, users => ['<b>x</b>'] });
+               osdesc => 'Rogue OS', caps => 31, users => ['<b>x</b>'],
+               defender => { RealTimeProtection => JSON::PP::true } });
 $mesh->wait_for('coreinfo', sub { (node($rogue)->{osdesc} // '')
                                   eq 'Rogue OS' });
 isnt(node($victim)->{osdesc} // '', 'Rogue OS',
      'S-13: a device changes nothing of another by naming it');
 is(node($rogue)->{meshid}, $group{Other}, 'S-13: nor its own group');
+is_deeply(node($rogue)->{defender}, { RealTimeProtection => JSON::PP::true },
+          'what it says of its guard is shown');
 
 my @verbs = qw(nodes meshes users events createmesh deletemesh addmeshuser
                runcommands poweraction removedevices changedevice authcookie
@@ -252,6 +256,23 @@ $rogue->json({ %{ $asked->{json} }, value => 'answered',
 my $answer = $control->wait(sub { ($_[0]{value} // '') eq 'answered' });
 is($answer->{nodeid}, $rogue->node,
    'and its answer comes under its own name, whatever it wrote');
+
+# --- S-13: who asks a person for leave may say for whom
+
+for my $user ('user//stranger', 'user//nobody', 'user/other/admin', 7) {
+    $rogue->json({ action => 'getUserImage', userid => $user, promise => 1 });
+    is($rogue->await('getUserImage', 0.5), undef,
+       "S-13: a device learns nothing of $user, who has no right on it");
+}
+$rogue->json({ action => 'getUserImage', userid => 'user//admin',
+               promise => 7, pipe => 'p', name => 'root', image => 'x' });
+my $picture = $rogue->await('getUserImage');
+is_deeply($picture && $picture->{json},
+          { action => 'getUserImage', userid => 'user//admin', promise => 7,
+            pipe => 'p', name => 'admin', realname => '' },
+          'it is told the name of one who has');
+$rogue->json({ action => 'getUserImage', userid => 'user//admin' });
+is($rogue->await('getUserImage', 0.5), undef, 'S-18: once a minute');
 
 # --- S-18, S-23, S-24: floods and JSON of the worst kind
 

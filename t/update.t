@@ -96,6 +96,36 @@ $ours->await(13);
 is(substr($ours->await(14)->{data}, 4), 'MZ' . 'y' x 1000, 'and gets what is new');
 $ours->close;
 
+# --- one that asks for it, and fetches it itself
+
+my $asks = ready(agent_id => 4, version => 7);
+$asks->await(12);
+$asks->json({ action => 'agentupdate', sessionid => 'user//admin/x' });
+my $offer = $asks->await('agentupdate');
+my $own = 'MZ' . 'y' x 1000;
+is($offer->{json}{hash}, unpack('H*', sha384($own)),
+   'S-17: an agent that asks for its program is told the hash of it');
+is($offer->{json}{sessionid}, 'user//admin/x', 'and who wanted it');
+is($offer->{json}{servertlshash}, unpack('H*', $asks->{web}),
+   'S-17: and the certificate that it is to see');
+my ($path) = $offer->{json}{url} =~ m{^\*(/.*)};
+is($mesh->get($path)->{body}, $own, 'the address is that of the program');
+$asks->json({ action => 'agentupdatedownloaded' });
+$asks->json({ action => 'agentupdate' });
+is($asks->await('agentupdate', 0.7), undef, 'S-18: once a minute');
+$asks->close;
+
+for my $case (['of a kind that is not here' => agent_id => 33],
+              ['for Windows, of the other product' => agent_id => 4])
+{
+    my ($what, @arg) = @$case;
+    my $agent = ready(@arg);
+    $agent->json({ action => 'agentupdate' });
+    is($agent->await('agentupdate', 0.7), undef,
+       "one $what is offered nothing");
+    $agent->close;
+}
+
 # --- no loops
 
 my $key = $n++;

@@ -174,6 +174,9 @@ void ngx_mesh_agent_update_start(ngx_mesh_agent_t *a);
 void ngx_mesh_agent_update_hash(ngx_mesh_agent_t *a, mesh_agent_msg_t *m);
 void ngx_mesh_agent_update_next(ngx_mesh_agent_t *a, mesh_agent_msg_t *m);
 void ngx_mesh_agent_update_free(ngx_mesh_agent_t *a);
+/* its script asks for it, and fetches it itself */
+void ngx_mesh_agent_update_asked(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
+    ngx_pool_t *pool);
 
 /* ngx_mesh_agent_push.c: core */
 ngx_int_t ngx_mesh_agent_push_init(ngx_cycle_t *cycle);

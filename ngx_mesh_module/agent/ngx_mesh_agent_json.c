@@ -45,6 +45,10 @@ static void ngx_mesh_agent_answer(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
     ngx_pool_t *pool, const char *action);
 static void ngx_mesh_agent_log(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
     ngx_pool_t *pool);
+static void ngx_mesh_agent_user_image(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
+    ngx_pool_t *pool);
+static ngx_int_t ngx_mesh_agent_image_member(const char *name,
+    ngx_mesh_json_t *value, void *data);
 static void ngx_mesh_agent_ping(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
     ngx_pool_t *pool);
 static void ngx_mesh_agent_quiet(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
@@ -79,6 +83,8 @@ static const ngx_mesh_agent_json_row_t  ngx_mesh_agent_json_rows[] = {
     { "msg",              ngx_mesh_agent_msg },
     { "openUrl",          ngx_mesh_agent_open_url },
     { "log",              ngx_mesh_agent_log },
+    { "agentupdate",      ngx_mesh_agent_update_asked },
+    { "getUserImage",     ngx_mesh_agent_user_image },
     { "ping",             ngx_mesh_agent_ping },
     { "pong",             ngx_mesh_agent_quiet },
     { "sessions",         ngx_mesh_agent_sessions },
@@ -86,6 +92,7 @@ static const ngx_mesh_agent_json_row_t  ngx_mesh_agent_json_rows[] = {
     { "tunnelCloseStats", ngx_mesh_agent_quiet },
     { "agentName",        ngx_mesh_agent_quiet },
     { "lmsinfo",          ngx_mesh_agent_quiet },
+    { "agentupdatedownloaded", ngx_mesh_agent_quiet },
     { NULL, NULL }
 };
 
@@ -218,6 +225,12 @@ ngx_mesh_agent_coreinfo(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
 
     if (child && ngx_mesh_agent_keys(child, 0) == NGX_OK) {
         ngx_mesh_jw_json(&w, "wsc", child);
+    }
+
+    child = ngx_mesh_json_object(j, "defender");
+
+    if (child && ngx_mesh_agent_keys(child, 0) == NGX_OK) {
+        ngx_mesh_jw_json(&w, "defender", child);
     }
 
     ngx_mesh_jw_shut(&w, '}');
@@ -903,4 +916,64 @@ ngx_mesh_agent_log(ngx_mesh_agent_t *a, ngx_mesh_json_t *j, ngx_pool_t *pool)
     }
 
     ngx_mesh_event_log(&e);
+}
+
+
+/* who asks a person at the device for leave shows for whom; once a minute */
+static void
+ngx_mesh_agent_user_image(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
+    ngx_pool_t *pool)
+{
+    ngx_str_t            id, name, text;
+    ngx_uint_t           visible;
+    ngx_mesh_jw_t        w;
+    ngx_mesh_account_t  *account;
+
+    name.data = a->id;
+    name.len = NGX_MESH_ID_LEN;
+
+    account = ngx_mesh_json_str(j, "userid", &id) == NGX_OK
+              ? ngx_mesh_account_find(a->domain_id, &id) : NULL;
+
+    if (account == NULL) {
+        return;
+    }
+
+    /* one without rights on it is as one that is not there */
+
+    (void) ngx_mesh_rights(account->account_id, a->group_id, a->device_id,
+                           &visible);
+
+    if (!visible || ngx_mesh_rate(NGX_MESH_RATE_IMAGE, &name, 1, 60) > 1
+        || ngx_mesh_jw_init(&w, pool, 512) != NGX_OK)
+    {
+        return;
+    }
+
+    ngx_mesh_jw_open(&w, NULL, '{');
+    (void) ngx_mesh_json_members(j, ngx_mesh_agent_image_member, &w);
+    ngx_mesh_jw_str(&w, "name", &account->name);
+    ngx_mesh_jw_str(&w, "realname", &account->real_name);
+    ngx_mesh_jw_shut(&w, '}');
+
+    if (ngx_mesh_jw_done(&w, &text) == NGX_OK
+        && text.len <= NGX_MESH_AGENT_DOC)
+    {
+        (void) ngx_mesh_agent_send(a, text.data, text.len);
+    }
+}
+
+
+/* by the other members its script finds what waits for the answer */
+static ngx_int_t
+ngx_mesh_agent_image_member(const char *name, ngx_mesh_json_t *value,
+    void *data)
+{
+    if (ngx_strcmp(name, "name") != 0 && ngx_strcmp(name, "realname") != 0
+        && ngx_strcmp(name, "image") != 0)
+    {
+        ngx_mesh_jw_json(data, name, value);
+    }
+
+    return NGX_OK;
 }

@@ -9,6 +9,7 @@
  */
 
 #include "ngx_mesh_agent.h"
+#include "../core/ngx_mesh_auth.h"
 
 
 #define NGX_MESH_UPDATE_FILES  64     /* programs that a worker knows */
@@ -101,6 +102,69 @@ ngx_mesh_agent_update_start(ngx_mesh_agent_t *a)
     if (program && program->known && !a->update) {
         a->asked_hash = 1;
         ngx_mesh_agent_request_send(a, MESH_AGENT_HASH);
+    }
+}
+
+
+/*
+ * agent.md 4.6, once a minute; without "update" too: it does not ask by itself.
+ * A program that nobody has read yet is hashed now, and offered to who asks
+ * again.
+ */
+void
+ngx_mesh_agent_update_asked(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
+    ngx_pool_t *pool)
+{
+    u_char               hex[2 * NGX_MESH_ID_LEN], outer[NGX_MESH_ID_LEN];
+    u_char               url[NGX_MAX_PATH];
+    ngx_str_t            s, name, path, text;
+    ngx_mesh_jw_t        w;
+    ngx_mesh_program_t  *program;
+
+    program = ngx_mesh_update_program(a);
+
+    if (program == NULL || !program->known
+        || ngx_mesh_cert_current(a->s->srv, outer) != NGX_OK)
+    {
+        return;
+    }
+
+    name.data = a->id;
+    name.len = NGX_MESH_ID_LEN;
+
+    if (ngx_mesh_rate(NGX_MESH_RATE_ASKED, &name, 1, 60) > 1
+        || ngx_mesh_jw_init(&w, pool, 512) != NGX_OK)
+    {
+        return;
+    }
+
+    ngx_mesh_url_path(a->s->srv, &path);
+
+    ngx_mesh_jw_open(&w, NULL, '{');
+    ngx_mesh_jw_cstr(&w, "action", "agentupdate");
+
+    s.data = url;
+    s.len = ngx_snprintf(url, sizeof(url), "*/%V%smeshagents?id=%ui&product=%s",
+                         &path, path.len ? "/" : "", program->id,
+                         a->stock ? "stock" : "own")
+            - url;
+    ngx_mesh_jw_str(&w, "url", &s);
+
+    s.data = hex;
+    s.len = ngx_hex_dump(hex, program->hash, NGX_MESH_ID_LEN) - hex;
+    ngx_mesh_jw_str(&w, "hash", &s);
+
+    s.len = ngx_hex_dump(hex, outer, NGX_MESH_ID_LEN) - hex;
+    ngx_mesh_jw_str(&w, "servertlshash", &s);
+
+    if (ngx_mesh_json_str(j, "sessionid", &s) == NGX_OK && s.len <= 512) {
+        ngx_mesh_jw_str(&w, "sessionid", &s);
+    }
+
+    ngx_mesh_jw_shut(&w, '}');
+
+    if (ngx_mesh_jw_done(&w, &text) == NGX_OK) {
+        (void) ngx_mesh_agent_send(a, text.data, text.len);
     }
 }
 
