@@ -129,6 +129,8 @@ typedef struct {
     uint32_t                 caps;
     uint32_t                 shown;   /* CRC of the coreinfo published last */
     uint32_t                 busy;    /* CRC of the sessions, 0: none */
+    uint32_t                 reported;    /* of the name it gives itself, */
+    uint32_t                 named;   /* of the last one its core gave */
 
     unsigned                 sent_info:1;     /* 3 came: never to be closed */
     unsigned                 counted:1;       /* in mesh_limit agent */
@@ -163,6 +165,9 @@ void ngx_mesh_agent_device(ngx_mesh_agent_t *a);
 void ngx_mesh_agent_reread(ngx_mesh_agent_t *a);
 /* its kind, version or caps are others than they were */
 void ngx_mesh_agent_said(ngx_mesh_agent_t *a);
+/* it says what it is called, at most 255 bytes: where its group wants so, that
+   is what everybody calls it */
+void ngx_mesh_agent_name(ngx_mesh_agent_t *a, const ngx_str_t *name);
 /* a statement of one that is online was answered */
 void ngx_mesh_agent_idle(ngx_mesh_agent_t *a);
 

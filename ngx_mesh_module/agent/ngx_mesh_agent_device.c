@@ -16,6 +16,13 @@ enum {
 };
 
 
+/* of a new name, until it is stored */
+typedef struct {
+    ngx_mesh_scope_t  scope;
+    ngx_str_t         json;           /* the event */
+} ngx_mesh_agent_naming_t;
+
+
 static void ngx_mesh_agent_found(ngx_mesh_db_req_t *q, ngx_int_t rc);
 static void ngx_mesh_agent_row(ngx_mesh_known_t *known, ngx_str_t *row);
 static void ngx_mesh_agent_known(ngx_mesh_agent_t *a,
@@ -25,6 +32,9 @@ static void ngx_mesh_agent_group(ngx_mesh_agent_t *a);
 static void ngx_mesh_agent_grouped(ngx_mesh_db_req_t *q, ngx_int_t rc);
 static void ngx_mesh_agent_created(ngx_mesh_db_req_t *q, ngx_int_t rc);
 static void ngx_mesh_agent_reread_done(ngx_mesh_db_req_t *q, ngx_int_t rc);
+static void ngx_mesh_agent_reported(ngx_mesh_agent_t *a,
+    ngx_mesh_known_t *known);
+static void ngx_mesh_agent_name_stored(ngx_mesh_db_req_t *q, ngx_int_t rc);
 static ngx_mesh_db_req_t *ngx_mesh_agent_select(ngx_mesh_agent_t *a,
     ngx_mesh_db_done_pt done);
 static void ngx_mesh_agent_added(ngx_mesh_agent_t *a, ngx_str_t *name);
@@ -124,6 +134,10 @@ ngx_mesh_agent_row(ngx_mesh_known_t *known, ngx_str_t *row)
     known->version = (uint32_t) ngx_mesh_db_num(&row[NGX_MESH_DEV_VERSION]);
     known->caps = (uint32_t) ngx_mesh_db_num(&row[NGX_MESH_DEV_CAPS]);
     known->consent = (uint32_t) ngx_mesh_db_num(&row[NGX_MESH_DEV_CONSENT]);
+    known->name = ngx_crc32_long(row[NGX_MESH_DEV_NAME].data,
+                                 row[NGX_MESH_DEV_NAME].len);
+    known->reported = ngx_crc32_long(row[NGX_MESH_DEV_REPORTED].data,
+                                     row[NGX_MESH_DEV_REPORTED].len);
     known->hardware_len = 0;
 
     hash = &row[NGX_MESH_DEV_HARDWARE];
@@ -163,6 +177,8 @@ ngx_mesh_agent_known(ngx_mesh_agent_t *a, ngx_mesh_known_t *known)
         return;
     }
 
+    ngx_mesh_agent_reported(a, known);
+
     if (known->agent_id != hs->agent_id || known->version != hs->version
         || known->caps != a->caps)
     {
@@ -193,8 +209,175 @@ ngx_mesh_agent_said(ngx_mesh_agent_t *a)
     known.agent_id = a->agent_id;
     known.version = a->version;
     known.caps = a->caps;
+    known.reported = a->reported;
 
     ngx_mesh_known_update(a->domain_id, a->id, &known, NULL);
+}
+
+
+/* what its system is called now */
+static void
+ngx_mesh_agent_reported(ngx_mesh_agent_t *a, ngx_mesh_known_t *known)
+{
+    ngx_str_t           name;
+    ngx_mesh_db_req_t  *q;
+
+    name.data = a->hs->name;
+    name.len = a->hs->name_len;
+
+    ngx_mesh_text_clean(&name);
+
+    a->reported = ngx_crc32_long(name.data, name.len);
+
+    if (a->reported != known->reported) {
+        q = ngx_mesh_db_create(NULL, NULL);
+
+        if (q) {
+            ngx_mesh_db_stmt(q, MESH_SQL_DEVICE_REPORTED);
+            ngx_mesh_db_int(q, a->device_id);
+            ngx_mesh_db_str(q, &name);
+            ngx_mesh_db_late(q, "reported", a->device_id);
+        }
+
+        ngx_mesh_agent_said(a);
+    }
+
+    if (a->reported != known->name) {
+        ngx_mesh_agent_name(a, &name);
+    }
+}
+
+
+void
+ngx_mesh_agent_name(ngx_mesh_agent_t *a, const ngx_str_t *name)
+{
+    u_char                    text[NGX_MESH_AGENT_NAME];
+    u_char                    fold[NGX_MESH_AGENT_NAME * 4];
+    ngx_str_t                 clean, folded, id;
+    ngx_mesh_jw_t             w, args;
+    ngx_mesh_event_t          e;
+    ngx_mesh_group_t         *group;
+    ngx_mesh_db_req_t        *q;
+    ngx_mesh_agent_naming_t  *naming;
+
+    group = ngx_mesh_group(a->group_id);
+
+    if (group == NULL || !(group->flags & NGX_MESH_GF_SYNCNAME)
+        || name->len == 0 || name->len > NGX_MESH_AGENT_NAME)
+    {
+        return;
+    }
+
+    id.data = a->id;
+    id.len = NGX_MESH_ID_LEN;
+
+    if (ngx_mesh_rate(NGX_MESH_RATE_NAME, &id, 1, 60) > 4) {
+        ngx_mesh_count(NGX_MESH_C_DROPPED);
+        return;
+    }
+
+    ngx_memcpy(text, name->data, name->len);
+    clean.data = text;
+    clean.len = name->len;
+    ngx_mesh_text_clean(&clean);
+
+    folded.data = fold;
+    folded.len = ngx_mesh_fold(fold, sizeof(fold), clean.data, clean.len);
+
+    q = ngx_mesh_db_create(ngx_mesh_agent_name_stored, NULL);
+    if (q == NULL) {
+        return;
+    }
+
+    naming = ngx_pcalloc(q->pool, sizeof(ngx_mesh_agent_naming_t));
+
+    ngx_memzero(&e, sizeof(ngx_mesh_event_t));
+
+    if (naming == NULL || ngx_mesh_jw_init(&w, q->pool, 1024) != NGX_OK
+        || ngx_mesh_jw_init(&args, q->pool, 512) != NGX_OK)
+    {
+        goto failed;
+    }
+
+    q->data = naming;
+
+    ngx_mesh_agent_scope(a, &e.scope);
+    naming->scope = e.scope;
+
+    e.text.data = ngx_pnalloc(q->pool, clean.len + group->name.len + 96);
+
+    if (e.text.data == NULL) {
+        goto failed;
+    }
+
+    e.text.len = ngx_sprintf(e.text.data, "Changed device %V from group %V: "
+                             "name, to the one that it gives itself", &clean,
+                             &group->name)
+                 - e.text.data;
+
+    ngx_mesh_jw_open(&args, NULL, '[');
+    ngx_mesh_jw_str(&args, NULL, &clean);
+    ngx_mesh_jw_str(&args, NULL, &group->name);
+    ngx_mesh_jw_cstr(&args, NULL, "name, to the one that it gives itself");
+    ngx_mesh_jw_shut(&args, ']');
+
+    if (ngx_mesh_jw_done(&args, &e.args) != NGX_OK) {
+        goto failed;
+    }
+
+    ngx_mesh_jw_open(&w, NULL, '{');
+    ngx_mesh_jw_cstr(&w, "etype", "node");
+    ngx_mesh_jw_cstr(&w, "action", "changenode");
+    ngx_mesh_agent_node(a, &w);
+    ngx_mesh_jw_str(&w, "msg", &e.text);
+    ngx_mesh_jw_int(&w, "msgid", 140);
+    ngx_mesh_jw_raw(&w, "msgArgs", &e.args);
+    ngx_mesh_jw_open(&w, "node", '{');
+    ngx_mesh_jw_str(&w, "meshid", &group->wire);
+    ngx_mesh_jw_str(&w, "name", &clean);
+    ngx_mesh_jw_shut(&w, '}');
+    ngx_mesh_jw_shut(&w, '}');
+
+    if (ngx_mesh_jw_done(&w, &naming->json) != NGX_OK) {
+        goto failed;
+    }
+
+    /* it has that name: nothing of the act is done */
+
+    ngx_mesh_db_stmt(q, MESH_SQL_DEVICE_NAME);
+    ngx_mesh_db_int(q, a->device_id);
+    ngx_mesh_db_str(q, &clean);
+    ngx_mesh_db_str(q, folded.len ? &folded : &clean);
+
+    e.kind = "node";
+    e.action = "changenode";
+    e.msgid = 140;
+    e.address = a->s->address;
+    ngx_mesh_event_row(q, &e);
+    ngx_mesh_model_change(q, NGX_MESH_CHANGE_DEVICE, a->device_id);
+
+    (void) ngx_mesh_db_send(q);
+    return;
+
+failed:
+
+    ngx_destroy_pool(q->pool);
+}
+
+
+static void
+ngx_mesh_agent_name_stored(ngx_mesh_db_req_t *q, ngx_int_t rc)
+{
+    ngx_mesh_agent_naming_t  *naming;
+
+    if (rc != NGX_OK) {
+        return;
+    }
+
+    naming = q->data;
+
+    ngx_mesh_model_changed(NGX_MESH_CHANGE_DEVICE, naming->scope.device_id);
+    ngx_mesh_event_publish(&naming->scope, &naming->json);
 }
 
 
@@ -252,6 +435,7 @@ ngx_mesh_agent_create(ngx_mesh_agent_t *a)
     /* names are what a device says: not UTF-8, not short, not nice */
     ngx_mesh_text_clean(&name);
     ngx_mesh_text_clean(&reported);
+    a->reported = ngx_crc32_long(reported.data, reported.len);
 
     folded.data = fold;
     folded.len = ngx_mesh_fold(fold, sizeof(fold), name.data, name.len);

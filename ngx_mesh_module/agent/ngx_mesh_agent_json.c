@@ -181,7 +181,7 @@ ngx_mesh_agent_coreinfo(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
     ngx_pool_t *pool)
 {
     int64_t             caps, boot;
-    uint32_t            shown;
+    uint32_t            shown, named;
     ngx_str_t           value, os, doc, text;
     ngx_uint_t          root;
     ngx_mesh_jw_t       w, ev;
@@ -264,6 +264,17 @@ ngx_mesh_agent_coreinfo(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
                 ngx_mesh_db_int(q, caps);
                 ngx_mesh_db_late(q, "caps", a->device_id);
             }
+        }
+    }
+
+    /* said again with whatever else is new */
+
+    if (ngx_mesh_agent_text(j, "name", &value) == NGX_OK) {
+        named = ngx_crc32_long(value.data, value.len);
+
+        if (named != a->named) {
+            a->named = named;
+            ngx_mesh_agent_name(a, &value);
         }
     }
 

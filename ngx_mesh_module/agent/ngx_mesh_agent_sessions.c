@@ -10,7 +10,7 @@
 
 
 #define NGX_MESH_SAID_BYTES   4096    /* of one kind, as JSON */
-#define NGX_MESH_SAID_AGAIN   5       /* seconds between looks while it is busy */
+#define NGX_MESH_SAID_AGAIN   5       /* seconds between looks while busy */
 
 
 struct ngx_mesh_said_s {

@@ -9,7 +9,7 @@
 #include "../ngx_mesh.h"
 
 
-#define NGX_MESH_KNOWN_VERSION   1    /* of this layout */
+#define NGX_MESH_KNOWN_VERSION   2    /* of this layout */
 #define NGX_MESH_KNOWN_SETS      4096
 #define NGX_MESH_KNOWN_WAYS      4
 #define NGX_MESH_KNOWN_COUNTS    8192
@@ -141,6 +141,7 @@ ngx_mesh_known_update(int64_t domain_id, const u_char *id,
         e->known.agent_id = known->agent_id;
         e->known.version = known->version;
         e->known.caps = known->caps;
+        e->known.reported = known->reported;
     }
 
     if (e && hardware) {

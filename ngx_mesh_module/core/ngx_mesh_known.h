@@ -8,8 +8,9 @@
  * The table "change" keeps it right.  A worker that applies a change of a
  * device makes its entry void, and then asks for the row of an agent that it
  * let in before it knew (ngx_mesh_agent.c).  Only the columns below that no
- * person edits (kind, version, caps, hardware) may be older than the row, on
- * another server's account: they are compared with what the agent says.
+ * person edits (kind, version, caps, hardware, the name it gives itself) may be
+ * older than the row, on another server's account: they are compared with what
+ * the agent says.
  */
 
 #ifndef _NGX_MESH_KNOWN_H_INCLUDED_
@@ -31,6 +32,8 @@ typedef struct {
     uint32_t   version;
     uint32_t   caps;
     uint32_t   consent;               /* of the device itself */
+    uint32_t   name;                  /* CRC-32 of its name, */
+    uint32_t   reported;              /* of the one that it gives itself */
     uint32_t   hardware_len;          /* 0: none is stored */
     u_char     hardware[NGX_MESH_KNOWN_HASH];
 } ngx_mesh_known_t;
@@ -49,7 +52,8 @@ void ngx_mesh_known_insert(int64_t domain_id, const u_char *id,
 
 /*
  * What the agent says, and what is written late, into its entry, if there is
- * one: kind, version and caps of known, hash of the hardware; NULL: it stays.
+ * one: kind, version, caps and reported name of known, hash of the hardware;
+ * NULL: it stays.
  */
 void ngx_mesh_known_update(int64_t domain_id, const u_char *id,
     const ngx_mesh_known_t *known, const ngx_str_t *hardware);

@@ -279,6 +279,7 @@ void ngx_mesh_rate_clear(ngx_uint_t what, const ngx_str_t *name);
 #define NGX_MESH_RATE_WEB            23     /* tickets that were used */
 #define NGX_MESH_RATE_ASKED          24     /* agents for their program */
 #define NGX_MESH_RATE_IMAGE          25     /* and for a person's name */
+#define NGX_MESH_RATE_NAME           26     /* and to be called so */
 #define NGX_MESH_RATE_INVITE         32
 
 
