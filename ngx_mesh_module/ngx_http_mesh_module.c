@@ -7,6 +7,8 @@
 
 #include "ngx_mesh.h"
 #include "ngx_mesh_endpoints.h"
+#include "core/ngx_mesh_auth.h"
+#include "core/ngx_mesh_id.h"
 #include "agent/ngx_mesh_agent_lan.h"
 
 
@@ -66,6 +68,10 @@ static char *ngx_http_mesh_status(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_http_mesh_variables(ngx_conf_t *cf);
 static ngx_int_t ngx_http_mesh_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_mesh_variable_user(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_mesh_variable_node(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_mesh_init(ngx_conf_t *cf);
 static ngx_int_t ngx_http_mesh_init_module(ngx_cycle_t *cycle);
@@ -368,6 +374,10 @@ static ngx_http_variable_t  ngx_http_mesh_vars[] = {
     { ngx_string("mesh_session"), NULL, ngx_http_mesh_variable, 1,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
     { ngx_string("mesh_domain"), NULL, ngx_http_mesh_variable, 2,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+    { ngx_string("mesh_user"), NULL, ngx_http_mesh_variable_user, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+    { ngx_string("mesh_node"), NULL, ngx_http_mesh_variable_node, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
       ngx_http_null_variable
 };
@@ -1344,7 +1354,7 @@ ngx_http_mesh_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     uintptr_t data)
 {
     u_char                    *p;
-    ngx_mesh_ws_ctx_t         *ctx;
+    ngx_mesh_ctx_t            *ctx;
     ngx_http_mesh_srv_conf_t  *mscf;
 
     v->valid = 1;
@@ -1378,6 +1388,76 @@ ngx_http_mesh_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 
     v->data = p;
     v->len = ngx_sprintf(p, "%uL", ctx->serial) - p;
+
+    return NGX_OK;
+}
+
+
+/* user/D/name: whose cookie, ticket or password it was */
+static ngx_int_t
+ngx_http_mesh_variable_user(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_mesh_ctx_t      *ctx;
+    ngx_mesh_account_t  *account;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mesh_module);
+    account = ctx && ctx->account_id ? ngx_mesh_account(ctx->account_id)
+                                     : NULL;
+    if (account == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    v->data = ngx_pnalloc(r->pool, account->domain.len + account->login.len
+                                   + sizeof("user//") - 1);
+    if (v->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    v->len = ngx_sprintf(v->data, "user/%V/%V", &account->domain,
+                         &account->login)
+             - v->data;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+/* node/D/id: the device of a session, a download or a page.  An agent proves
+   only later which one it is */
+static ngx_int_t
+ngx_http_mesh_variable_node(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char                    *p;
+    ngx_mesh_ctx_t            *ctx;
+    ngx_http_mesh_srv_conf_t  *mscf;
+
+    static u_char  zeros[NGX_MESH_ID_LEN];
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mesh_module);
+
+    if (ctx == NULL || ngx_memcmp(ctx->node, zeros, NGX_MESH_ID_LEN) == 0) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    mscf = ngx_http_get_module_srv_conf(r, ngx_http_mesh_module);
+
+    v->data = ngx_pnalloc(r->pool, mscf->domain.len + NGX_MESH_ID_TEXT
+                                   + sizeof("node//") - 1);
+    if (v->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_sprintf(v->data, "node/%V/", &mscf->domain);
+    v->len = ngx_mesh_id_write(p, ctx->node) - v->data;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
 
     return NGX_OK;
 }

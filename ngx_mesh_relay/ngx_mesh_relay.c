@@ -122,6 +122,8 @@ ngx_mesh_relay_accept(ngx_http_request_t *r, ngx_mesh_relay_t *half)
         return rc;
     }
 
+    ngx_mesh_ctx_who(r, half->account_id, half->node);
+
     return ngx_mesh_ws_accept(r, &ngx_mesh_relay_class, half);
 }
 

@@ -516,7 +516,51 @@ ngx_mesh_auth_end(ngx_mesh_auth_ctx_t *ctx, ngx_mesh_auth_t *who,
     const char *cause, const char *msg)
 {
     ctx->r->main->blocked--;
+
+    if (who) {
+        ngx_mesh_ctx_who(ctx->r, who->account_id, NULL);
+    }
+
     ctx->done(ctx->data, who, cause, msg);
+}
+
+
+ngx_mesh_ctx_t *
+ngx_mesh_ctx(ngx_http_request_t *r)
+{
+    ngx_mesh_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_mesh_module);
+
+    if (ctx == NULL) {
+        ctx = ngx_pcalloc(r->pool, sizeof(ngx_mesh_ctx_t));
+
+        if (ctx) {
+            ngx_http_set_ctx(r, ctx, ngx_http_mesh_module);
+        }
+    }
+
+    return ctx;
+}
+
+
+void
+ngx_mesh_ctx_who(ngx_http_request_t *r, int64_t account_id,
+    const u_char *node)
+{
+    ngx_mesh_ctx_t  *ctx;
+
+    ctx = ngx_mesh_ctx(r);
+
+    if (ctx == NULL) {
+        return;
+    }
+
+    ctx->account_id = account_id;
+
+    if (node) {
+        ngx_memcpy(ctx->node, node, sizeof(ctx->node));
+    }
 }
 
 
@@ -944,6 +988,10 @@ ngx_mesh_login_event(ngx_http_request_t *r, int64_t domain_id,
     if (account == NULL) {
         /* nobody whose list it could stand in */
         return;
+    }
+
+    if (in) {
+        ngx_mesh_ctx_who(r, account_id, NULL);
     }
 
     address = ngx_mesh_address(r);

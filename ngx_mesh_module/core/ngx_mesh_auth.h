@@ -28,6 +28,21 @@ typedef struct {
 } ngx_mesh_auth_t;
 
 
+/* what the variables of the http module show of a request */
+typedef struct {
+    const char  *kind;                /* of its session, and that */
+    uint64_t     serial;              /* 0: it has none */
+    int64_t      account_id;          /* who it is of, 0: nobody is known */
+    u_char       node[48];            /* on which device, or zeros */
+} ngx_mesh_ctx_t;
+
+/* made when it is first asked for; NULL: no memory */
+ngx_mesh_ctx_t *ngx_mesh_ctx(ngx_http_request_t *r);
+/* the request is of that account, and on that device; NULL: on none */
+void ngx_mesh_ctx_who(ngx_http_request_t *r, int64_t account_id,
+    const u_char *node);
+
+
 /*
  * who NULL: nobody; cause and msg are what control.md 2.3 says, or NULL: it
  * cannot be told now (database away).  done() finalizes the request.

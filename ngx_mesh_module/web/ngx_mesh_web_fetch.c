@@ -260,6 +260,8 @@ ngx_mesh_fetch_known(void *data, ngx_mesh_auth_t *who, const char *cause,
         return;
     }
 
+    ngx_mesh_ctx_who(r, who->account_id, f->device.id);
+
     /* a browser that gives up ends it all */
     r->read_event_handler = ngx_http_test_reading;
     r->write_event_handler = ngx_http_request_empty_handler;

@@ -483,6 +483,7 @@ ngx_mesh_web_ticket(ngx_http_request_t *r, ngx_str_t *text, u_char kind,
     route->who.password_at = ticket->password_at;
     ngx_memcpy(route->who.session, ticket->session, 32);
     ngx_memcpy(route->node, ticket->node, NGX_MESH_ID_LEN);
+    ngx_mesh_ctx_who(r, ticket->account_id, ticket->node);
 
     address = ngx_mesh_address(r);
     (void) ngx_cpystrn(route->address, address->data,

@@ -12,13 +12,6 @@
 typedef struct ngx_mesh_out_s  ngx_mesh_out_t;
 
 
-/* what the variables of the http module show of an upgrade */
-typedef struct {
-    const char  *kind;
-    uint64_t     serial;
-} ngx_mesh_ws_ctx_t;
-
-
 void ngx_mesh_ws_begin(ngx_mesh_session_t *s);
 void ngx_mesh_ws_parse(ngx_mesh_session_t *s, u_char *pos, size_t size);
 void ngx_mesh_ws_read_handler(ngx_event_t *rev);

@@ -6,6 +6,7 @@
  */
 
 #include "../ngx_mesh.h"
+#include "../core/ngx_mesh_auth.h"
 #include "ngx_mesh_ws_private.h"
 #include <ngx_sha1.h>
 
@@ -57,7 +58,7 @@ ngx_mesh_ws_accept(ngx_http_request_t *r, const ngx_mesh_class_t *class,
     ngx_int_t           rc;
     ngx_str_t           key;
     ngx_mesh_detach_t  *detach;
-    ngx_mesh_ws_ctx_t  *ctx;
+    ngx_mesh_ctx_t     *ctx;
 
     rc = ngx_mesh_ws_check(r, &key);
 
@@ -70,7 +71,7 @@ ngx_mesh_ws_accept(ngx_http_request_t *r, const ngx_mesh_class_t *class,
     }
 
     detach = ngx_pcalloc(r->pool, sizeof(ngx_mesh_detach_t));
-    ctx = ngx_pcalloc(r->pool, sizeof(ngx_mesh_ws_ctx_t));
+    ctx = ngx_mesh_ctx(r);
 
     if (detach == NULL || ctx == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -86,7 +87,6 @@ ngx_mesh_ws_accept(ngx_http_request_t *r, const ngx_mesh_class_t *class,
 
     ctx->kind = class->name;
     ctx->serial = detach->serial;
-    ngx_http_set_ctx(r, ctx, ngx_http_mesh_module);
 
     if (ngx_mesh_ws_answer(r, &key) != NGX_OK) {
         return NGX_ERROR;
