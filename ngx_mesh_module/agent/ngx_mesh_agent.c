@@ -434,7 +434,11 @@ ngx_mesh_agent_admit(ngx_mesh_agent_t *a)
     }
 
     ngx_mesh_agent_push_start(a);
-    ngx_mesh_agent_sessions_changed(a);
+
+    /* some may have outlived its last connection */
+    if (ngx_mesh_running_any()) {
+        ngx_mesh_agent_sessions_changed(a);
+    }
 
     ngx_mesh_agent_online(a->domain_id, a->id, a->device_id, a->group_id,
                           &a->s->address, 1);

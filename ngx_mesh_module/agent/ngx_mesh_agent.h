@@ -134,6 +134,7 @@ typedef struct {
 
     unsigned                 sent_info:1;     /* 3 came: never to be closed */
     unsigned                 counted:1;       /* in mesh_limit agent */
+    unsigned                 look_again:1;    /* at who works on it */
     unsigned                 core_wanted:1;   /* push when tunnels have ended */
     unsigned                 ready:1;         /* its core runs */
     unsigned                 told:1;          /* duplicate: event written */

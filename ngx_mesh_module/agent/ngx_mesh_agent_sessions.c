@@ -10,7 +10,7 @@
 
 
 #define NGX_MESH_SAID_BYTES   4096    /* of one kind, as JSON */
-#define NGX_MESH_SAID_AGAIN   5       /* seconds between looks while busy */
+#define NGX_MESH_SAID_AGAIN   5       /* seconds to the second look */
 
 
 struct ngx_mesh_said_s {
@@ -156,9 +156,12 @@ ngx_mesh_agent_battery(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
     }
 }
 
+
 void
 ngx_mesh_agent_sessions_changed(ngx_mesh_agent_t *a)
 {
+    a->look_again = 1;
+
     /* a flood does not put it off */
     if (a->s->deadline_at == 0 || a->s->deadline_at > ngx_time() + 1) {
         ngx_mesh_ws_deadline(a->s, 1);
@@ -167,8 +170,8 @@ ngx_mesh_agent_sessions_changed(ngx_mesh_agent_t *a)
 
 
 /*
- * Looks again while somebody works: the two halves of a relay end in workers of
- * their own, so that the agent's may be heard first.
+ * Looks twice: the two halves of a relay end in workers of their own, so that
+ * the agent's may be heard first.
  */
 void
 ngx_mesh_agent_sessions_tick(ngx_mesh_agent_t *a)
@@ -218,7 +221,8 @@ ngx_mesh_agent_sessions_tick(ngx_mesh_agent_t *a)
         goto done;
     }
 
-    if (busy.list.nelts) {
+    if (a->look_again) {
+        a->look_again = 0;
         ngx_mesh_ws_deadline(a->s, NGX_MESH_SAID_AGAIN);
     }
 

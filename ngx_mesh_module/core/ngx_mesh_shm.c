@@ -775,6 +775,17 @@ ngx_mesh_presence_each(int64_t domain_id,
 }
 
 
+ngx_uint_t
+ngx_mesh_running_any(void)
+{
+    ngx_rbtree_t  *tree;
+
+    tree = &ngx_mesh_zone->tree[NGX_MESH_REC_RUNNING];
+
+    return tree->root != tree->sentinel;
+}
+
+
 ngx_int_t
 ngx_mesh_running_each(int64_t domain_id,
     ngx_int_t (*fn)(const ngx_mesh_running_t *r, void *data), void *data)

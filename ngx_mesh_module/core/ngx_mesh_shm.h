@@ -247,6 +247,8 @@ void ngx_mesh_running_delete(uint64_t serial);
 ngx_int_t ngx_mesh_running_lookup(uint64_t serial, ngx_mesh_running_t *r);
 /* takes one whose worker is gone, and did not delete it; or NGX_DECLINED */
 ngx_int_t ngx_mesh_running_lost(ngx_mesh_running_t *r);
+/* is there one?  A guess, as no lock is taken */
+ngx_uint_t ngx_mesh_running_any(void);
 /* as ngx_mesh_presence_each() */
 ngx_int_t ngx_mesh_running_each(int64_t domain_id,
     ngx_int_t (*fn)(const ngx_mesh_running_t *r, void *data), void *data);
