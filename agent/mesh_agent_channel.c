@@ -60,7 +60,9 @@ struct mesh_agent_channel_s {
     const char         *proxy;            /* of conf; NULL: without one */
     uint8_t             server_id[MESH_AGENT_ID_LEN];
     size_t              server_id_len;
-    char                ip[64];
+    char                ip[MESH_AGENT_STREAM_IP];
+    char              (*bad)[MESH_AGENT_STREAM_IP];   /* where each server
+                                                         failed last */
     mesh_agent_peer_t   peer;
     uint8_t             nonce[MESH_AGENT_ID_LEN];
     uint8_t             nonce_server[MESH_AGENT_ID_LEN];
@@ -87,6 +89,7 @@ typedef struct {
 
 
 static void mesh_agent_channel_try(uv_timer_t *timer);
+static char *mesh_agent_channel_bad(mesh_agent_channel_t *ch);
 static int mesh_agent_channel_is_local(const mesh_agent_channel_t *ch);
 static void mesh_agent_channel_found(void *data);
 static void mesh_agent_channel_id(mesh_agent_channel_t *ch);
@@ -116,6 +119,9 @@ static void mesh_agent_channel_idle(mesh_agent_channel_t *ch);
 static void mesh_agent_channel_ping(uv_timer_t *timer);
 static void mesh_agent_channel_closed(void *data,
     const mesh_agent_ws_end_t *end);
+static void mesh_agent_channel_drop(mesh_agent_channel_t *ch,
+    const char *why);
+static void mesh_agent_channel_failed(mesh_agent_channel_t *ch);
 static void mesh_agent_channel_lost(mesh_agent_channel_t *ch, const char *why,
     unsigned retry_after);
 static uint64_t mesh_agent_channel_delay(mesh_agent_channel_t *ch,
@@ -162,6 +168,7 @@ mesh_agent_channel_create(mesh_agent_t *a)
     any = 0;
     (void) RAND_bytes(&any, 1);
     ch->index = any % a->conf->nservers;
+    ch->bad = mesh_agent_alloc(2 * a->conf->nservers * sizeof(*ch->bad));
 
     ch->lan = mesh_agent_lan_create(a->loop, mesh_agent_channel_found, ch);
 
@@ -209,6 +216,7 @@ mesh_agent_channel_stopped(uv_handle_t *handle)
     mesh_agent_url_free(&ch->url);
     free(ch->found);
     free(ch->text);
+    free(ch->bad);
     free(ch);
 }
 
@@ -246,6 +254,8 @@ mesh_agent_channel_try(uv_timer_t *timer)
     ch->proxy = ch->direct || ch->found
                 ? NULL : mesh_agent_conf_get(ch->a->conf, "WebProxy");
     opts.proxy = ch->proxy;
+    opts.from = mesh_agent_channel_bad(ch);
+    opts.behind = 1;
     opts.header = "User-Agent: MeshAgent " MESH_AGENT_VERSION_TEXT "\r\n";
     opts.events = &mesh_agent_channel_events;
     opts.data = ch;
@@ -261,6 +271,14 @@ mesh_agent_channel_try(uv_timer_t *timer)
     if (ch->ws == NULL) {
         mesh_agent_channel_lost(ch, "it cannot be called", 0);
     }
+}
+
+
+/* a proxy's addresses are others */
+static char *
+mesh_agent_channel_bad(mesh_agent_channel_t *ch)
+{
+    return ch->bad[2 * ch->index + (ch->proxy != NULL)];
 }
 
 
@@ -761,8 +779,7 @@ mesh_agent_channel_ping(uv_timer_t *timer)
     inside = ch->trusted && ch->admitted;
 
     if (ch->pinged && mesh_agent_ws_reads(ch->ws) == ch->reads) {
-        mesh_agent_ws_close(ch->ws);
-        mesh_agent_channel_lost(ch, "it does not answer", 0);
+        mesh_agent_channel_drop(ch, "it does not answer");
         return;
     }
 
@@ -773,8 +790,7 @@ mesh_agent_channel_ping(uv_timer_t *timer)
     if (!inside && (ch->found || ch->a->conf->nservers > 1)
         && uv_now(ch->a->loop) - ch->since >= held)
     {
-        mesh_agent_ws_close(ch->ws);
-        mesh_agent_channel_lost(ch, "it does not let us in", 0);
+        mesh_agent_channel_drop(ch, "it does not let us in");
         return;
     }
 
@@ -793,6 +809,26 @@ mesh_agent_channel_ping(uv_timer_t *timer)
 
 
 static void
+mesh_agent_channel_drop(mesh_agent_channel_t *ch, const char *why)
+{
+    mesh_agent_channel_failed(ch);
+    mesh_agent_ws_close(ch->ws);
+    mesh_agent_channel_lost(ch, why, 0);
+}
+
+
+/* an address that takes connections and does not let us in hides no other */
+static void
+mesh_agent_channel_failed(mesh_agent_channel_t *ch)
+{
+    if (!(ch->trusted && ch->admitted)) {
+        (void) snprintf(mesh_agent_channel_bad(ch), MESH_AGENT_STREAM_IP, "%s",
+                        mesh_agent_stream_ip(mesh_agent_ws_stream(ch->ws)));
+    }
+}
+
+
+static void
 mesh_agent_channel_closed(void *data, const mesh_agent_ws_end_t *end)
 {
     mesh_agent_channel_t *ch = data;
@@ -800,6 +836,7 @@ mesh_agent_channel_closed(void *data, const mesh_agent_ws_end_t *end)
     char         text[64];
     const char  *why;
 
+    mesh_agent_channel_failed(ch);
     why = end->why;
 
     if (why == NULL && end->code && end->code != MESH_WS_CODE_NONE) {

@@ -85,6 +85,7 @@ mesh_agent_js_ws_create(duk_context *duk)
     char                  header[MESH_AGENT_JS_WS_HEADER];
     const char           *p;
     mesh_agent_url_t      url;
+    mesh_agent_t         *a;
     mesh_agent_js_ws_t   *w;
     mesh_agent_ws_opts_t  opts;
 
@@ -130,8 +131,12 @@ mesh_agent_js_ws_create(duk_context *duk)
     mesh_agent_js_open(duk, -1, &w->obj, mesh_agent_js_ws_close);
     w->obj.session = 1;
 
+    /* where the server was good for the channel */
+    a = mesh_agent_js_agent(w->obj.js);
+    opts.from = mesh_agent_channel_ip(a->channel);
+
     opts.data = w;
-    w->ws = mesh_agent_ws_open(mesh_agent_js_agent(w->obj.js)->loop, &opts);
+    w->ws = mesh_agent_ws_open(a->loop, &opts);
 
     if (w->ws == NULL) {
         mesh_agent_js_ws_close(&w->obj);

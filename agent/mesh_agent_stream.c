@@ -46,7 +46,8 @@ struct mesh_agent_stream_s {
     uv_getaddrinfo_t                   dns;
     uv_tcp_t                          *tcp;
     struct addrinfo                   *list;
-    struct addrinfo                   *next;
+    struct addrinfo                   *first;     /* of list, to be tried */
+    struct addrinfo                   *next;      /* NULL: all were */
     unsigned                           tries;
 
     const mesh_agent_stream_events_t  *events;
@@ -66,11 +67,13 @@ struct mesh_agent_stream_s {
     char                              *head;      /* answer of the proxy */
     size_t                             head_len;
 
-    char                               ip[64];
+    char                               from[MESH_AGENT_STREAM_IP];
+    char                               ip[MESH_AGENT_STREAM_IP];
     char                               why[192];
     mesh_agent_stream_state_e          state;
     unsigned                           tls:1;
     unsigned                           public_ca:1;
+    unsigned                           behind:1;
     unsigned                           resolving:1;
     unsigned                           timer_open:1;
     unsigned                           paused:1;
@@ -90,6 +93,9 @@ static SSL_CTX *mesh_agent_stream_ctx(int public_ca);
 static int mesh_agent_stream_proxy(mesh_agent_stream_t *st, const char *text);
 static void mesh_agent_stream_resolved(uv_getaddrinfo_t *req, int status,
     struct addrinfo *res);
+static void mesh_agent_stream_first(mesh_agent_stream_t *st);
+static void mesh_agent_stream_name(const struct addrinfo *ai, char *ip,
+    size_t size);
 static void mesh_agent_stream_try(mesh_agent_stream_t *st);
 static void mesh_agent_stream_timeout(uv_timer_t *timer);
 static void mesh_agent_stream_reached(uv_connect_t *req, int status);
@@ -139,6 +145,9 @@ mesh_agent_stream_open(uv_loop_t *loop, const mesh_agent_stream_opts_t *opts)
     st->port = opts->port;
     st->tls = opts->tls;
     st->public_ca = opts->public_ca;
+    st->behind = opts->behind;
+    (void) snprintf(st->from, sizeof(st->from), "%s",
+                    opts->from ? opts->from : "");
 
     if ((opts->proxy && mesh_agent_stream_proxy(st, opts->proxy) != MESH_OK)
         || (st->tls && mesh_agent_stream_tls(st) != MESH_OK))
@@ -286,7 +295,7 @@ mesh_agent_stream_resolved(uv_getaddrinfo_t *req, int status,
 
     st->resolving = 0;
     st->list = res;
-    st->next = res;
+    mesh_agent_stream_first(st);
 
     if (st->state == MESH_AGENT_STREAM_CLOSED) {
         mesh_agent_stream_release(st);
@@ -308,6 +317,43 @@ mesh_agent_stream_resolved(uv_getaddrinfo_t *req, int status,
 }
 
 
+/* the list is a ring, which is entered where the owner wishes */
+static void
+mesh_agent_stream_first(mesh_agent_stream_t *st)
+{
+    char              ip[MESH_AGENT_STREAM_IP];
+    struct addrinfo  *ai;
+
+    st->first = st->list;
+
+    for (ai = st->list; ai && st->from[0]; ai = ai->ai_next) {
+        mesh_agent_stream_name(ai, ip, sizeof(ip));
+
+        if (strcmp(ip, st->from) == 0) {
+            st->first = st->behind ? ai->ai_next : ai;
+            break;
+        }
+    }
+
+    if (st->first == NULL) {
+        st->first = st->list;
+    }
+
+    st->next = st->first;
+}
+
+
+static void
+mesh_agent_stream_name(const struct addrinfo *ai, char *ip, size_t size)
+{
+    if (ai->ai_family == AF_INET6) {
+        (void) uv_ip6_name((struct sockaddr_in6 *) ai->ai_addr, ip, size);
+    } else {
+        (void) uv_ip4_name((struct sockaddr_in *) ai->ai_addr, ip, size);
+    }
+}
+
+
 /* the next address; why says what was wrong with the last one */
 static void
 mesh_agent_stream_try(mesh_agent_stream_t *st)
@@ -324,17 +370,12 @@ mesh_agent_stream_try(mesh_agent_stream_t *st)
     }
 
     ai = st->next;
-    st->next = ai->ai_next;
+    st->next = ai->ai_next ? ai->ai_next : st->list;
+    st->next = st->next == st->first ? NULL : st->next;
     st->tries++;
     st->state = MESH_AGENT_STREAM_CONNECTING;
 
-    if (ai->ai_family == AF_INET6) {
-        (void) uv_ip6_name((struct sockaddr_in6 *) ai->ai_addr, st->ip,
-                           sizeof(st->ip));
-    } else {
-        (void) uv_ip4_name((struct sockaddr_in *) ai->ai_addr, st->ip,
-                           sizeof(st->ip));
-    }
+    mesh_agent_stream_name(ai, st->ip, sizeof(st->ip));
 
     st->tcp = mesh_agent_alloc(sizeof(uv_tcp_t));
     (void) uv_tcp_init(st->loop, st->tcp);
@@ -635,6 +676,7 @@ mesh_agent_stream_ready(mesh_agent_stream_t *st)
     if (st->list) {
         uv_freeaddrinfo(st->list);
         st->list = NULL;
+        st->first = NULL;
         st->next = NULL;
     }
 

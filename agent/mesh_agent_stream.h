@@ -2,7 +2,9 @@
 
 /*
  * A connection that we open: TCP, or TLS over it, straight or through an HTTP
- * proxy.  All addresses of a name are tried in turn.
+ * proxy.  All addresses of a name are tried in turn, until one takes the
+ * connection; what comes of that is the owner's to judge, who may begin
+ * elsewhere the next time.
  */
 
 #ifndef MESH_AGENT_STREAM_H_INCLUDED
@@ -34,14 +36,18 @@ typedef struct {
     void       (*closed)(void *data, const char *why);  /* NULL: by the peer */
 } mesh_agent_stream_events_t;
 
+#define MESH_AGENT_STREAM_IP     64       /* bytes of an address as text */
+
 typedef struct {
     const char                        *host;
     const char                        *proxy;     /* host:port or URL, NULL */
+    const char                        *from;      /* begin with it, or NULL */
     const mesh_agent_stream_events_t  *events;
     void                              *data;
     uint16_t                           port;
     unsigned                           tls:1;
     unsigned                           public_ca:1;   /* validateWebCert */
+    unsigned                           behind:1;  /* or with the next one */
 } mesh_agent_stream_opts_t;
 
 

@@ -171,6 +171,8 @@ mesh_agent_ws_open(uv_loop_t *loop, const mesh_agent_ws_opts_t *opts)
     so.port = opts->url->port;
     so.tls = opts->url->tls;
     so.proxy = opts->proxy;
+    so.from = opts->from;
+    so.behind = opts->behind;
     so.public_ca = opts->public_ca;
     so.events = &mesh_agent_ws_stream_events;
     so.data = ws;

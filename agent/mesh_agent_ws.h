@@ -52,12 +52,14 @@ typedef struct {
 typedef struct {
     const mesh_agent_url_t        *url;           /* borrowed, during open() */
     const char                    *proxy;         /* or NULL */
+    const char                    *from;          /* as of a stream */
     const char                    *header;        /* further lines, or NULL */
     const mesh_agent_ws_events_t  *events;
     void                          *data;
     size_t                         message_max;   /* bytes */
     size_t                         frame_max;     /* bytes sent in a frame */
     unsigned                       public_ca:1;
+    unsigned                       behind:1;
 } mesh_agent_ws_opts_t;
 
 
