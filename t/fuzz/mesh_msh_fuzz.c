@@ -1,6 +1,6 @@
 /* Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0 */
 
-/* A policy: each line moves on, and a pair is again one where it stands alone. */
+/* A policy: each line moves on, and a pair alone is that pair again. */
 
 #include <stdlib.h>
 #include <string.h>

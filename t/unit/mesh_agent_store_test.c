@@ -218,7 +218,8 @@ lengths(void)
     key[MESH_AGENT_STORE_KEY] = '\0';
     is(mesh_agent_store_put(st, key, "", 0), MESH_OK,
        "S-22: one of 256 is taken");
-    is(mesh_agent_store_put(st, "", "", 0), MESH_ERROR, "S-22: one of 0 is not");
+    is(mesh_agent_store_put(st, "", "", 0), MESH_ERROR,
+       "S-22: one of 0 is not");
     mesh_agent_store_close(st);
 
     st = mesh_agent_store_open(path);

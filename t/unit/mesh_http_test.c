@@ -127,7 +127,8 @@ lines(void)
     {
         is(a.size, sizeof(upgrade) - 1, "that byte is not of it");
         is(a.status, 101, "its status");
-        is(a.line, strlen("HTTP/1.1 101 Switching Protocols"), "its first line");
+        is(a.line, strlen("HTTP/1.1 101 Switching Protocols"),
+           "its first line");
 
         value = mesh_http_line(&a, "sec-websocket-accept", &len);
         is_bytes(value, value ? len : 0, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", 28,
