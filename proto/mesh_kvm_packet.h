@@ -21,6 +21,7 @@
 
 #define MESH_KVM_NOP            0
 #define MESH_KVM_TILE           3
+#define MESH_KVM_COPY           4
 #define MESH_KVM_SIZE           7
 #define MESH_KVM_MESSAGE        17
 #define MESH_KVM_LEDS           18

@@ -41,7 +41,7 @@ mesh_mcrec_parse(const uint8_t *p, size_t len, mesh_mcrec_block_t *b)
 
 
 int
-mesh_mcrec_ended(const uint8_t *p, uint64_t *time)
+mesh_mcrec_ended(const uint8_t *p, uint64_t *time, uint64_t *index)
 {
     mesh_mcrec_block_t  b;
 
@@ -55,11 +55,13 @@ mesh_mcrec_ended(const uint8_t *p, uint64_t *time)
 
     if (memcmp(p, MESH_MCREC_TRAILER, MESH_MCREC_HEAD) == 0) {
         *time = b.time;
+        *index = 0;
         return 1;
     }
 
     if (memcmp(p, MESH_MCREC_INDEXED, MESH_MCREC_HEAD) == 0) {
         *time = 0;
+        *index = b.time;
         return 1;
     }
 

@@ -51,10 +51,10 @@ uint8_t *mesh_mcrec_head(uint8_t *p, const mesh_mcrec_block_t *b);
 int mesh_mcrec_parse(const uint8_t *p, size_t len, mesh_mcrec_block_t *b);
 
 /*
- * The last 32 bytes of a file: 1 if they end it, with the time of its end, or
- * 0 where they say instead where its index is.
+ * The last 32 bytes of a file: 1 if they end it, with the time of its end and
+ * 0, or 0 and the place of its index, whose block has that time.
  */
-int mesh_mcrec_ended(const uint8_t *p, uint64_t *time);
+int mesh_mcrec_ended(const uint8_t *p, uint64_t *time, uint64_t *index);
 
 
 #endif /* MESH_MCREC_H_INCLUDED */

@@ -378,6 +378,67 @@ for my $keep ('count=2', 'size=4k') {
     $mesh->stop;
 }
 
+# --- a desktop has an index, that of session.md 8.6
+
+{
+    my $mesh = Mesh::Test->new;
+    my $dir = "$mesh->{dir}/recordings";
+    my $group;
+    $mesh->{server} = "mesh_relay_record $dir; mesh_desktop_share off;";
+    $mesh->start(prepare => sub {
+        $mesh->admin(\"correct horse battery\n", 'user', 'add', 'admin',
+                     '--site-admin');
+        $group = $mesh->admin('group', 'add', 'Lab', '--owner', 'admin');
+        chomp $group;
+    });
+    my $admin = Mesh::Control->new($mesh, 'admin', 'correct horse battery');
+    my $agent = Mesh::Agent->new($mesh, n => 700, group => $group,
+                                 name => 'pc');
+    $agent->online or die "no agent\n";
+
+    for my $cut ('', pack 'n2', 3, 9000) {
+        my @half = relay($mesh, $admin, $agent, 'desk' . length $cut, 2);
+        $half[0]->text('2');
+        $half[1]->read;
+        $half[1]->binary(pack 'n4', 7, 8, 64, 64);
+        $half[1]->binary($cut) if length $cut;
+        $half[1]->binary(pack 'n4', 7, 8, 64, 64);
+        $half[0]->read for 1 .. (length $cut ? 3 : 2);
+        $half[0]->close;
+        $half[1]->closed;
+        my $file;
+        $mesh->wait_for('the recording', sub {
+            ($file) = grep { $_->{action} eq 'recording'
+                             && -s "$dir/$_->{filename}" == $_->{size} }
+                @{ $admin->ask({ action => 'events', limit => 5 })->{events} };
+        });
+        my @block = blocks("$dir/$file->{filename}");
+        if (length $cut) {
+            is_deeply([map { $_->{type} } @block], [1, 2, 2, 2, 2, 3],
+                      'a desktop that an index cannot tell of has none');
+            is($block[-1]{data}, 'MeshCentralMCREC', 'and ends as all others');
+            next;
+        }
+        is_deeply([map { $_->{type} } @block], [1, 2, 2, 2, 4, 3],
+                  'a desktop has an index behind its messages');
+        is_deeply(decode_json($block[4]{data}),
+                  { indexInterval => 10, indexes => [],
+                    indexStartTime => $block[1]{time} },
+                  'from its first message on');
+        is_deeply([@{ $block[5] }{qw(data time)}],
+                  ['MeshCentralMCNDX',
+                   $file->{size} - 32 - 16 - length $block[4]{data}],
+                  'and an end that says where the index is');
+        my ($row) = @{ recordings($admin) };
+        is_deeply([@$row{qw(whole lengthTime)}],
+                  [JSON::PP::true,
+                   int(($block[4]{time} - $block[0]{time}) / 1000)],
+                  'the list has its end');
+        is($row->{size}, $file->{size}, 'and its size');
+    }
+    $mesh->stop;
+}
+
 # --- a session that must be recorded and cannot be
 
 rename $dir, "$dir.away";

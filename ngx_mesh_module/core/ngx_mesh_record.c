@@ -35,7 +35,9 @@ typedef struct {
     int                    fd;        /* -1: to be made */
     int                    err;
     const char            *what;      /* failed */
+    off_t                  end;       /* of the file, when it is closed */
     unsigned               last:1;    /* close it */
+    unsigned               indexed:1; /* before that */
     u_char                *dir;
     u_char                *name;
 } ngx_mesh_record_write_t;
@@ -540,6 +542,8 @@ ngx_mesh_record_post(ngx_mesh_record_t *rec)
     w->patch = rec->patch;
     ngx_memcpy(w->size, rec->patch_size, sizeof(w->size));
     w->last = rec->over;
+    /* a worker that ends does not wait for it */
+    w->indexed = rec->about.protocol == 2 && !ngx_mesh_record_exiting;
 
     rec->fill = empty;
     rec->fill.len = 0;
@@ -579,7 +583,7 @@ ngx_mesh_record_write(void *data, ngx_log_t *log)
         dir = open((char *) w->dir, O_PATH|O_DIRECTORY|O_CLOEXEC);
 
         if (dir != -1) {
-            w->fd = openat(dir, (char *) w->name, O_WRONLY|O_CREAT|O_EXCL
+            w->fd = openat(dir, (char *) w->name, O_RDWR|O_CREAT|O_EXCL
                            |O_NOFOLLOW|O_CLOEXEC, 0600);
         }
 
@@ -625,6 +629,7 @@ ngx_mesh_record_write(void *data, ngx_log_t *log)
     }
 
     if (w->last) {
+        w->end = w->indexed ? ngx_mesh_record_index(w->fd, offset) : offset;
         (void) close(w->fd);
         w->fd = -1;
     }
@@ -728,7 +733,7 @@ ngx_mesh_record_log(ngx_mesh_record_t *rec)
     if (ngx_mesh_jw_init(&w, pool, 512) == NGX_OK) {
         ngx_mesh_jw_open(&w, NULL, '{');
         ngx_mesh_jw_str(&w, "filename", &name);
-        ngx_mesh_jw_int(&w, "size", rec->offset);
+        ngx_mesh_jw_int(&w, "size", rec->w.end);
         ngx_mesh_jw_int(&w, "protocol", rec->about.protocol);
         ngx_mesh_jw_int(&w, "startTime", rec->began);
         ngx_mesh_jw_int(&w, "lengthTime", (rec->ended - rec->began) / 1000);

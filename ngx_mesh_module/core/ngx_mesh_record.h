@@ -60,6 +60,12 @@ ngx_uint_t ngx_mesh_record_full(ngx_mesh_record_t *rec, ngx_uint_t direction);
 /* the session is over; rec belongs to itself from here on */
 void ngx_mesh_record_end(ngx_mesh_record_t *rec);
 
+/*
+ * In a thread: puts the index of a desktop into a whole recording of size
+ * bytes, open for both; as it was where it gets none.  Returns its size.
+ */
+off_t ngx_mesh_record_index(int fd, off_t size);
+
 void ngx_mesh_record_init(void);
 /* the worker ends, and its threads have: what follows is written at once */
 void ngx_mesh_record_exit(void);

@@ -547,7 +547,7 @@ ngx_mesh_recording_read(int dir, const char *name, ngx_mesh_recording_t *r)
     int                  fd;
     u_char               buf[MESH_MCREC_HEAD + NGX_MESH_RECORDING_META];
     ssize_t              n;
-    uint64_t             ended;
+    uint64_t             ended, index;
     struct stat          st;
     mesh_mcrec_block_t   meta;
 
@@ -585,8 +585,16 @@ ngx_mesh_recording_read(int dir, const char *name, ngx_mesh_recording_t *r)
 
     n = st.st_size < 32 ? 0 : pread(fd, buf, 32, st.st_size - 32);
 
-    if (n == 32 && mesh_mcrec_ended(buf, &ended)) {
+    if (n == 32 && mesh_mcrec_ended(buf, &ended, &index)) {
         r->whole = 1;
+
+        if (index && pread(fd, buf, MESH_MCREC_HEAD, (off_t) index)
+                     == MESH_MCREC_HEAD
+            && mesh_mcrec_parse(buf, MESH_MCREC_HEAD, &meta) == MESH_OK
+            && meta.type == MESH_MCREC_INDEX)
+        {
+            ended = meta.time;
+        }
 
         if (ended) {
             r->ended = (int64_t) ended;

@@ -18,7 +18,7 @@ main(void)
 {
     int                 i, bad;
     uint8_t             buf[MESH_MCREC_HEAD + 16], odd[MESH_MCREC_HEAD];
-    uint64_t            time;
+    uint64_t            time, index;
     mesh_mcrec_block_t  b, c;
 
     ok(mesh_mcrec_parse(seen, sizeof(seen), &b) == MESH_OK
@@ -67,25 +67,27 @@ main(void)
     b.size = 16;
     memcpy(mesh_mcrec_head(buf, &b), MESH_MCREC_TRAILER, 16);
     time = 0;
-    ok(mesh_mcrec_ended(buf, &time) && time == b.time,
+    ok(mesh_mcrec_ended(buf, &time, &index) && time == b.time
+       && index == 0,
        "the last block says that the file is whole, and when it ended");
 
     bad = 0;
 
     for (i = 0; i < 8; i++) {
         buf[i] ^= 0x10;
-        bad |= mesh_mcrec_ended(buf, &time);
+        bad |= mesh_mcrec_ended(buf, &time, &index);
         buf[i] ^= 0x10;
         buf[16 + i] ^= 1;
-        bad |= mesh_mcrec_ended(buf, &time);
+        bad |= mesh_mcrec_ended(buf, &time, &index);
         buf[16 + i] ^= 1;
     }
 
     ok(!bad, "with a bit of it turned it does not");
 
     memcpy(buf + MESH_MCREC_HEAD, MESH_MCREC_INDEXED, 16);
-    ok(mesh_mcrec_ended(buf, &time) && time == 0,
-       "that of one with an index says so too, but not when");
+    ok(mesh_mcrec_ended(buf, &time, &index) && time == 0
+       && index == b.time,
+       "that of one with an index says so too, and where that is");
 
     return tap_done();
 }
