@@ -5,6 +5,9 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { deflateSync } from 'node:zlib';
 import { browse, compare, findings, Mesh, picture, Screen, until } from './mesh.mjs';
 
 const NAME = 'ines';
@@ -30,6 +33,71 @@ const difference = async (n) => {
     const { width, worst } = await compare(page, 'canvas.rec-desk', n);
     return width < 2 ? 255 : worst;     // before the first picture
 };
+
+/** A picture of 64 by 64 pixels in one colour, as PNG, of about 8 KB. */
+function png([red, green, blue]) {
+    const chunk = (type, data) => {
+        const all = Buffer.concat([Buffer.alloc(4), Buffer.from(type), data, Buffer.alloc(4)]);
+        let crc = ~0;
+        for (const byte of all.subarray(4, -4)) {
+            crc ^= byte;
+            for (let i = 0; i < 8; i++) {
+                crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
+            }
+        }
+        all.writeUInt32BE(data.length);
+        all.writeUInt32BE(~crc >>> 0, all.length - 4);
+        return all;
+    };
+    const head = Buffer.from([0, 0, 0, 64, 0, 0, 0, 64, 8, 2, 0, 0, 0]);
+    const row = Buffer.from([0, ...Array.from({ length: 64 }, () => [red, green, blue]).flat()]);
+    return Buffer.concat([Buffer.from('89504e470d0a1a0a', 'hex'), chunk('IHDR', head), chunk('IDAT', deflateSync(Buffer.concat(Array(64).fill(row)))),
+        chunk('tEXt', Buffer.alloc(8000, 'x')), chunk('IEND', Buffer.alloc(0))]);
+}
+
+/**
+ * A desktop of five minutes and 24 MB, with an index: each second one row of cells is
+ * drawn anew, of pattern 1, and of pattern 2 in the last ten.
+ */
+function longDesktop(node) {
+    const start = 1_764_000_000_000;
+    const block = (type, flags, second, data) => {
+        const head = Buffer.alloc(16);
+        head.writeUInt16BE(type);
+        head.writeUInt16BE(flags, 2);
+        head.writeUInt32BE(data.length, 4);
+        head.writeBigUInt64BE(BigInt(second), 8);
+        return Buffer.concat([head, data]);
+    };
+    const seconds = 300;
+    const meta = block(1, 0, start, Buffer.from(JSON.stringify({ magic: 'MeshCentralRelaySession', ver: 1, username: 'ines', protocol: 2, nodeid: node })));
+    const pictures = [1, 2].map((n) => Array.from({ length: 70 }, (_, i) => {
+        const [x, y] = [i % 10, Math.floor(i / 10)];
+        return png([(x * 53 + n * 29) & 255, (y * 71 + n * 13) & 255, ((x + y) * 37 + n * 7) & 255]);
+    }));
+    const parts = [block(2, 1, start, Buffer.from([0, 7, 0, 8, 2, 128, 1, 192]))];
+    const indexes = [];
+    const rows = [];        // where the tiles of each are
+    let at = parts[0].length;
+    for (let second = 0; second < seconds; second++) {
+        if (second && second % 10 === 0) {
+            indexes.push([at, 640, 448, ...rows.flat().sort((a, b) => a - b)]);
+        }
+        const y = second % 7;
+        rows[y] = [];
+        for (let x = 0; x < 10; x++) {
+            const image = pictures[second < seconds - 10 ? 0 : 1][y * 10 + x];
+            const head = Buffer.alloc(8);
+            [3, image.length + 8, x * 64, y * 64].forEach((n, i) => head.writeUInt16BE(n, i * 2));
+            const part = block(2, 1, start + second * 1000, Buffer.concat([head, image]));
+            rows[y].push(at);
+            parts.push(part);
+            at += part.length;
+        }
+    }
+    return Buffer.concat([meta, ...parts, block(4, 0, start + seconds * 1000, Buffer.from(JSON.stringify({ indexInterval: 10, indexStartTime: start, indexes }))),
+        block(3, 0, meta.length + at, Buffer.from('MeshCentralMCNDX'))]);
+}
 
 before(async () => {
     screen = await Screen.start(640, 448);
@@ -172,6 +240,58 @@ test('what killed workers were recording plays: a terminal, files and a desktop'
     await picture(page, 'recording-files');
     await open(2);
     await until('the picture', async () => (await difference(2)) <= 24);
+});
+
+test('a large recording plays at once, and a place far ahead is fetched from there', async () => {
+    const name = 'relaysession-2025-11-24-16-00-00-ines-1.mcrec';
+    const bytes = longDesktop(`node//${id}`);
+    writeFileSync(join(mesh.data, 'recordings', name), bytes, { mode: 0o644 });
+    let fetched = 0;
+    const count = (request) => {
+        const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(request.headers()['range'] ?? '') ?? [];
+        fetched += to - from + 1 || 0;
+    };
+    page.on('request', count);
+    await hash(`#/recordings/${encodeURIComponent(name)}`);
+    await until('the first pattern', async () => (await difference(1)) === 0);
+    assert.match(await page.locator('.rec-bar output').innerText(), /\/ 5:00$/);
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await seek(1);
+    await until('the second pattern', async () => (await difference(2)) === 0);
+    await seek(0.5);
+    await until('the first pattern again', async () => (await difference(1)) === 0);
+    assert.ok(fetched > 100_000 && fetched < bytes.length / 2, `${fetched} of ${bytes.length} bytes were fetched`);
+    page.off('request', count);
+});
+
+test('while a place is fetched the player says so, and no longer', async () => {
+    let go;
+    const gate = new Promise((resolve) => {
+        go = resolve;
+    });
+    await page.route(/recordings\.ashx/, async (route) => {
+        await gate;
+        await route.continue();
+    });
+    await seek(0.25);
+    await page.getByText('Fetching', { exact: true }).waitFor();
+    go();
+    await page.getByText('Fetching', { exact: true }).waitFor({ state: 'hidden' });
+    await page.unroute(/recordings\.ashx/);
+    assert.equal(await difference(1), 0);
+});
+
+test('where the server cannot be reached the player says so, and goes on from there', async () => {
+    await page.route(/recordings\.ashx/, (route) => route.abort());
+    await seek(0.75);
+    await page.getByRole('alert').getByText('The server does not answer.').waitFor();
+    assert.deepEqual(await findings(page), []);
+    await page.unroute(/recordings\.ashx/);
+    await page.getByRole('button', { name: 'Play' }).click();
+    await until('the time goes on', async () => /^3:4[6-9]|^3:5/.test(await page.locator('.rec-bar output').innerText()));
+    assert.equal(await page.getByRole('alert').count(), 0);
+    await page.getByRole('button', { name: 'Pause' }).click();
+    assert.equal(await difference(1), 0);
 });
 
 test('S-12: nothing of this broke the content policy, called another host, or threw', () => {

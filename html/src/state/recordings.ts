@@ -1,6 +1,7 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 import type { Control, Message } from '../wire/control.ts';
 import type { Http } from '../wire/http.ts';
+import { Parts, type Source } from '../wire/source.ts';
 import { shortId } from '../wire/bytes.ts';
 import { list, num, str } from './read.ts';
 import { Store } from './store.ts';
@@ -66,8 +67,9 @@ export class Recordings extends Store {
         return this.#http.url(`recordings.ashx?file=${encodeURIComponent(file)}`);
     }
 
-    /** The file; the browser keeps it on disk when it is large.  @throws {Error} in words */
-    async open(file: string, progress: (share: number) => void, signal: AbortSignal): Promise<Blob> {
-        return this.#http.download(`recordings.ashx?file=${encodeURIComponent(file)}`, progress, signal);
+    /** The file, of which parts are fetched as they are needed.  @throws {Error} in words */
+    open(file: string, signal: AbortSignal): Promise<Source> {
+        const path = `recordings.ashx?file=${encodeURIComponent(file)}`;
+        return Parts.open((at, size) => this.#http.part(path, at, size, signal));
     }
 }

@@ -50,28 +50,20 @@ export class Http {
         return new URL(path, this.#base).href;
     }
 
-    /** A whole file, as it comes, until `signal` says stop.  @throws {HttpError} */
-    async download(path: string, progress: (share: number) => void, signal: AbortSignal): Promise<Blob> {
-        const response = await this.#fetch(this.url(path), { cache: 'no-store', credentials: 'same-origin', signal });
-        if (!response.ok || !response.body) {
+    /** A part of a file, and how large all of it is, until `signal` says stop.  @throws {HttpError} */
+    async part(path: string, at: number, size: number, signal: AbortSignal): Promise<{ bytes: Uint8Array; size: number }> {
+        const headers = { Range: `bytes=${at}-${at + size - 1}` };
+        const response = await this.#fetch(this.url(path), { cache: 'no-store', credentials: 'same-origin', headers, signal }).catch((error: unknown) => {
+            throw signal.aborted ? error : new HttpError(0, 'network', 'The server does not answer.');
+        });
+        const range = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(response.headers.get('content-range') ?? '');
+        if (response.status !== 206 || Number(range?.[1]) !== at || Number(range?.[2]) >= at + size) {
+            void response.body?.cancel();
             throw new HttpError(response.status, '', response.status === 404 ? 'This file is not on the server any more.'
-                : response.status === 401 ? 'Your account may not read this file.' : `The server answered ${response.status}.`);
+                : response.status === 401 ? 'Your account may not read this file.'
+                : response.ok ? 'The server did not give the part of the file that was asked for.' : `The server answered ${response.status}.`);
         }
-        const all = Number(response.headers.get('content-length')) || 0;
-        const reader = response.body.getReader();
-        const parts: Blob[] = [];
-        let have = 0;
-        for (;;) {
-            const { done, value } = await reader.read();
-            if (done) {
-                break;
-            }
-            // a Blob of its own: the browser may put it on disk
-            parts.push(new Blob([value as Uint8Array<ArrayBuffer>]));
-            have += value.length;
-            progress(all ? have / all : 0);
-        }
-        return new Blob(parts);
+        return { bytes: new Uint8Array(await response.arrayBuffer()), size: Number(range?.[3]) };
     }
 
     /** @throws {HttpError} */

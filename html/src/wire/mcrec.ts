@@ -1,17 +1,21 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 import { imageSize } from './kvm.ts';
+import type { Source } from './source.ts';
 
 /* Session recordings (session.md 8): blocks of a header of 16 bytes and data. */
 
-export const HEAD = 16;
+const HEAD = 16;
 const META = 1;
 const DATA = 2;
 const END = 3;
+const INDEX = 4;
 /** data of the end, without and with an index before it */
-const ENDS = ['MeshCentralMCREC', 'MeshCentralMCNDX'];
-const PIECE = 4 * 1024 * 1024;
-/** of the data, that the index looks at: packet head, place and head of an image */
+const ENDS = ['MeshCentralMCREC', 'MeshCentralMCNDX'] as const;
+/** of the data that is looked at: packet head, place and head of an image; or a terminal's size */
 const PEEK = 2048;
+const MAX_INDEX = 16 * 1024 * 1024;
+/** Heads that are asked for at once. */
+const ABREAST = 8;
 /** cells of the screen, by which it is known what a picture covers */
 const CELL = 32;
 
@@ -34,18 +38,32 @@ export interface Block {
     /** of a desktop: the part of the screen that it draws, or the screen's new size */
     rect?: { x: number; y: number; width: number; height: number };
     screen?: boolean;
+    /** of a terminal: its new size */
+    terminal?: { cols: number; rows: number };
+    /** one that no message in the file says: its data */
+    data?: Uint8Array;
 }
 
-export interface Recording {
-    meta: Meta;
-    blocks: Block[];
-    /** ms */
-    length: number;
-    /** It has an end; without one it was cut short. */
-    whole: boolean;
+interface Head {
+    type: number;
+    flags: number;
+    size: number;
+    time: number;
+    /** of the data, what was asked for and is there */
+    data: Uint8Array;
 }
+
+/** For each interval: from where to read on, the screen's size, and the messages whose pictures are seen. */
+interface Index {
+    /** ms */
+    interval: number;
+    places: number[][];
+}
+
+export const isTerminal = (protocol: number): boolean => [1, 6, 8, 9].includes(protocol);
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : '');
+const mark = (data: Uint8Array): string => new TextDecoder().decode(data.subarray(0, 17));
 
 /** @throws {Error} when it is no recording, with what it is that a person can read. */
 function readMeta(bytes: Uint8Array): Meta {
@@ -65,58 +83,250 @@ function readMeta(bytes: Uint8Array): Meta {
     };
 }
 
-/** Reads through a file, in pieces: of a large one only the places of its messages are kept. */
-export async function indexRecording(file: Blob): Promise<Recording> {
-    let meta: Meta | null = null;
-    let whole = false;
-    let start = -1;
-    let at = 0;
-    const blocks: Block[] = [];
-
-    let piece = new Uint8Array(0);
-    let from = 0;
-    const bytes = async (offset: number, size: number): Promise<Uint8Array> => {
-        if (offset < from || offset + size > from + piece.length) {
-            from = offset;
-            piece = new Uint8Array(await file.slice(offset, offset + Math.max(PIECE, size)).arrayBuffer());
-        }
-        return piece.subarray(offset - from, Math.min(offset - from + size, piece.length));
+/** The head of the block at `at`, with up to `peek` bytes of its data; null: there is none. */
+async function headAt(source: Source, at: number, peek: number): Promise<Head | null> {
+    const bytes = await source.read(at, HEAD + peek);
+    if (bytes.length < HEAD) {
+        return null;
+    }
+    const view = new DataView(bytes.buffer, bytes.byteOffset);
+    const size = view.getUint32(4);
+    return {
+        type: view.getUint16(0), flags: view.getUint16(2), size, time: view.getUint16(10) * 2 ** 32 + view.getUint32(12),
+        data: bytes.subarray(HEAD, HEAD + size),
     };
+}
 
-    while (at + HEAD <= file.size && !whole) {
-        const head = await bytes(at, HEAD);
-        const view = new DataView(head.buffer, head.byteOffset, HEAD);
-        const type = view.getUint16(0);
-        const flags = view.getUint16(2);
-        const size = view.getUint32(4);
-        const time = view.getUint16(10) * 2 ** 32 + view.getUint32(12);
-        const data = at + HEAD;
-
-        if (!meta) {
-            if (type !== META || size > 65_536) {
-                throw new Error('This file is no recording of a session.');
-            }
-            meta = readMeta(await bytes(data, size));
-        } else if (type === DATA && data + size <= file.size && size > 0) {
-            if (start < 0) {
-                start = time;
-            }
-            const block: Block = { at: data, size, time: Math.max(0, time - start), binary: (flags & 1) !== 0, user: (flags & 2) !== 0 };
-            if (meta.protocol === 2 && block.binary && !block.user) {
-                look(block, await bytes(data, Math.min(size, PEEK)));
-            }
-            blocks.push(block);
-        } else if (type === END && size === 16 && ENDS.includes(new TextDecoder().decode(await bytes(data, size)))) {
-            whole = true;
-        } else if (type !== DATA && type !== META && type !== 4) {
-            break;      // not ours any more: what was read plays
+function readIndex(bytes: Uint8Array): Index | null {
+    try {
+        const said = JSON.parse(new TextDecoder().decode(bytes)) as { indexInterval?: unknown; indexes?: unknown } | null;
+        const { indexInterval: interval, indexes } = said ?? {};
+        if (typeof interval === 'number' && interval > 0 && Array.isArray(indexes)
+            && indexes.every((place) => Array.isArray(place) && place.length >= 3 && place.every((n) => Number.isSafeInteger(n) && n >= 0))) {
+            return { interval: interval * 1000, places: indexes as number[][] };
         }
-        at = data + size;
+    } catch {
+        /* as one that is not there */
     }
-    if (!meta) {
-        throw new Error('This file is no recording of a session.');
+    return null;
+}
+
+/** Messages one after the other, from a place on: what was read of them stays here. */
+export class Reel {
+    readonly blocks: Block[];
+    /** It has no further ones. */
+    ended = false;
+    /** It reached the end of the recording. */
+    whole = false;
+    #recording: Recording;
+    #at: number;
+    #reading: Promise<boolean> | null = null;
+
+    constructor(recording: Recording, at: number, blocks: Block[] = []) {
+        this.#recording = recording;
+        this.#at = at;
+        this.blocks = blocks;
     }
-    return { meta, blocks, length: blocks.at(-1)?.time ?? 0, whole };
+
+    get at(): number {
+        return this.#at;
+    }
+
+    /** Reads on: is there a further one? */
+    more(): Promise<boolean> {
+        return this.#reading ??= this.#more().finally(() => {
+            this.#reading = null;
+        });
+    }
+
+    /** The last message that is not after `time`, -1: there is none; reads as far as that, while it is `wanted`. */
+    async until(time: number, wanted: () => boolean): Promise<number> {
+        let i = 0;
+        for (;;) {
+            const block = this.blocks[i];
+            if (block ? block.time > time : !wanted() || !await this.more()) {
+                return i - 1;
+            }
+            if (block) {
+                i++;
+            }
+        }
+    }
+
+    async #more(): Promise<boolean> {
+        const { source, peek } = this.#recording;
+        while (!this.ended) {
+            const head = await headAt(source, this.#at, peek);
+            const data = this.#at + HEAD;
+            if (!head) {
+                break;
+            }
+            if (head.type === END && head.size === 16) {
+                const end = await source.read(data, 16);
+                this.whole = (ENDS as readonly string[]).includes(mark(end));
+            }
+            // what is not ours any more: what was read plays
+            if (this.whole || head.type < META || head.type > INDEX) {
+                break;
+            }
+            this.#at = data + head.size;
+            if (head.type === DATA && head.size > 0 && this.#at <= source.size) {
+                this.blocks.push(this.#recording.block(head, data));
+                return true;
+            }
+        }
+        this.ended = true;
+        return false;
+    }
+}
+
+/** A recording, of which no more is read than is needed. */
+export class Recording {
+    readonly source: Source;
+    readonly meta: Meta;
+    /** ms */
+    length = 0;
+    /** It has an end; without one it was cut short. */
+    whole = false;
+    #index: Index | null = null;
+    /** of the first message: where it is, and ms since 1970 */
+    #first = 0;
+    #start = 0;
+    #all: Reel;
+
+    private constructor(source: Source, meta: Meta, first: number, start: number) {
+        this.source = source;
+        this.meta = meta;
+        this.#first = first;
+        this.#start = start;
+        this.#all = new Reel(this, first);
+    }
+
+    /**
+     * Reads head and end; one that has no end is read as far as it goes.
+     * @throws {Error} in words
+     */
+    static async open(source: Source, progress: (share: number) => void = () => {}): Promise<Recording> {
+        const none = 'This file is no recording of a session.';
+        const meta = await headAt(source, 0, 65_536);
+        if (meta?.type !== META || meta.size > 65_536) {
+            throw new Error(none);
+        }
+        let at = HEAD + meta.size;
+        let head = await headAt(source, at, 0);
+        while (head?.type === META) {
+            at += HEAD + head.size;
+            head = await headAt(source, at, 0);
+        }
+        const recording = new Recording(source, readMeta(meta.data), at, head?.type === DATA ? head.time : 0);
+        if (!await recording.#end(head?.type === DATA)) {
+            await recording.#through(progress);
+        }
+        return recording;
+    }
+
+    /** Of desktops and terminals, the start of a message says what it does. */
+    get peek(): number {
+        return this.meta.protocol === 2 || isTerminal(this.meta.protocol) ? PEEK : 0;
+    }
+
+    /** Messages are not kept for ever: it can be read from any place. */
+    get indexed(): boolean {
+        return this.#index !== null;
+    }
+
+    block(head: Head, at: number): Block {
+        const block: Block = {
+            at, size: head.size, time: Math.max(0, head.time - this.#start), binary: (head.flags & 1) !== 0, user: (head.flags & 2) !== 0,
+        };
+        if (this.meta.protocol === 2 && block.binary && !block.user) {
+            look(block, head.data);
+        } else if (block.user && !block.binary && head.size <= PEEK && isTerminal(this.meta.protocol)) {
+            block.terminal = terminalSize(head.data);
+        }
+        return block;
+    }
+
+    async data(block: Block): Promise<Uint8Array> {
+        return block.data ?? await this.source.read(block.at, block.size);
+    }
+
+    /** Messages from the last place at or before `time` from which all that is seen then can be drawn. */
+    async from(time: number): Promise<Reel> {
+        const index = this.#index;
+        if (!index) {
+            return this.#all;
+        }
+        const place = index.places[Math.min(Math.floor(time / index.interval), index.places.length) - 1];
+        if (!place) {
+            return new Reel(this, this.#first);
+        }
+        const [at = 0, width = 0, height = 0, ...tiles] = place;
+        const blocks: Block[] = [];
+        if (width && height) {
+            const data = new Uint8Array([0, 7, 0, 8, width >> 8, width & 255, height >> 8, height & 255]);
+            blocks.push({ at: 0, size: 8, time: 0, binary: true, user: false, screen: true, rect: { x: 0, y: 0, width, height }, data });
+        }
+        for (let i = 0; i < tiles.length; i += ABREAST) {
+            const heads = await Promise.all(tiles.slice(i, i + ABREAST).map(async (tile) => {
+                const head = await headAt(this.source, this.#first + tile, PEEK);
+                return head?.type === DATA ? this.block(head, this.#first + tile + HEAD) : null;
+            }));
+            blocks.push(...heads.filter((block): block is Block => block?.rect !== undefined && !block.screen));
+        }
+        return new Reel(this, this.#first + at, blocks);
+    }
+
+    /** What the end says: is there one? */
+    async #end(begun: boolean): Promise<boolean> {
+        const { source } = this;
+        const end = await headAt(source, Math.max(0, source.size - 32), 16);
+        const kind = end?.type === END && end.size === 16 ? ENDS.indexOf(mark(end.data) as typeof ENDS[number]) : -1;
+        let time = end?.time ?? 0;
+
+        if (!end || kind < 0 || !begun) {
+            return false;
+        }
+        if (kind === 1) {
+            const head = await headAt(source, end.time, 0);
+            if (head?.type !== INDEX || head.size > MAX_INDEX || end.time + HEAD + head.size + 32 !== source.size) {
+                return false;
+            }
+            time = head.time;
+            this.#index = readIndex(await source.read(end.time + HEAD, head.size));
+        }
+        this.whole = true;
+        this.length = Math.max(0, time - this.#start);
+        return true;
+    }
+
+    async #through(progress: (share: number) => void): Promise<void> {
+        const all = this.#all;
+        while (await all.more()) {
+            if (all.blocks.length % 256 === 0) {
+                progress(all.at / this.source.size);
+            }
+        }
+        this.whole = all.whole;
+        this.length = all.blocks.at(-1)?.time ?? 0;
+    }
+}
+
+/** Options and termsize of the viewer. */
+function terminalSize(data: Uint8Array): { cols: number; rows: number } | undefined {
+    if (data[0] !== 0x7b) {
+        return undefined;       // what is typed, or the number of the protocol
+    }
+    try {
+        const said = JSON.parse(new TextDecoder().decode(data)) as { type?: unknown; cols?: unknown; rows?: unknown } | null;
+        const { type, cols, rows } = said ?? {};
+        if ((type === 'options' || type === 'termsize') && Number.isInteger(cols) && Number.isInteger(rows)) {
+            return { cols: Math.min(500, Math.max(2, cols as number)), rows: Math.min(300, Math.max(1, rows as number)) };
+        }
+    } catch {
+        /* as any other text */
+    }
+    return undefined;
 }
 
 /** What a packet of a desktop draws, by its head. */

@@ -1,6 +1,7 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
 import { expect, test } from 'vitest';
-import { indexRecording, pictureAt } from '../../src/wire/mcrec.ts';
+import { pictureAt, Recording, type Block } from '../../src/wire/mcrec.ts';
+import type { Source } from '../../src/wire/source.ts';
 
 const START = 1_764_000_000_000;
 
@@ -33,12 +34,40 @@ function tile(x: number, y: number, width: number, height: number, jumbo = false
     return new Uint8Array(jumbo ? [0, 27, 0, 8, 0, 0, 0, packet.length, ...packet] : packet);
 }
 
+/** A file, and how much of it was read. */
+class File implements Source {
+    readonly size: number;
+    reads: [number, number][] = [];
+    #blob: Blob;
+
+    constructor(blob: Blob) {
+        this.#blob = blob;
+        this.size = blob.size;
+    }
+
+    async read(at: number, size: number): Promise<Uint8Array> {
+        const bytes = new Uint8Array(await this.#blob.slice(at, at + size).arrayBuffer());
+        this.reads.push([at, bytes.length]);
+        return bytes;
+    }
+}
+
+const always = (): boolean => true;
+
+/** All of it, read from its start. */
+async function indexRecording(file: Blob): Promise<{ meta: Recording['meta']; blocks: Block[]; length: number; whole: boolean }> {
+    const recording = await Recording.open(new File(file));
+    const reel = await recording.from(0);
+    await reel.until(Infinity, always);
+    return { meta: recording.meta, blocks: reel.blocks, length: recording.length, whole: recording.whole };
+}
+
 test('messages are found with their side, kind and time', async () => {
     const file = new Blob([meta(), block(2, 2, '1', START), block(2, 1, 'hello', START + 1500), end(START + 2000)]);
     const recording = await indexRecording(file);
     expect(recording.meta).toEqual({ userName: 'mei', nodeId: 'node//abc', address: '10.0.0.1', protocol: 1 });
     expect(recording.blocks.map((b) => [b.time, b.binary, b.user, b.size])).toEqual([[0, false, true, 1], [1500, true, false, 5]]);
-    expect([recording.length, recording.whole]).toEqual([1500, true]);
+    expect([recording.length, recording.whole]).toEqual([2000, true]);
     const hello = recording.blocks[1];
     expect(await file.slice(hello?.at, (hello?.at ?? 0) + 5).text()).toBe('hello');
 });
@@ -107,4 +136,88 @@ test('the picture at a place is made of the newest tiles that are to be seen', a
     expect(at(6)).toEqual([6]);
     expect(at(7)).toEqual([6, 7]);
     expect(pictureAt(blocks, -1)).toEqual([]);
+});
+
+test('one that has no end is read through, and as long as its last message says', async () => {
+    const shares: number[] = [];
+    const many = Array.from({ length: 1000 }, (_, i) => block(2, 1, 'x', START + i));
+    const recording = await Recording.open(new File(new Blob([meta(), ...many])), (share) => shares.push(share));
+    expect([recording.length, recording.whole]).toEqual([999, false]);
+    expect(shares.length).toBe(3);
+    expect(shares).toEqual([...shares].sort((a, b) => a - b));
+});
+
+test('one that has an end begins without being read through', async () => {
+    const many = Array.from({ length: 1000 }, (_, i) => block(2, 1, new Uint8Array(1000), START + i * 100));
+    const file = new File(new Blob([meta(5), ...many, end(START + 100_000)]));
+    const recording = await Recording.open(file);
+    expect([recording.length, recording.whole]).toEqual([100_000, true]);
+    const reel = await recording.from(250);
+    expect(await reel.until(250, always)).toBe(2);
+    expect(file.reads.reduce((all, [, n]) => all + n, 0)).toBeLessThan(70_000);
+    // nobody waits for it any more
+    expect(await reel.until(Infinity, () => reel.blocks.length < 10)).toBe(9);
+});
+
+test('a terminal has the sizes that its viewer said', async () => {
+    const { blocks } = await indexRecording(new Blob([meta(), block(2, 2, '{"type":"options","cols":100,"rows":30}'), block(2, 2, '1'),
+        block(2, 2, '{"type":"termsize","cols":1e9,"rows":0}'), block(2, 2, '{"type":"termsize"}'), block(2, 2, '{"type":"other","cols":1,"rows":1}'),
+        block(2, 2, '{'), block(2, 1, '{"type":"termsize","cols":10,"rows":10}'), end()]));
+    expect(blocks.map((b) => b.terminal)).toEqual([{ cols: 100, rows: 30 }, undefined, { cols: 500, rows: 1 }, undefined, undefined, undefined, undefined]);
+});
+
+/** A desktop of a minute: a picture in two halves each second, and the index that belongs to it. */
+function desktop(change: (index: { indexInterval: unknown; indexes: unknown[] }) => unknown = (index) => index): Blob {
+    const parts = [block(2, 1, size(64, 64))];
+    const at = (n: number): number => parts.slice(0, n).reduce((all, part) => all + part.length, 0);
+    for (let second = 0; second < 60; second++) {
+        parts.push(block(2, 1, tile(0, 0, 32, 64), START + second * 1000), block(2, 1, tile(32, 0, 32, 64, true), START + second * 1000));
+    }
+    const indexes = [1, 2, 3, 4, 5].map((k) => [at(1 + k * 20), 64, 64, at(k * 20 - 1), at(k * 20)]);
+    const head = meta(2);
+    return new Blob([head, ...parts, block(4, 0, JSON.stringify(change({ indexInterval: 10, indexes })), START + 60_000),
+        block(3, 0, 'MeshCentralMCNDX', head.length + at(parts.length))]);
+}
+
+test('with an index a place is read from there, and its picture is the one that reading through gives', async () => {
+    const whole = new File(desktop());
+    const recording = await Recording.open(whole);
+    expect([recording.length, recording.whole, recording.indexed]).toEqual([60_000, true, true]);
+    const through = await indexRecording(desktop((index) => ({ ...index, indexes: [] })));
+
+    for (const time of [0, 9999, 10_000, 35_500, 50_000, 59_000, 60_000, 1e9]) {
+        whole.reads = [];
+        const reel = await recording.from(time);
+        const last = await reel.until(time, always);
+        const places = pictureAt(reel.blocks, last).filter((b) => !b.screen).map((b) => b.at);
+        const want = through.blocks.filter((b) => b.time <= time).slice(-2).map((b) => b.at);
+        expect(places, String(time)).toEqual(want);
+        expect(pictureAt(reel.blocks, last)[0]?.rect).toEqual({ x: 0, y: 0, width: 64, height: 64 });
+        // no more than from the place before to there
+        expect(whole.reads.length, String(time)).toBeLessThan(2 * 11 + 8);
+    }
+});
+
+test('the size of the screen that an index says is a packet as devices send it', async () => {
+    const recording = await Recording.open(new File(desktop()));
+    const [screen] = (await recording.from(20_000)).blocks;
+    expect(screen && await recording.data(screen)).toEqual(size(64, 64));
+});
+
+test('an index that is none is as one that is not there', async () => {
+    for (const indexes of [null, 'x', [null], [[1]], [['1', 2, 3]], [[-1, 2, 3]], [[1.5, 2, 3]]]) {
+        const recording = await Recording.open(new File(desktop((index) => ({ ...index, indexes }))));
+        expect([recording.indexed, recording.whole, recording.length]).toEqual([false, true, 60_000]);
+    }
+    for (const indexInterval of [0, -1, '10', null]) {
+        expect((await Recording.open(new File(desktop((index) => ({ ...index, indexInterval }))))).indexed).toBe(false);
+    }
+    expect((await Recording.open(new File(desktop(() => null)))).indexed).toBe(false);
+});
+
+test('places of an index that are no pictures, or beyond the file, are passed over', async () => {
+    const recording = await Recording.open(new File(desktop((index) => ({ ...index, indexes: [[1e15, 64, 64, 0, 7, 1e15]] }))));
+    const reel = await recording.from(10_000);
+    expect(reel.blocks.filter((b) => !b.screen)).toEqual([]);
+    expect(await reel.until(Infinity, always)).toBe(reel.blocks.length - 1);
 });

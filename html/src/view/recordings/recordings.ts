@@ -4,7 +4,7 @@ import type { Recorded } from '../../state/recordings.ts';
 import { href } from '../../state/route.ts';
 import { t } from '../../i18n/index.ts';
 import { clockSeconds, dateOf, duration, size, when } from '../../i18n/format.ts';
-import { indexRecording, type Recording } from '../../wire/mcrec.ts';
+import { Recording } from '../../wire/mcrec.ts';
 import { ask } from '../dialogs.ts';
 import { define, Part } from '../element.ts';
 import { btn, errorText, icon } from '../ui.ts';
@@ -77,16 +77,16 @@ class MeshRecordings extends Part {
     async #open(file: string): Promise<void> {
         const { signal } = this.#fetching = new AbortController();
         try {
-            const blob = await this.mesh.recordings.open(file, (share) => {
+            const source = await this.mesh.recordings.open(file, signal);
+            const recording = await Recording.open(source, (share) => {
                 this.#progress = share;
                 this.requestUpdate();
-            }, signal);
-            const recording = await indexRecording(blob);
+            });
             if (signal.aborted) {
                 return;
             }
             this.#recording = recording;
-            this.#player = new Player(recording, blob);
+            this.#player = new Player(recording);
             this.#player.addEventListener('change', this.again);
             this.#player.play();
         } catch (error) {
@@ -162,7 +162,7 @@ class MeshRecordings extends Part {
                 <span class="quiet">${row ? html`<bdi>${row.userName}</bdi>, ${dateOf(row.began)} ${clockSeconds(row.began)}` : ''}${recording && !recording.whole ? html` · ${t('cut short')}` : nothing}</span>
                 <a class="b keep" href=${href('recordings')}>${t('All recordings')}</a></div>
             ${this.#error ? html`<section>${errorText(this.#error)}</section>`
-                : recording ? html`<div class="rec-stage" tabindex="0" role="region" aria-label=${t('What was recorded')}></div>${this.#bar()}`
+                : recording ? html`<div class="rec-stage" tabindex="0" role="region" aria-label=${t('What was recorded')} aria-busy=${this.#player?.waiting ? 'true' : 'false'}></div>${this.#bar()}`
                 : html`<section><p class="quiet" role="status">${t('Reading the file')}</p><progress max="1" .value=${this.#progress} aria-label=${t('Reading the file')}></progress></section>`}
         </div>`;
     }
@@ -178,7 +178,8 @@ class MeshRecordings extends Part {
             ${btn(player.playing ? t('Pause') : t('Play'), { i: player.playing ? 'pause' : 'play', click: () => (player.playing ? player.pause() : player.play()) })}
             <input type="range" min="0" max=${Math.max(1, player.length)} step="1" .value=${String(Math.round(player.time))} aria-label=${t('Place in the recording')} aria-valuetext=${now}
                 @input=${(e: Event) => void player.seek(Number((e.target as HTMLInputElement).value))}>
-            <output>${now}</output>
+            <output>${now}</output>${player.waiting ? html`<span class="quiet" role="status">${t('Fetching')}</span>` : nothing}${
+                player.error ? html`<span role="alert">${player.error}</span>` : nothing}
             <label>${t('Speed')} <select @change=${(e: Event) => { player.speed = Number((e.target as HTMLSelectElement).value); }}>${
                 SPEEDS.map((s) => html`<option value=${s} ?selected=${s === player.speed}>${s}×</option>`)}</select></label>
             <label><input type="checkbox" .checked=${player.skip} @change=${(e: Event) => { player.skip = (e.target as HTMLInputElement).checked; }}> ${t('Skip pauses')}</label>
