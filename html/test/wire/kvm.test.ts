@@ -83,6 +83,39 @@ test('lengths that cannot be end the session instead of waiting for ever', () =>
     expect(() => new KvmReader().push(most)).toThrow(RangeError);
 });
 
+test('any length in any packet is taken, waited for, or refused as a length', () => {
+    for (const [name, text] of IN) {
+        const whole = bytes(text);
+        for (let size = 0; size < 65_536; size += size < 300 ? 1 : 251) {
+            const odd = whole.slice();
+            new DataView(odd.buffer).setUint16(2, size);
+            if (odd[1] !== 0x1b && size < 4) {
+                expect(() => new KvmReader().push(odd), `${name}, ${size}`).toThrow(RangeError);
+            } else if (odd[1] !== 0x1b && size > odd.length) {
+                expect(new KvmReader().push(odd), `${name}, ${size}`).toEqual([]);
+            } else {
+                try {
+                    expect(new KvmReader().push(odd).length, `${name}, ${size}`).toBeLessThanOrEqual(whole.length / 4);
+                } catch (error) {       // what follows it is no packet
+                    expect(error, `${name}, ${size}`).toBeInstanceOf(RangeError);
+                }
+            }
+        }
+    }
+});
+
+test('a stream of all packets is read whatever its messages are', () => {
+    const all = bytes(IN.map(([, text]) => text).join(''));
+    for (const step of [4, 5, 7, 11, 64, all.length]) {
+        const reader = new KvmReader();
+        let got: Packet[] = [];
+        for (let at = 0; at < all.length; at += step) {
+            got = got.concat(reader.push(all.subarray(at, at + step)));
+        }
+        expect(got, `by ${step}`).toEqual(IN.map(([, , packet]) => packet));
+    }
+});
+
 test('a display list is not longer than its packet', () => {
     expect(new KvmReader().push(bytes('000b 0008 ffff 0001'))).toEqual([]);
 });
