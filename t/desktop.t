@@ -227,6 +227,17 @@ is($admin->ask({ action => 'msg', type => 'setclip', nodeid => $agent->node,
                  data => 'x' x 65536 })->{result}, 'Invalid data',
    'a clipboard of more than 64 KB is refused');
 
+for my $type ('getclip', 'setclip') {
+    $admin->ask({ action => 'msg', type => $type, nodeid => $agent->node,
+                  data => 'part', offset => 7, size => 11 });
+    my $m = $agent->await('msg')->{json};
+    is_deeply([@$m{qw(type offset size)}], [$type, 7, 11],
+              "$type: the device is told which part it is");
+}
+is($admin->ask({ action => 'msg', type => 'setclip', nodeid => $agent->node,
+                 data => 'x', offset => 0, size => 1048577 })->{result},
+   'Invalid size', 'a clipboard of more than 1 MB is refused');
+
 # --- a slow viewer: little waits for it
 
 for my $first (0, 1) {

@@ -37,8 +37,15 @@ var KVM_INPUT = {
     87: { level: KVM_FULL, max: 5 }             /* lock of local input */
 };
 
-var MAX_CLIPBOARD = 65535;      /* bytes, either way */
+var MAX_CLIPBOARD = 1048576;    /* bytes, either way */
+var CLIPBOARD_WHOLE = 65535;    /* of them in one message */
+var CLIPBOARD_PART = 20000;     /* characters of a part: no more bytes */
 var CLIPBOARD_TIMEOUT = 15000;
+var CLIPBOARD_KEPT = 60000;     /* ms after the last part */
+
+/* of whom it is fetched, and who sends it: { sessionid, text, timer } */
+var clipboardOut = null;
+var clipboardIn = null;
 
 /* the streams that are open: { "<tsid or console>": {stream, tunnels, ..} } */
 var desktops = {};
@@ -508,44 +515,178 @@ function lockLinux(done) {
 /*
  * The clipboard of the person at the screen, msg/getclip and msg/setclip.
  * Each is answered: with data, or with what went wrong in `error`.
+ *
+ * With an `offset` it is a part of it, in characters: getclip answers data from
+ * there on and the `size` of all of it, setclip says the size and is answered
+ * with the offset that comes next.  The text is the one of offset 0, and put
+ * there when its last part has come.
  */
 
 function getClipboard(message) {
-    clipboard(message, 'getclip', 'dispatchRead', [], function (text) {
-        text = typeof text === 'string' ? text : '';
+    var parts = isInt(message.offset, 0, MAX_CLIPBOARD);
 
-        if (Buffer.from(text).length > MAX_CLIPBOARD) {
+    if (parts && message.offset > 0) {
+        if (!mayClipboard(message, 'getclip')) {
+            return;
+        }
+
+        if (clipboardOut === null
+            || clipboardOut.sessionid !== message.sessionid)
+        {
+            answer(message, 'getclip', {
+                error: 'The clipboard was fetched by somebody else meanwhile.'
+            });
+            return;
+        }
+
+        answer(message, 'getclip', clipboardPart(message.offset));
+        return;
+    }
+
+    clipboard(message, 'getclip', 'dispatchRead', [], function (text) {
+        var bytes;
+
+        text = typeof text === 'string' ? text : '';
+        bytes = Buffer.from(text).length;
+
+        if (bytes > (parts ? MAX_CLIPBOARD : CLIPBOARD_WHOLE)) {
             return { error: 'The clipboard of the device holds more than '
-                            + '64 KB.' };
+                            + (parts ? '1 MB.' : '64 KB.') };
         }
 
         log(message, 21, 'Read the clipboard, ' + text.length
             + ' characters', [text.length]);
 
-        return { data: text };
+        if (!parts) {
+            return { data: text };
+        }
+
+        clipboardOut = clipboardKeep(clipboardOut, message, text, function () {
+            clipboardOut = null;
+        });
+
+        return clipboardPart(0);
     });
+}
+
+
+/* what is kept, from offset on */
+function clipboardPart(offset) {
+    var text = clipboardOut.text;
+    var end = offset + CLIPBOARD_PART;
+    var last = text.charCodeAt(end - 1);
+
+    /* a character past U+FFFF is two, which are not to be parted */
+    if (end < text.length && last >= 0xd800 && last < 0xdc00) {
+        end--;
+    }
+
+    if (end >= text.length) {
+        cancel(clipboardOut.timer);
+        clipboardOut = null;
+    }
+
+    return { data: text.slice(offset, end), offset: offset, size: text.length };
+}
+
+
+function clipboardKeep(old, message, text, drop) {
+    if (old !== null) {
+        cancel(old.timer);
+    }
+
+    return { sessionid: message.sessionid, text: text,
+             timer: after(CLIPBOARD_KEPT, drop) };
 }
 
 
 function setClipboard(message) {
     var data = message.data;
+    var size = message.size;
+    var parts = isInt(message.offset, 0, MAX_CLIPBOARD)
+                && isInt(size, 0, Infinity);
+    var text = '';
+
+    function refuse(error) {
+        answer(message, 'setclip', { success: false, error: error });
+    }
 
     if (typeof data !== 'string'
-        || Buffer.from(data).length > MAX_CLIPBOARD)
+        || Buffer.from(data).length > CLIPBOARD_WHOLE)
     {
-        answer(message, 'setclip', {
-            success: false,
-            error: 'A text of at most 64 KB can be put into the clipboard.'
-        });
+        refuse('A text of at most 64 KB can be put into the clipboard.');
         return;
     }
 
-    clipboard(message, 'setclip', 'dispatchWrite', [data], function () {
-        log(message, 22, 'Wrote the clipboard, ' + data.length
-            + ' characters', [data.length]);
+    if (!parts) {
+        writeClipboard(message, data);
+        return;
+    }
+
+    if (!mayClipboard(message, 'setclip')) {
+        return;
+    }
+
+    if (message.offset > 0 && clipboardIn !== null
+        && clipboardIn.sessionid === message.sessionid)
+    {
+        text = clipboardIn.text;
+    }
+
+    if (text.length !== message.offset || (data === '' && size > text.length)) {
+        refuse('A part of the text was lost on the way.');
+        return;
+    }
+
+    text += data;
+
+    if (size > MAX_CLIPBOARD || text.length > size
+        || (text.length === size && Buffer.from(text).length > MAX_CLIPBOARD))
+    {
+        refuse('A text of at most 1 MB can be put into the clipboard.');
+        return;
+    }
+
+    clipboardIn = clipboardKeep(clipboardIn, message, text, function () {
+        clipboardIn = null;
+    });
+
+    if (text.length < size) {
+        answer(message, 'setclip', { success: true, offset: text.length });
+        return;
+    }
+
+    cancel(clipboardIn.timer);
+    clipboardIn = null;
+    writeClipboard(message, text);
+}
+
+
+function writeClipboard(message, text) {
+    clipboard(message, 'setclip', 'dispatchWrite', [text], function () {
+        log(message, 22, 'Wrote the clipboard, ' + text.length
+            + ' characters', [text.length]);
 
         return { success: true };
     });
+}
+
+
+/* false: the answer has said so */
+function mayClipboard(message, type) {
+    if (hasRights(message, RIGHT_REMOTE, RIGHT_NO_DESKTOP|RIGHT_VIEW_ONLY)
+        && (type !== 'setclip' || isFull(message)
+            || !hasRights(message, RIGHT_LIMITED_INPUT)))
+    {
+        return true;
+    }
+
+    answer(message, type, {
+        success: false,
+        error: 'You have no right to the clipboard of this device.'
+    });
+
+    return false;
 }
 
 
@@ -569,13 +710,7 @@ function clipboard(message, type, name, args, reply) {
         });
     }
 
-    if (!hasRights(message, RIGHT_REMOTE, RIGHT_NO_DESKTOP|RIGHT_VIEW_ONLY)
-        || (type === 'setclip' && !isFull(message)
-            && hasRights(message, RIGHT_LIMITED_INPUT)))
-    {
-        settle({ success: false,
-                 error: 'You have no right to the clipboard of this '
-                        + 'device.' });
+    if (!mayClipboard(message, type)) {
         return;
     }
 

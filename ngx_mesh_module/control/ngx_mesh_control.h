@@ -49,7 +49,7 @@ typedef struct {
     const char   *error;              /* the result when it is wrong */
 } ngx_mesh_ctl_arg_t;
 
-#define NGX_MESH_CTL_ARGS  16
+#define NGX_MESH_CTL_ARGS  20
 
 typedef struct {
     ngx_uint_t        set;

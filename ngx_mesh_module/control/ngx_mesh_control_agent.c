@@ -195,6 +195,15 @@ ngx_mesh_ctl_do_msg(ngx_mesh_ctl_t *ctl)
         ngx_mesh_jw_str(w, "data", &value->s);
     }
 
+    if (msg->members & NGX_MESH_CTL_M_DESKTOP) {
+        value = ngx_mesh_ctl_value(ctl, "offset");
+
+        if (value->set) {
+            ngx_mesh_jw_int(w, "offset", value->n);
+            ngx_mesh_jw_int(w, "size", ngx_mesh_ctl_value(ctl, "size")->n);
+        }
+    }
+
     if (msg->members & NGX_MESH_CTL_M_PID) {
         ngx_mesh_jw_int(w, "pid", ngx_mesh_ctl_value(ctl, "pid")->n);
     }

@@ -32,8 +32,12 @@
 #define ARG(name, type, flags, min, max, error)
 #define END
 
+/* a row with more arguments than there is room for does not compile */
 #define ACTION(action, handler, object, right, site, unknown, denied, flags)  \
-    void ngx_mesh_ctl_do_##handler(ngx_mesh_ctl_t *ctl);
+    void ngx_mesh_ctl_do_##handler(ngx_mesh_ctl_t *ctl);                      \
+    typedef char ngx_mesh_ctl_fits_##action[                                  \
+        sizeof(ngx_mesh_ctl_args_##action) / sizeof(ngx_mesh_ctl_arg_t)       \
+        <= NGX_MESH_CTL_ARGS + 1 ? 1 : -1];
 
 #include "ngx_mesh_control_table.h"
 

@@ -293,6 +293,32 @@ $clip = join '', map { chr 0x20 + $_ * 7 % 90 } 1 .. 60000;
 setclip($clip);
 is(xclip('-o'), $clip, 'a large one, in parts');
 is(getclip()->{data}, $clip, 'and so does the agent');
+$clip = substr(join('', map { chr(0x20 + $_ % 90) . "\x{1f600}\x{20ac}" }
+                        1 .. 40000), 0, 130_000);
+is(setclip_parts($clip, 20000)->{success}, JSON::PP::true,
+   'one of half a MB comes in parts');
+is(xclip('-o'), encode('UTF-8', $clip), 'and is put together');
+my ($got, $parts) = getclip_parts();
+is($got, $clip, 'and goes back in parts');
+cmp_ok($parts, '>', 5, 'of which each is small');
+my $lost = ask_clip('setclip', data => 'x', offset => 5, size => 9);
+is_deeply([@$lost{qw(success error)}],
+          [JSON::PP::false, 'A part of the text was lost on the way.'],
+          'a part without those before it is refused');
+like(ask_clip('setclip', data => 'x', offset => 0, size => 1048577)->{error},
+     qr/at most 1 MB/, 'a text of more than 1 MB is refused at its first part');
+is(xclip('-o'), encode('UTF-8', $clip), 'and nothing of it is put there');
+ask_clip('setclip', data => 'x', offset => 0, size => 2);
+like(ask_clip('setclip', data => 'y', offset => 1, size => 2,
+              sessionid => 'other')->{error}, qr/was lost/,
+     'S-18: nor are parts of two people one text');
+like(ask_clip('getclip', offset => 3)->{error}, qr/somebody else/,
+     'a part of what was not fetched from its start is none');
+like(getclip()->{error}, qr/more than 64 KB/,
+     'who asks for all of it at once is told that it is too large');
+xclip('-i', 'z' x 1048577);
+like((getclip_parts())[2], qr/more than (?:1 MB|1048576 bytes)|cannot be reached/,
+     'what is too large there is said to be');
 xclip('-i', encode('UTF-8', "von dort \x{20ac}"));
 is(getclip()->{data}, "von dort \x{20ac}", 'what is copied there comes');
 
@@ -640,6 +666,36 @@ sub ask_clip {
 
 sub setclip { return ask_clip('setclip', data => $_[0]) }
 sub getclip { return ask_clip('getclip') }
+
+# lengths are those of UTF-16, as on the wire
+sub units {
+    my ($text) = @_;
+    return length(encode('UTF-16BE', $text)) / 2;
+}
+
+sub setclip_parts {
+    my ($text, $size) = @_;
+    my ($all, $at, $m) = (units($text), 0);
+    while ($text =~ /\G(.{1,$size})/gs) {
+        my $part = $1;
+        $m = ask_clip('setclip', data => $part, offset => $at, size => $all);
+        $at += units($part);
+        last if !$m->{success} || $at < $all && $m->{offset} != $at;
+    }
+    return $m;
+}
+
+# the text, how many parts it had, what went wrong
+sub getclip_parts {
+    my ($text, $at, $n) = ('', 0, 0);
+    while (1) {
+        my $m = ask_clip('getclip', offset => $at);
+        return (undef, $n, $m->{error}) if defined $m->{error};
+        $text .= $m->{data};
+        $at += units($m->{data});
+        return ($text, $n + 1) if ++$n && $at >= $m->{size} || $m->{data} eq '';
+    }
+}
 
 
 END {

@@ -185,6 +185,18 @@ test('a device whose clipboard cannot be reached says so', async () => {
     await page.locator('.toast button').click();
 });
 
+test('a text that is too large for a clipboard is said to be', async () => {
+    await page.getByRole('button', { name: 'Clipboard', exact: true }).click();
+    await page.locator('wa-dropdown-item[value=to]').click();
+    await page.locator('#clip').evaluate((field) => {
+        field.value = 'x'.repeat(1048577);
+    });
+    await page.locator('wa-button', { hasText: 'Send it' }).click();
+    await page.getByText('The clipboard holds more than 1 MB, which is the most that is sent.').waitFor();
+    await page.keyboard.press('Escape');
+    await page.locator('#clip').waitFor({ state: 'detached' });
+});
+
 test('a text can be typed there for somebody', async () => {
     screen.lines.length = 0;
     await page.getByRole('button', { name: 'Clipboard', exact: true }).click();

@@ -16,8 +16,10 @@ import { Way } from './way.ts';
 /** No device answers after so long: say so. */
 const PATIENCE = 20_000;
 
-/** Bytes of a clipboard, either way. */
-export const MAX_CLIPBOARD = 65_535;
+/** Bytes of a clipboard, either way; of one message; and characters of a part, which have no more bytes. */
+const MAX_CLIPBOARD = 1_048_576;
+const WHOLE_CLIPBOARD = 65_535;
+const CLIPBOARD_PART = 20_000;
 
 /**
  * One desktop.  It lives until it is closed, wherever the person looks.
@@ -253,22 +255,55 @@ export class DesktopSession extends Store {
         this.send(encodeInputLock(on ? 'lock' : 'unlock'));
     }
 
-    /** The text in the clipboard of the device. */
+    /** The text in the clipboard of the device, in as many parts as it needs. */
     async readClipboard(): Promise<string> {
-        const reply = await this.#clipboard('getclip', {});
-        if (typeof reply['data'] !== 'string') {
-            throw new Error('The device has no text in its clipboard.');
+        let text = '';
+        for (;;) {
+            const reply = await this.#clipboard('getclip', { offset: text.length });
+            const { data, size } = reply;
+            if (typeof data !== 'string') {
+                throw new Error('The device has no text in its clipboard.');
+            }
+            text += data;
+            if (typeof size !== 'number' || text.length === size) {     // others send all of it
+                return text;
+            }
+            if (!data || size > MAX_CLIPBOARD || text.length > size) {
+                throw new Error('The device sent something else than its clipboard.');
+            }
         }
-        return reply['data'];
     }
 
+    /** Large texts in parts, where the device takes them. */
     async writeClipboard(text: string): Promise<void> {
-        if (new TextEncoder().encode(text).length > MAX_CLIPBOARD) {
-            throw new Error('The clipboard holds more than 64 KB, which is the most that is sent.');
+        const { length: bytes } = new TextEncoder().encode(text);
+        if (bytes > MAX_CLIPBOARD) {
+            throw new Error('The clipboard holds more than 1 MB, which is the most that is sent.');
         }
-        if ((await this.#clipboard('setclip', { data: text }))['success'] !== true) {
+        if (bytes <= WHOLE_CLIPBOARD) {
+            await this.#setClipboard({ data: text });
+            return;
+        }
+        for (let at = 0; at < text.length;) {
+            let end = Math.min(at + CLIPBOARD_PART, text.length);
+            // a character past U+FFFF is two, which are not to be parted
+            if (end < text.length && /[\ud800-\udbff]/.test(text.charAt(end - 1))) {
+                end--;
+            }
+            const reply = await this.#setClipboard({ data: text.slice(at, end), offset: at, size: text.length });
+            if (end < text.length && reply['offset'] !== end) {
+                throw new Error('The clipboard of this device takes no more than 64 KB.');
+            }
+            at = end;
+        }
+    }
+
+    async #setClipboard(members: Record<string, unknown>): Promise<Message> {
+        const reply = await this.#clipboard('setclip', members);
+        if (reply['success'] !== true) {
             throw new Error('The device did not take the text.');
         }
+        return reply;
     }
 
     /** First the server says that it has asked, then the device answers. */
