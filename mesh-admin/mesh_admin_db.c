@@ -74,6 +74,8 @@ mesh_admin_db_t *
 mesh_admin_db_open(const mesh_admin_conf_t *conf, int create)
 {
     int               flags;
+    const char       *keys[] = { "fallback_application_name", NULL, NULL };
+    const char       *values[] = { "mesh-admin", NULL, NULL };
     mesh_admin_db_t  *db;
 
     db = calloc(1, sizeof(mesh_admin_db_t));
@@ -84,7 +86,10 @@ mesh_admin_db_open(const mesh_admin_conf_t *conf, int create)
     db->type = conf->db_type;
 
     if (db->type == MESH_ADMIN_POSTGRES) {
-        db->pg = PQconnectdb(conf->db);
+        /* by this name no worker ends it, however long it takes */
+        keys[1] = "dbname";
+        values[1] = conf->db;
+        db->pg = PQconnectdbParams(keys, values, 1);
 
         if (PQstatus(db->pg) != CONNECTION_OK) {
             mesh_admin_fail("cannot reach PostgreSQL: %s",

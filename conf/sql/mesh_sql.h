@@ -283,6 +283,31 @@ MESH_SQL_ROW(EVENT_STORED, 1, 0,                                              \
     " WHERE event_id = ?1",                                                   \
     NULL)                                                                     \
                                                                               \
+/* the oldest transaction, if the bound of changes stands before it: who   */ \
+/* has it (pid 0: a prepared one), ms since it began (-1: not to be seen), */ \
+/* 1: of our role, and not mesh-admin's                                    */ \
+MESH_SQL_ROW(KEEP_HELD, 0, 0,                                                 \
+    "SELECT '', 0, '', '', 0, 0 WHERE 0",                                     \
+    "SELECT s.b::text, coalesce(l.pid, 0), coalesce(a.usename, ''),"          \
+    " coalesce(a.application_name, ''), coalesce(floor(1000 * extract("       \
+    "   epoch FROM clock_timestamp() - a.xact_start))::bigint, -1),"          \
+    " coalesce(a.usename = current_user"                                      \
+    "   AND a.application_name <> 'mesh-admin', false)::int"                  \
+    " FROM (SELECT pg_snapshot_xmin(n) AS b, pg_snapshot_xmax(n) AS e"        \
+    "   FROM pg_current_snapshot() AS n) AS s"                                \
+    " LEFT JOIN pg_locks AS l ON l.locktype = 'transactionid' AND l.granted"  \
+    "   AND l.mode = 'ExclusiveLock' AND l.transactionid = s.b::xid"          \
+    " LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid"                       \
+    " WHERE s.b < s.e OR l.transactionid IS NOT NULL")                        \
+                                                                              \
+/* transaction, pid: if that has it still */                                  \
+MESH_SQL_ROW(KEEP_HELD_END, 2, 0,                                             \
+    "SELECT 1 WHERE ?1 IS NULL AND ?2 IS NULL",                               \
+    "SELECT pg_terminate_backend(l.pid) FROM pg_locks AS l"                   \
+    " WHERE l.locktype = 'transactionid' AND l.granted"                       \
+    " AND l.mode = 'ExclusiveLock'"                                           \
+    " AND l.transactionid = ?1::text::xid8::xid AND l.pid = ?2::int")         \
+                                                                              \
 /* housekeeping: floor, and what lies below it goes */                        \
                                                                               \
 MESH_SQL_ROW(KEEP_FLOOR, 1, MESH_SQL_WRITE|MESH_SQL_IDEMPOTENT,               \

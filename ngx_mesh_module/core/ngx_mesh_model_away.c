@@ -81,6 +81,11 @@ ngx_mesh_away(ngx_event_t *ev)
     ngx_mesh_jw_t       w;
     ngx_mesh_db_req_t  *q;
 
+    /* a worker of the new configuration does it */
+    if (ngx_exiting) {
+        return;
+    }
+
     ngx_add_timer(ev, ngx_min(ngx_mesh_away_grace, NGX_MESH_AWAY_EVERY));
 
     if (!ngx_mesh_db_up() || !ngx_mesh_model_ready()) {

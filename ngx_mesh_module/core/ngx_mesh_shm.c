@@ -201,7 +201,8 @@ static const ngx_mesh_named_t  ngx_mesh_gauges[NGX_MESH_GAUGES] = {
     { "db_queue", "requests that wait for the database" },
     { "db_down", "workers without a database" },
     { "signer_down", "workers without mesh-signer" },
-    { "sign_queue", "signatures that are waited for" }
+    { "sign_queue", "signatures that are waited for" },
+    { "db_held", "seconds for which a transaction has hidden all changes" }
 };
 
 static const char  *ngx_mesh_refusals[] = {

@@ -81,6 +81,7 @@ typedef enum {
     NGX_MESH_G_DB_DOWN,               /* 1: database away */
     NGX_MESH_G_SIGNER_DOWN,
     NGX_MESH_G_SIGN_QUEUE,
+    NGX_MESH_G_DB_HELD,               /* seconds, by one worker */
     NGX_MESH_GAUGES
 } ngx_mesh_gauge_e;
 

@@ -78,6 +78,8 @@ ngx_mesh_status_json(ngx_mesh_jw_t *w, ngx_http_mesh_srv_conf_t *srv,
     ngx_mesh_jw_bool(w, "up", ngx_mesh_db_up());
     ngx_mesh_jw_int(w, "queue",
                     (int64_t) ngx_mesh_gauge_sum(NGX_MESH_G_DB_QUEUE));
+    ngx_mesh_jw_int(w, "held",
+                    (int64_t) ngx_mesh_gauge_sum(NGX_MESH_G_DB_HELD));
     ngx_mesh_jw_int(w, "latency_us", reqs
         ? (int64_t) (ngx_mesh_counter_sum(NGX_MESH_C_DB_LATENCY_US) / reqs)
         : 0);
