@@ -9,6 +9,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use File::Temp qw(tempdir);
 use IPC::Open2 qw(open2);
 use Test::More;
 use Mesh::Test;
@@ -16,13 +17,24 @@ use Mesh::Test;
 plan skip_all => 'SQLite has one writer'
     if ($ENV{MESH_DB} // 'sqlite') ne 'postgres';
 
+# changes of the whole cluster are hidden: the other tests have another one
+my $cluster = tempdir('/var/tmp/mesh-held.XXXXXX', CLEANUP => 1);
+my $tool = "$Mesh::Test::ROOT/t/postgres.sh";
+Mesh::Test::run('sh', $tool, 'start', $cluster);
+my $owner = $$;
+END { system('sh', $tool, 'stop', $cluster) if $owner && $owner == $$ }
+$ENV{MESH_PG} = $cluster;
+
 my $mesh = Mesh::Test->new;
 $mesh->start;
-my $role = "mesh_other_$$";
-$mesh->sql("CREATE ROLE $role LOGIN");
+$mesh->sql('CREATE ROLE other LOGIN');
 is(held(), 0, 'nothing hides changes');
 
+# the oldest of them does, the others when that is over; mesh-admin may take
+# its time
 my $mine = transaction('mesh', 'forgotten');
+my $other = transaction('other', 'backup');
+my $admin = transaction('mesh', 'mesh-admin');
 ok($mesh->wait_for('the end of our own', sub { gone($mine->{pid}) }),
    'a transaction of our role that stays open is ended');
 my ($line) = $mesh->error_log =~ /^(.*pid $mine->{pid}, .*)$/m;
@@ -30,9 +42,8 @@ like($line // '',
      qr/\[warn\].*role "mesh", program "forgotten", .* it is ended$/,
      'the log says whose it was');
 
-my $other = transaction($role, 'backup');
 $mesh->wait_for('the word of another', sub {
-    $mesh->error_log =~ /pid $other->{pid}, role "$role"/;
+    $mesh->error_log =~ /pid $other->{pid}, role "other"/;
 });
 ($line) = $mesh->error_log =~ /^(.*pid $other->{pid}, .*)$/m;
 like($line, qr/\[crit\].*program "backup", has hidden .*end it/,
@@ -45,8 +56,6 @@ is(scalar(() = $mesh->error_log =~ /pid $other->{pid}, role/g), 1,
    'it stands in the log once');
 ok(!gone($other->{pid}), 'and is not ended');
 
-# mesh-admin may take its time
-my $admin = transaction('mesh', 'mesh-admin');
 print { $other->{in} } "COMMIT;\n";
 $mesh->wait_for('the end of it', sub {
     $mesh->error_log =~ /the transaction that hid changes is over/;
@@ -64,7 +73,6 @@ for my $t ($mine, $other, $admin) {
     close $t->{in};
     waitpid $t->{child}, 0;
 }
-$mesh->sql("DROP ROLE $role");
 $mesh->stop;
 done_testing;
 
