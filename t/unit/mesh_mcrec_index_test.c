@@ -160,12 +160,11 @@ main(void)
 
     start();
     (void) screen(0, 1920, 1080);
-    late = 0;
 
     /* 8160 cells, again and again for a day */
-    for (i = 0, n = 0; n < 8640; n++) {
+    for (n = 0; n < 8640; n++) {
         for (i = 0; i < 40; i++) {
-            late = tile(n * 10, (uint16_t) (i * 48), 0, 48, 1080, 0);
+            (void) tile(n * 10, (uint16_t) (i * 48), 0, 48, 1080, 0);
         }
     }
 
