@@ -52,6 +52,7 @@ struct mesh_agent_update_s {
 };
 
 
+static int mesh_agent_update_there(const char *path);
 static int mesh_agent_update_count(const char *path);
 static int mesh_agent_update_write(const char *path, int count);
 static void mesh_agent_update_trial(mesh_agent_update_t *u);
@@ -96,7 +97,9 @@ mesh_agent_update_start(const char *exe)
         (void) mesh_agent_update_write(count, MESH_AGENT_UPDATE_WAS_BAD);
 
         /* without another program this is the old one */
-        if (mesh_agent_os_swap(old, exe, path) == 0) {
+        if (mesh_agent_update_there(old)
+            && mesh_agent_os_swap(old, exe, path) == 0)
+        {
             (void) mesh_agent_update_remove(path);
             mesh_agent_log(MESH_AGENT_LOG_WARN, "the new program ends again "
                            "and again: the old one comes back");
@@ -110,6 +113,35 @@ mesh_agent_update_start(const char *exe)
     free(count);
 
     return rc;
+}
+
+
+static int
+mesh_agent_update_there(const char *path)
+{
+    int      rc;
+    uv_fs_t  req;
+
+    rc = uv_fs_access(NULL, &req, path, 0, NULL);
+    uv_fs_req_cleanup(&req);
+
+    return rc == 0;
+}
+
+
+void
+mesh_agent_update_forget(const char *exe)
+{
+    size_t  i;
+    char   *path;
+
+    static const char *const  names[] = { ".trial", ".old", ".update" };
+
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        path = mesh_agent_join(exe, names[i]);
+        (void) mesh_agent_update_remove(path);
+        free(path);
+    }
 }
 
 
@@ -277,17 +309,21 @@ mesh_agent_update_back(mesh_agent_update_t *u)
     int  rc;
 
     u->trial = 0;
-    mesh_agent_update_bad(u);
+
+    /* a crash between the two leaves a trial that is over */
+    (void) mesh_agent_update_write(u->count, MESH_AGENT_UPDATE_WAS_BAD);
 
     rc = mesh_agent_os_swap(u->old, u->a->conf->exe, u->path);
     (void) mesh_agent_update_remove(u->path);
 
     if (rc != 0) {
         mesh_agent_log(MESH_AGENT_LOG_ERR, "the new program does not reach the "
-                       "server, and the old one is gone: %s", uv_strerror(rc));
+                       "server, and the old one does not come back: %s",
+                       uv_strerror(rc));
         return;
     }
 
+    mesh_agent_update_bad(u);
     mesh_agent_log(MESH_AGENT_LOG_WARN, "the new program does not reach the "
                    "server: the old one comes back");
     mesh_agent_restart(u->a);

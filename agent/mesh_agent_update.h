@@ -22,6 +22,9 @@
  */
 int mesh_agent_update_start(const char *exe);
 
+/* another program was put at exe: no trial goes on beside it */
+void mesh_agent_update_forget(const char *exe);
+
 mesh_agent_update_t *mesh_agent_update_create(mesh_agent_t *a);
 void mesh_agent_update_free(mesh_agent_update_t *u);
 

@@ -96,15 +96,6 @@ static ngx_command_t  ngx_mesh_core_commands[] = {
       offsetof(ngx_mesh_core_conf_t, drain),
       NULL },
 
-    /* mesh_device_grace time;  in which all devices come back after a start;
-       one of a group of ephemeral devices is removed when it is away so long */
-    { ngx_string("mesh_device_grace"),
-      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot,
-      0,
-      offsetof(ngx_mesh_core_conf_t, device_grace),
-      NULL },
-
     /* mesh_node name; */
     { ngx_string("mesh_node"),
       NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
@@ -177,7 +168,6 @@ ngx_mesh_core_create_conf(ngx_cycle_t *cycle)
     mcf->signer_timeout = NGX_CONF_UNSET_MSEC;
     mcf->drain = NGX_CONF_UNSET_MSEC;
     mcf->handshakes = NGX_CONF_UNSET_UINT;
-    mcf->device_grace = NGX_CONF_UNSET_MSEC;
 
     return mcf;
 }
@@ -196,7 +186,6 @@ ngx_mesh_core_init_conf(ngx_cycle_t *cycle, void *conf)
     ngx_conf_init_msec_value(mcf->signer_timeout, 15000);
     ngx_conf_init_msec_value(mcf->drain, 300000);
     ngx_conf_init_uint_value(mcf->handshakes, 2000);
-    ngx_conf_init_msec_value(mcf->device_grace, 900000);
 
     if (mcf->node.len == 0) {
         mcf->node = cycle->hostname;

@@ -821,9 +821,11 @@ ngx_mesh_relay_tick(void)
     now = ngx_mesh_now_ms();
 
     /* few at once: there may be thousands, and each is a write */
-    for (n = 0; n < NGX_MESH_RELAY_LOST && ngx_mesh_model_ready(); n++) {
+    for (n = 0; n < NGX_MESH_RELAY_LOST; n++) {
 
-        if (ngx_mesh_running_lost(&lost) != NGX_OK) {
+        if (!ngx_mesh_model_ready() || !ngx_mesh_db_up()
+            || ngx_mesh_running_lost(&lost) != NGX_OK)
+        {
             break;
         }
 

@@ -49,8 +49,10 @@ mesh_http_answer_parse(mesh_http_answer_t *answer, const char *buf, size_t len)
                 size = i + 1;
             }
 
-        } else if (((unsigned char) buf[i] < ' ' && buf[i] != '\t'
-                    && buf[i] != '\r' && buf[i] != '\n')
+        } else if (buf[i] == '\r' && (i + 1 == len || buf[i + 1] == '\n')) {
+            continue;
+
+        } else if (((unsigned char) buf[i] < ' ' && buf[i] != '\t')
                    || buf[i] == 0x7f)
         {
             return MESH_ERROR;      /* it may come into a log */

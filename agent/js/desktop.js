@@ -581,9 +581,15 @@ function clipboardPart(offset) {
         end--;
     }
 
+    cancel(clipboardOut.timer);
+
     if (end >= text.length) {
-        cancel(clipboardOut.timer);
         clipboardOut = null;
+
+    } else {
+        clipboardOut.timer = after(CLIPBOARD_KEPT, function () {
+            clipboardOut = null;
+        });
     }
 
     return { data: text.slice(offset, end), offset: offset, size: text.length };

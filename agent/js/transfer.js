@@ -76,16 +76,17 @@ var uploads = [];
  * written now, not behind what follows.
  */
 function uploadTakeOver(session, path) {
-    var user = session.tunnel.request.userid;
+    var user = session.tunnel.user();
 
     uploads.filter(function (other) {
         return other !== session && other.upload.path === path
-               && other.tunnel.request.userid === user;
+               && other.tunnel.user() === user;
     }).forEach(function (other) {
         var reqid = other.upload.reqid;
 
         uploadClose(other);
         uploadReply(other, 'uploaderror', reqid);
+        filesFail(other, 'The upload goes on from another window.');
     });
 }
 

@@ -219,6 +219,9 @@ mesh_agent_os_swap(const char *from, const char *exe, const char *old)
         return rc;
     }
 
+    /* where both were one file, which a crash of a swap leaves, it is there */
+    (void) unlink(from);
+
     mesh_agent_os_sync_folder(exe);
 
     return 0;

@@ -18,6 +18,7 @@
 #include <unistd.h>
 #include "../mesh_agent_install.h"
 #include "../mesh_agent_rtc.h"
+#include "../mesh_agent_update.h"
 
 
 #define MESH_AGENT_DIR       "/usr/lib/mesh-agent"
@@ -205,6 +206,10 @@ mesh_agent_install(int argc, char **argv)
             && mesh_agent_file_write(program, image, image_len, 0755) != 0))
     {
         goto done;
+    }
+
+    if (image) {
+        mesh_agent_update_forget(program);
     }
 
     if (systemd || o.root[0]) {

@@ -18,6 +18,7 @@
 
 #include "../mesh_agent_conf.h"
 #include "../mesh_agent_install.h"
+#include "../mesh_agent_update.h"
 #include "mesh_agent_host.h"
 
 
@@ -323,6 +324,7 @@ mesh_agent_os_files(const mesh_agent_conf_t *conf)
         && mesh_agent_os_copy(conf->exe, program, 0) == MESH_OK
         && mesh_agent_os_copy(conf->policy, policy, 1) == MESH_OK)
     {
+        mesh_agent_update_forget(program);
         rc = MESH_OK;
 
     } else {

@@ -344,57 +344,6 @@ MESH_SQL_ROW(KEEP_GROUP, 0, 0,                                                \
     " ORDER BY d.device_id LIMIT 100",                                        \
     NULL)                                                                     \
                                                                               \
-/* [[group, ms]]: devices of it whose last contact was before that, above  */ \
-/* a device id; cause 1: nobody saw the end of that contact                */ \
-MESH_SQL_ROW(KEEP_AWAY, 2, 0,                                                 \
-    "SELECT d.device_id, d.domain_id, d.device_group_id, d.wire_id, d.name,"  \
-    " coalesce(s.cause, 1) FROM json_each(?1) AS e"                           \
-    " JOIN device AS d"                                                       \
-    "   ON d.device_group_id = json_extract(e.value, '$[0]')"                 \
-    " LEFT JOIN device_seen AS s ON s.device_id = d.device_id"                \
-    " WHERE d.device_id > ?2 AND coalesce(s.at, d.first_seen_at)"             \
-    "   < json_extract(e.value, '$[1]')"                                      \
-    " ORDER BY d.device_id LIMIT 100",                                        \
-    "SELECT d.device_id, d.domain_id, d.device_group_id, d.wire_id, d.name,"  \
-    " coalesce(s.cause, 1) FROM json_array_elements(?1::json) AS e(v)"        \
-    " JOIN device AS d ON d.device_group_id = (e.v ->> 0)::bigint"            \
-    " LEFT JOIN device_seen AS s ON s.device_id = d.device_id"                \
-    " WHERE d.device_id > ?2::bigint AND coalesce(s.at, d.first_seen_at)"     \
-    "   < (e.v ->> 1)::bigint"                                                \
-    " ORDER BY d.device_id LIMIT 100")                                        \
-                                                                              \
-/* now, JSON array of devices: the events of their removal, then that */      \
-MESH_SQL_ROW(KEEP_AWAY_EVENTS, 2, MESH_SQL_WRITE,                             \
-    "INSERT INTO event (domain_id, at, kind, action, msgid, text, args,"      \
-    " device_id, device_group_id, doc)"                                       \
-    " SELECT d.domain_id, ?1, 'node', 'removenode', 87, 'Removed device '"    \
-    " || d.name || ' from device group ' || g.name"                           \
-    " || ', which it had not come back to',"                                  \
-    " json_array(d.name, g.name), d.device_id, d.device_group_id,"            \
-    " json_object('nodeid', d.wire_id, 'meshid', g.wire_id) FROM device d"    \
-    " JOIN device_group g ON g.device_group_id = d.device_group_id"           \
-    " WHERE d.device_id IN (SELECT value FROM json_each(?2))",                \
-    "INSERT INTO event (domain_id, at, kind, action, msgid, text, args,"      \
-    " device_id, device_group_id, doc, tx)"                                   \
-    " SELECT d.domain_id, ?1::bigint, 'node', 'removenode', 87,"              \
-    " 'Removed device ' || d.name || ' from device group ' || g.name"         \
-    " || ', which it had not come back to',"                                  \
-    " json_build_array(d.name, g.name)::text, d.device_id,"                   \
-    " d.device_group_id,"                                                     \
-    " json_build_object('nodeid', d.wire_id, 'meshid', g.wire_id)::text,"     \
-    " pg_current_xact_id()::text::bigint"                                     \
-    " + (SELECT value::bigint FROM meta WHERE key = 'tx_offset')"             \
-    " FROM device d"                                                          \
-    " JOIN device_group g ON g.device_group_id = d.device_group_id"           \
-    " WHERE d.device_id IN"                                                   \
-    " (SELECT json_array_elements_text(?2::json)::bigint)")                   \
-                                                                              \
-MESH_SQL_ROW(KEEP_AWAY_DELETE, 1, MESH_SQL_WRITE|MESH_SQL_IDEMPOTENT,         \
-    "DELETE FROM device"                                                      \
-    " WHERE device_id IN (SELECT value FROM json_each(?1))",                  \
-    "DELETE FROM device WHERE device_id IN"                                   \
-    " (SELECT json_array_elements_text(?1::json)::bigint)")                   \
-                                                                              \
 /* connecting agents: domain, wire id */                                      \
 MESH_SQL_ROW(DEVICE_CONNECT, 2, MESH_SQL_WAIT,                                \
     "SELECT d.device_id, device_group_id, kind, icon, name, reported_name,"   \

@@ -168,7 +168,7 @@ void ngx_mesh_agent_reread(ngx_mesh_agent_t *a);
 void ngx_mesh_agent_said(ngx_mesh_agent_t *a);
 /* it says what it is called, at most 255 bytes: where its group wants so, that
    is what everybody calls it */
-void ngx_mesh_agent_name(ngx_mesh_agent_t *a, const ngx_str_t *name);
+ngx_int_t ngx_mesh_agent_name(ngx_mesh_agent_t *a, const ngx_str_t *name);
 /* a statement of one that is online was answered */
 void ngx_mesh_agent_idle(ngx_mesh_agent_t *a);
 

@@ -134,8 +134,6 @@ ngx_mesh_agent_row(ngx_mesh_known_t *known, ngx_str_t *row)
     known->version = (uint32_t) ngx_mesh_db_num(&row[NGX_MESH_DEV_VERSION]);
     known->caps = (uint32_t) ngx_mesh_db_num(&row[NGX_MESH_DEV_CAPS]);
     known->consent = (uint32_t) ngx_mesh_db_num(&row[NGX_MESH_DEV_CONSENT]);
-    known->name = ngx_crc32_long(row[NGX_MESH_DEV_NAME].data,
-                                 row[NGX_MESH_DEV_NAME].len);
     known->reported = ngx_crc32_long(row[NGX_MESH_DEV_REPORTED].data,
                                      row[NGX_MESH_DEV_REPORTED].len);
     known->hardware_len = 0;
@@ -240,15 +238,12 @@ ngx_mesh_agent_reported(ngx_mesh_agent_t *a, ngx_mesh_known_t *known)
         }
 
         ngx_mesh_agent_said(a);
-    }
-
-    if (a->reported != known->name) {
-        ngx_mesh_agent_name(a, &name);
+        (void) ngx_mesh_agent_name(a, &name);
     }
 }
 
 
-void
+ngx_int_t
 ngx_mesh_agent_name(ngx_mesh_agent_t *a, const ngx_str_t *name)
 {
     u_char                    text[NGX_MESH_AGENT_NAME];
@@ -265,7 +260,7 @@ ngx_mesh_agent_name(ngx_mesh_agent_t *a, const ngx_str_t *name)
     if (group == NULL || !(group->flags & NGX_MESH_GF_SYNCNAME)
         || name->len == 0 || name->len > NGX_MESH_AGENT_NAME)
     {
-        return;
+        return NGX_DECLINED;
     }
 
     id.data = a->id;
@@ -273,7 +268,7 @@ ngx_mesh_agent_name(ngx_mesh_agent_t *a, const ngx_str_t *name)
 
     if (ngx_mesh_rate(NGX_MESH_RATE_NAME, &id, 1, 60) > 4) {
         ngx_mesh_count(NGX_MESH_C_DROPPED);
-        return;
+        return NGX_DECLINED;
     }
 
     ngx_memcpy(text, name->data, name->len);
@@ -286,7 +281,7 @@ ngx_mesh_agent_name(ngx_mesh_agent_t *a, const ngx_str_t *name)
 
     q = ngx_mesh_db_create(ngx_mesh_agent_name_stored, NULL);
     if (q == NULL) {
-        return;
+        return NGX_DECLINED;
     }
 
     naming = ngx_pcalloc(q->pool, sizeof(ngx_mesh_agent_naming_t));
@@ -356,12 +351,13 @@ ngx_mesh_agent_name(ngx_mesh_agent_t *a, const ngx_str_t *name)
     ngx_mesh_event_row(q, &e);
     ngx_mesh_model_change(q, NGX_MESH_CHANGE_DEVICE, a->device_id);
 
-    (void) ngx_mesh_db_send(q);
-    return;
+    return ngx_mesh_db_send(q);
 
 failed:
 
     ngx_destroy_pool(q->pool);
+
+    return NGX_DECLINED;
 }
 
 

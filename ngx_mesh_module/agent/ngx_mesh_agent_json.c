@@ -272,9 +272,8 @@ ngx_mesh_agent_coreinfo(ngx_mesh_agent_t *a, ngx_mesh_json_t *j,
     if (ngx_mesh_agent_text(j, "name", &value) == NGX_OK) {
         named = ngx_crc32_long(value.data, value.len);
 
-        if (named != a->named) {
+        if (named != a->named && ngx_mesh_agent_name(a, &value) == NGX_OK) {
             a->named = named;
-            ngx_mesh_agent_name(a, &value);
         }
     }
 

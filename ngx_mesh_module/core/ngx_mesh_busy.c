@@ -81,8 +81,11 @@ ngx_mesh_busy_add(const ngx_mesh_running_t *r, void *data)
         return NGX_OK;
     }
 
-    one = busy->list.nelts < NGX_MESH_BUSY_MAX ? ngx_array_push(&busy->list)
-                                               : NULL;
+    if (busy->list.nelts == NGX_MESH_BUSY_MAX) {
+        return NGX_OK;
+    }
+
+    one = ngx_array_push(&busy->list);
     if (one == NULL) {
         return NGX_ERROR;
     }

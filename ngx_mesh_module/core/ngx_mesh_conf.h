@@ -33,7 +33,6 @@ typedef struct {
     ngx_msec_t       drain;
     ngx_str_t        node;
     ngx_uint_t       handshakes;
-    ngx_msec_t       device_grace;
     ngx_str_t        core;            /* files of mesh_core, or empty */
     ngx_str_t        recovery;
     ngx_uint_t       nservers;        /* servers with "mesh on" */

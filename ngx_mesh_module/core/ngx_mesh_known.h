@@ -32,8 +32,7 @@ typedef struct {
     uint32_t   version;
     uint32_t   caps;
     uint32_t   consent;               /* of the device itself */
-    uint32_t   name;                  /* CRC-32 of its name, */
-    uint32_t   reported;              /* of the one that it gives itself */
+    uint32_t   reported;              /* CRC-32 of the name it gives itself */
     uint32_t   hardware_len;          /* 0: none is stored */
     u_char     hardware[NGX_MESH_KNOWN_HASH];
 } ngx_mesh_known_t;

@@ -828,7 +828,6 @@ ngx_mesh_model_init(ngx_cycle_t *cycle)
     ngx_add_timer(&ngx_mesh_model_timer, NGX_MESH_MODEL_TICK);
 
     ngx_mesh_keep_init(cycle);
-    ngx_mesh_away_init(cycle);
 
     return NGX_OK;
 }

@@ -142,7 +142,5 @@ void ngx_mesh_member_drop(ngx_mesh_model_t *m, int64_t account_id);
 /* ngx_mesh_model_keep.c */
 void ngx_mesh_keep_init(ngx_cycle_t *cycle);
 
-/* ngx_mesh_model_away.c */
-void ngx_mesh_away_init(ngx_cycle_t *cycle);
 
 #endif

@@ -11,7 +11,6 @@
 #include "ngx_mesh_ws_private.h"
 
 
-#define NGX_MESH_WS_READ        65536
 #define NGX_MESH_WS_ROOM        16        /* before the bytes read */
 #define NGX_MESH_WS_TURNS       16        /* reads before others have a turn */
 #define NGX_MESH_WS_RECORD      16384     /* bytes of one TLS record */

@@ -9,6 +9,9 @@
 #include "ngx_mesh_ws.h"
 
 
+#define NGX_MESH_WS_READ  65536       /* bytes parsed at once, at most */
+
+
 typedef struct ngx_mesh_out_s  ngx_mesh_out_t;
 
 

@@ -316,8 +316,8 @@ ngx_mesh_ws_add(ngx_http_request_t *r, const char *name, u_char *value,
 static void
 ngx_mesh_ws_detach(ngx_event_t *ev)
 {
-    size_t                  size;
-    u_char                 *rest;
+    size_t                  size, n;
+    u_char                 *rest, *p;
     ngx_buf_t              *b;
     ngx_connection_t       *c;
     ngx_mesh_detach_t      *detach;
@@ -412,9 +412,13 @@ ngx_mesh_ws_detach(ngx_event_t *ev)
     }
 
     if (rest) {
-        if (!s->closed) {
-            s->bytes_in += size;
-            ngx_mesh_ws_parse(s, rest + 16, size);
+
+        /* as much at once as a read has: what it becomes has room for that */
+
+        for (p = rest + 16; size && !s->closed; p += n, size -= n) {
+            n = ngx_min(size, NGX_MESH_WS_READ);
+            s->bytes_in += n;
+            ngx_mesh_ws_parse(s, p, n);
         }
 
         ngx_free(rest);

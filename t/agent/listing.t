@@ -22,7 +22,8 @@ my $dir = tempdir((-d '/dev/shm' ? '/dev/shm' : '/var/tmp')
                   . '/mesh-listing.XXXXXX', CLEANUP => 1);
 Mesh::Test::write_file("$dir/0", '');
 for my $n (1 .. $COUNT - 1) {
-    link "$dir/0", "$dir/$n" or die "$dir/$n: $!\n";
+    link "$dir/0", "$dir/$n"
+        or plan(skip_all => "no room for so many: $!, at $n");
 }
 
 my $core = Mesh::Test::read_file("$Mesh::Test::ROOT/build/core.js");

@@ -162,4 +162,13 @@ is($s && offered($s), "\0" x 48, 'it offers nothing for a day');
 is_deeply([glob "$exe.*"], [], 'and nothing of the new one is left');
 is($early->stop, 0, 'it ends');
 
+# the power went while one was swapped for the other: both names are one file
+link $exe, "$exe.old" or die "$exe.old: $!\n";
+Mesh::Test::write_file("$exe.trial", '3');
+$early->start(selfUpdate => 1);
+$s = $early->accept;
+ok($s && $s->admit, 'a swap that was cut off is made good once');
+is_deeply([glob "$exe.*"], [], 'and leaves nothing');
+is($early->stop, 0, 'it ends');
+
 done_testing;

@@ -23,7 +23,8 @@ static const char *const  bad[] = {
     "HTTP/1.1 20\r\n\r\n", "HTTP/1.1 2000\r\n\r\n", "HTTP/1.1 099 a\r\n\r\n",
     "HTTP/1.1  200\r\n\r\n", "HTTP/1.1 +20\r\n\r\n", "HTTP/1.x 200\r\n\r\n",
     "http/1.1 200\r\n\r\n", "HTTP/1.1 200OK\r\n\r\n", "SSH-2.0-a\r\n\r\n",
-    "HTTP/1.1 200 \x1b[2J", "HTTP/1.1 200 \x7f", "HTTP/1.1 200 OK\r\na: \x01"
+    "HTTP/1.1 200 \x1b[2J", "HTTP/1.1 200 \x7f", "HTTP/1.1 200 OK\r\na: \x01",
+    "HTTP/1.1 200 a\nb", "HTTP/1.1 200 a\rb", "\nHTTP/1.1 200", "a\r\r\n"
 };
 
 static const struct {

@@ -57,13 +57,22 @@ export class Http {
             throw signal.aborted ? error : new HttpError(0, 'network', 'The server does not answer.');
         });
         const range = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(response.headers.get('content-range') ?? '');
-        if (response.status !== 206 || Number(range?.[1]) !== at || Number(range?.[2]) >= at + size) {
+        const whole = Number(range?.[3]);
+        const end = Math.min(at + size, whole);
+        if (response.status !== 206 || Number(range?.[1]) !== at || Number(range?.[2]) !== end - 1) {
             void response.body?.cancel();
             throw new HttpError(response.status, '', response.status === 404 ? 'This file is not on the server any more.'
                 : response.status === 401 ? 'Your account may not read this file.'
+                : response.status === 416 ? 'There is nothing in this file.'
                 : response.ok ? 'The server did not give the part of the file that was asked for.' : `The server answered ${response.status}.`);
         }
-        return { bytes: new Uint8Array(await response.arrayBuffer()), size: Number(range?.[3]) };
+        const bytes = await response.arrayBuffer().catch((error: unknown) => {
+            throw signal.aborted ? error : new HttpError(0, 'network', 'The connection to the server broke.');
+        });
+        if (bytes.byteLength !== end - at) {
+            throw new HttpError(response.status, '', 'The server did not give the part of the file that was asked for.');
+        }
+        return { bytes: new Uint8Array(bytes), size: whole };
     }
 
     /** @throws {HttpError} */

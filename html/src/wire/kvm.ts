@@ -196,6 +196,17 @@ export class KvmReader {
     }
 }
 
+/** Cells of 32 pixels at the right and bottom edge of a screen go over it. */
+export const OVERRUN = 32;
+/** Of a canvas, in every browser. */
+const MAX_SIDE = 16_384;
+const MAX_AREA = 16_384 * 8192;
+
+/** Can a browser draw a screen of this size? */
+export function drawable(width: number, height: number): boolean {
+    return width <= MAX_SIDE && height <= MAX_SIDE && width * height <= MAX_AREA;
+}
+
 /**
  * Width and height of an image by its head; null when it is none that a browser draws.
  * Asked before it is decoded: a small file can say that it is a very large picture.

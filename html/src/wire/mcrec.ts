@@ -1,5 +1,5 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
-import { imageSize } from './kvm.ts';
+import { drawable, imageSize, OVERRUN } from './kvm.ts';
 import type { Source } from './source.ts';
 
 /* Session recordings (session.md 8): blocks of a header of 16 bytes and data. */
@@ -337,8 +337,12 @@ function look(block: Block, head: Uint8Array): void {
     const command = u16(inner);
 
     if (command === 7 && block.size >= inner + 8) {
-        block.screen = true;
-        block.rect = { x: 0, y: 0, width: u16(inner + 4), height: u16(inner + 6) };
+        const width = u16(inner + 4);
+        const height = u16(inner + 6);
+        if (drawable(width, height)) {
+            block.screen = true;
+            block.rect = { x: 0, y: 0, width, height };
+        }
     } else if (command === 3 && block.size > inner + 8) {
         const size = imageSize(head.subarray(inner + 8));
         if (size) {
@@ -385,6 +389,9 @@ export function pictureAt(blocks: readonly Block[], last: number): Block[] {
         }
         // it is needed where it touches a cell that nothing newer hides whole
         const { x, y, width, height } = block.rect;
+        if (x + width >= screen.rect.width + OVERRUN || y + height >= screen.rect.height + OVERRUN) {
+            continue;       // it is not drawn either
+        }
         const right = Math.min(Math.ceil((x + width) / CELL), across);
         const bottom = Math.min(Math.ceil((y + height) / CELL), down);
         let needed = false;

@@ -82,7 +82,10 @@ export class Parts implements Source {
         const all = Math.ceil(this.size / PIECE);
 
         for (let n = first; n < Math.min(end, all); n++) {
-            if (this.#pieces.has(n)) {
+            const here = this.#pieces.get(n);
+            if (here) {     // it is wanted now: others go before it
+                this.#pieces.delete(n);
+                this.#pieces.set(n, here);
                 continue;
             }
             let count = 1;

@@ -96,3 +96,15 @@ test('a part that did not come is asked for again', async () => {
     await expect(parts.read(at, 10)).rejects.toThrow('does not answer');
     expect(right(await parts.read(at, 10), at, 10)).toBe(true);
 });
+
+test('a part that is kept stays while the next one is fetched for the same read', async () => {
+    const { open } = make();
+    const parts = await open();
+    const tiles = Array.from({ length: 500 }, (_, i) => ((i * 3 + 40) % 1500) * PIECE + PIECE - 100);
+    for (const at of tiles) {
+        expect(right(await parts.read(at, 16), at, 16)).toBe(true);
+    }
+    for (const at of tiles) {
+        expect(right(await parts.read(at, 8000), at, 8000)).toBe(true);
+    }
+});

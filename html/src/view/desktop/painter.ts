@@ -1,14 +1,9 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
-import { imageSize, type Packet } from '../../wire/kvm.ts';
+import { drawable, imageSize, OVERRUN, type Packet } from '../../wire/kvm.ts';
 
-/** A browser draws no larger canvas. */
-const MAX_SIDE = 16_384;
-const MAX_AREA = 16_384 * 8192;
 /** Pictures that wait to be drawn; with more, all are dropped and the screen is asked for anew. */
 const MAX_WAITING = 64 * 1024 * 1024;
 const DECODERS = 4;
-/** Cells of 32 pixels at the right and bottom edge go over it. */
-const OVERRUN = 32;
 
 interface Job {
     packet: Packet;
@@ -61,7 +56,7 @@ export class Painter {
     push(packets: readonly Packet[]): void {
         for (const packet of packets) {
             if (packet.kind === 'size') {
-                if (packet.width > MAX_SIDE || packet.height > MAX_SIDE || packet.width * packet.height > MAX_AREA) {
+                if (!drawable(packet.width, packet.height)) {
                     this.#options.failed(`The screen is ${packet.width} × ${packet.height}, which this browser cannot draw.`);
                     return;
                 }

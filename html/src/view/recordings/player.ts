@@ -335,7 +335,8 @@ export class Player extends EventTarget {
                 }
                 continue;
             }
-            if (block.time > this.time) {
+            // a clock that went back left messages behind the end
+            if (block.time > this.time && this.time < this.length) {
                 return block;
             }
             const data = await this.#read(block);
