@@ -20,6 +20,7 @@
 #include "mesh_agent_id.h"
 #include "mesh_agent_js.h"
 #include "mesh_agent_store.h"
+#include "mesh_agent_update.h"
 
 
 #define MESH_AGENT_TEST_MESSAGES  1024
@@ -504,6 +505,13 @@ void
 mesh_agent_channel_close(mesh_agent_channel_t *ch)
 {
     t.connected = 0;
+}
+
+
+/* nothing is installed here */
+void
+mesh_agent_update_forget(const char *exe)
+{
 }
 
 
