@@ -19,5 +19,5 @@ export default defineConfig({
             '^/mesh(agents|settings)': { target: process.env['MESH_DEV'] ?? 'http://127.0.0.1:26001' },
         },
     },
-    test: { include: ['test/**/*.test.ts'], environment: 'node', setupFiles: ['test/setup.ts'] },
+    test: { include: ['test/**/*.test.ts'], environment: 'node', setupFiles: ['test/setup.ts'], testTimeout: 120_000, hookTimeout: 120_000 },
 });

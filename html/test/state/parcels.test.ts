@@ -3,6 +3,8 @@ import { expect, test, vi } from 'vitest';
 import { BLOCK, type Said } from '../../src/wire/messenger.ts';
 import { parcelName, Parcels, PARCELS, type Parcel } from '../../src/state/parcels.ts';
 
+const WAIT = 60_000;
+
 interface End {
     parcels: Parcels;
     seen: Parcel[];
@@ -61,11 +63,11 @@ test.each([0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 20 * BLOCK + 5])('a file of %i byt
     const [a, b] = two();
     const bytes = data(size);
     a.parcels.offer(new Blob([bytes]), 'folder/x.bin');
-    await vi.waitFor(() => expect(b.seen).toHaveLength(1));
+    await vi.waitFor(() => expect(b.seen).toHaveLength(1), WAIT);
     const sink = new Kept();
     expect([b.seen[0]?.name, b.seen[0]?.size, b.seen[0]?.mine]).toEqual(['x.bin', size, false]);
     b.parcels.accept(b.seen[0] as Parcel, sink);
-    await vi.waitFor(() => expect([a.seen[0]?.state, b.seen[0]?.state]).toEqual(['done', 'done']));
+    await vi.waitFor(() => expect([a.seen[0]?.state, b.seen[0]?.state]).toEqual(['done', 'done']), WAIT);
     expect(sink.ended).toBe('whole');
     expect(Buffer.concat(sink.bytes).equals(bytes)).toBe(true);
 });
@@ -73,7 +75,7 @@ test.each([0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 20 * BLOCK + 5])('a file of %i byt
 test('no more is under way than the other side has asked for', async () => {
     const [a, b] = two();
     a.parcels.offer(new Blob([data(64 * BLOCK)]), 'x');
-    await vi.waitFor(() => expect(b.seen).toHaveLength(1));
+    await vi.waitFor(() => expect(b.seen).toHaveLength(1), WAIT);
     const sink = new Kept();
     const write = sink.write.bind(sink);
     let most = 0;
@@ -85,7 +87,7 @@ test('no more is under way than the other side has asked for', async () => {
     };
     const blocks = vi.spyOn(b.parcels, 'block');
     b.parcels.accept(b.seen[0] as Parcel, sink);
-    await vi.waitFor(() => expect(b.seen[0]?.state).toBe('done'), 20_000);
+    await vi.waitFor(() => expect(b.seen[0]?.state).toBe('done'), WAIT);
     expect(most).toBeLessThanOrEqual(16);
     expect(most).toBeGreaterThan(1);
     expect(sink.bytes).toHaveLength(64);
@@ -94,12 +96,12 @@ test('no more is under way than the other side has asked for', async () => {
 test('a file whose hash is another one is thrown away', async () => {
     const [a, b] = two((said) => (said.action === 'fileUploadEnd' ? { ...said, hash: '0'.repeat(96) } : said));
     a.parcels.offer(new Blob([data(1000)]), 'x');
-    await vi.waitFor(() => expect(b.seen).toHaveLength(1));
+    await vi.waitFor(() => expect(b.seen).toHaveLength(1), WAIT);
     const sink = new Kept();
     b.parcels.accept(b.seen[0] as Parcel, sink);
-    await vi.waitFor(() => expect(b.seen[0]?.state).toBe('failed'));
+    await vi.waitFor(() => expect(b.seen[0]?.state).toBe('failed'), WAIT);
     expect(sink.ended).toBe('thrown away');
-    await vi.waitFor(() => expect(a.seen[0]?.state).toBe('cancelled'));
+    await vi.waitFor(() => expect(a.seen[0]?.state).toBe('cancelled'), WAIT);
 });
 
 test('more than was said, and more than was asked for, ends it', () => {
@@ -121,13 +123,13 @@ test('each side can cancel, and the other side is told', async () => {
     for (const who of [0, 1] as const) {
         const ends = two();
         ends[0].parcels.offer(new Blob([data(100 * BLOCK)]), 'x');
-        await vi.waitFor(() => expect(ends[1].seen).toHaveLength(1));
+        await vi.waitFor(() => expect(ends[1].seen).toHaveLength(1), WAIT);
         const sink = new Kept();
         sink.hold = new Promise(() => {});
         ends[1].parcels.accept(ends[1].seen[0] as Parcel, sink);
-        await vi.waitFor(() => expect(ends[0].seen[0]?.state).toBe('running'));
+        await vi.waitFor(() => expect(ends[0].seen[0]?.state).toBe('running'), WAIT);
         ends[who].parcels.cancel(ends[who].seen[0] as Parcel);
-        await vi.waitFor(() => expect(ends.map((e) => e.seen[0]?.state)).toEqual(['cancelled', 'cancelled']));
+        await vi.waitFor(() => expect(ends.map((e) => e.seen[0]?.state)).toEqual(['cancelled', 'cancelled']), WAIT);
         expect(sink.ended).toBe('thrown away');
     }
 });
@@ -135,9 +137,9 @@ test('each side can cancel, and the other side is told', async () => {
 test('a refusal is told', async () => {
     const [a, b] = two();
     a.parcels.offer(new Blob([data(5)]), 'x');
-    await vi.waitFor(() => expect(b.seen).toHaveLength(1));
+    await vi.waitFor(() => expect(b.seen).toHaveLength(1), WAIT);
     b.parcels.cancel(b.seen[0] as Parcel);
-    await vi.waitFor(() => expect([a.seen[0]?.state, b.seen[0]?.state]).toEqual(['refused', 'refused']));
+    await vi.waitFor(() => expect([a.seen[0]?.state, b.seen[0]?.state]).toEqual(['refused', 'refused']), WAIT);
 });
 
 test('who offers more than a few is told no, and an offer that is none is not heard', () => {

@@ -6,7 +6,7 @@ import { FilesError, type DownloadSink, type FilesWire, type Listing, type Remot
 import { Sha384 } from '../../src/wire/sha384.ts';
 
 const BLOCK = 1000;
-const WAITS = { timeout: 5000 };
+const WAITS = { timeout: 60_000 };
 
 const data = (size: number): Uint8Array<ArrayBuffer> => new Uint8Array(size).map((_, i) => (i * 7 + (i >> 8)) & 255);
 const fileOf = (bytes: Uint8Array<ArrayBuffer>): File => new Blob([bytes]) as File;

@@ -216,7 +216,7 @@ test('what is not shown stops the device at the window', async () => {
     const before = me.screen.length;
     me.ssh.type('seq 300000; echo $((1000+1))-end\r');
     // to the last byte, and what came after that would end it
-    await vi.waitFor(() => expect(me.screen.length).toBe(1024 * 1024), { timeout: 20_000, interval: 20 });
+    await vi.waitFor(() => expect(me.screen.length).toBe(1024 * 1024), { timeout: 60_000, interval: 20 });
     me.taken = true;
     me.ssh.taken(me.screen.length - before);
     await me.see(/1001-end/);
