@@ -396,6 +396,7 @@ for my $keep ('count=2', 'size=4k') {
                                  name => 'pc');
     $agent->online or die "no agent\n";
 
+    my %seen;
     for my $cut ('', pack 'n2', 3, 9000) {
         my @half = relay($mesh, $admin, $agent, 'desk' . length $cut, 2);
         $half[0]->text('2');
@@ -409,9 +410,11 @@ for my $keep ('count=2', 'size=4k') {
         my $file;
         $mesh->wait_for('the recording', sub {
             ($file) = grep { $_->{action} eq 'recording'
+                             && !$seen{$_->{filename}}
                              && -s "$dir/$_->{filename}" == $_->{size} }
                 @{ $admin->ask({ action => 'events', limit => 5 })->{events} };
         });
+        $seen{$file->{filename}} = 1;
         my @block = blocks("$dir/$file->{filename}");
         if (length $cut) {
             is_deeply([map { $_->{type} } @block], [1, 2, 2, 2, 2, 3],
