@@ -324,7 +324,9 @@ $mesh->wait_for('their bytes in the list', sub {
 });
 $were = listed();
 %before = ends();
-kill 'KILL', $mesh->workers;
+# none of them sees another go
+my @all = $mesh->workers;
+kill $_, @all for qw(STOP KILL);
 $_->[0]->closed for @last;
 $admin = again();
 $mesh->wait_for('their ends in the log', sub {
