@@ -561,12 +561,17 @@ function getClipboard(message) {
             return { data: text };
         }
 
-        clipboardOut = clipboardKeep(clipboardOut, message, text, function () {
-            clipboardOut = null;
-        });
+        clipboardOut = clipboardKeep(clipboardOut, message, text,
+                                     clipboardFetched);
 
         return clipboardPart(0);
     });
+}
+
+
+/* or nobody asks any more */
+function clipboardFetched() {
+    clipboardOut = null;
 }
 
 
@@ -584,12 +589,10 @@ function clipboardPart(offset) {
     cancel(clipboardOut.timer);
 
     if (end >= text.length) {
-        clipboardOut = null;
+        clipboardFetched();
 
     } else {
-        clipboardOut.timer = after(CLIPBOARD_KEPT, function () {
-            clipboardOut = null;
-        });
+        clipboardOut.timer = after(CLIPBOARD_KEPT, clipboardFetched);
     }
 
     return { data: text.slice(offset, end), offset: offset, size: text.length };
