@@ -13,6 +13,13 @@ AGENT_HOST   := $(wildcard agent/js/host/*.js)
 # X11 are loaded where a screen is shown
 AGENT_LIBS   := -l:libuv_a.a -lssl -lcrypto -l:libz.a -l:libjpeg.a -lm -lpthread -ldl
 AGENT_INC    := -I$(DUKTAPE)/src -Iagent -Iproto
+
+# An idle agent holds the pages of the program around those that it runs: no
+# function that nobody calls, no tables of C++ exceptions, the engine small, and
+# what is read once behind what is read always.
+AGENT_LEAN   := -ffunction-sections -fdata-sections -fno-unwind-tables \
+                -fno-asynchronous-unwind-tables
+AGENT_COLD   := %/scripts.c %/rtc.o
 AGENT_TEST_C := agent/mesh_agent_js.c $(wildcard agent/os/linux*.c) \
                 $(foreach f,agent buffer desktop fs hash listen os pipe process \
                             timer, \
@@ -54,7 +61,8 @@ $(B)/agent $(B)/asan/agent:
 
 $(B)/agent/duktape.o: $(DUKTAPE)/.stamp | $(B)/agent
 	@echo "building $(notdir $@)"
-	@$(CC) $(CFLAGS) -w $(HARDEN) -c -o $@ $(DUKTAPE)/src/duktape.c
+	@$(CC) $(CFLAGS) -Os -w $(HARDEN) $(AGENT_LEAN) -c -o $@ \
+	    $(DUKTAPE)/src/duktape.c
 
 $(B)/asan/agent/duktape.o: $(DUKTAPE)/.stamp | $(B)/asan/agent
 	@echo "building $(notdir $@) with sanitizers"
@@ -66,8 +74,9 @@ $(B)/agent/scripts.c: agent/js/host/embed.pl $(AGENT_HOST) | $(B)/agent
 $(B)/mesh-agent: $(AGENT_C) $(AGENT_H) $(PROTO_C) $(B)/agent/scripts.c \
                  $(B)/agent/duktape.o $(AGENT_RTC_O:%=$(B)/%)
 	@echo "building $(notdir $@)"
-	@$(CC) $(CFLAGS) $(WARN) $(HARDEN) $(AGENT_INC) $(AGENT_RTC) -o $@.debug \
-	    $(filter %.c %.o,$^) $(LDHARD) $(AGENT_LIBS)
+	@$(CC) $(CFLAGS) $(WARN) $(HARDEN) $(AGENT_LEAN) $(AGENT_INC) $(AGENT_RTC) \
+	    -o $@.debug $(filter-out $(AGENT_COLD),$(filter %.c %.o,$^)) $(LDHARD) \
+	    -Wl,--gc-sections $(AGENT_LIBS) $(filter $(AGENT_COLD),$^)
 	@strip -o $@.new $@.debug
 	@mv $@.new $@   # another inode: an agent that runs keeps the old one
 
