@@ -217,7 +217,10 @@ static ngx_command_t  ngx_http_mesh_commands[] = {
       offsetof(ngx_http_mesh_loc_conf_t, relay_wait),
       NULL },
 
-    /* mesh_relay_idle time;  0: none */
+    /*
+     * mesh_relay_idle time;  0: none.  In a server with mesh_web_relay for its
+     * pages, which end after five minutes in any case
+     */
     { ngx_string("mesh_relay_idle"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,
@@ -1598,6 +1601,7 @@ ngx_http_mesh_exit_process(ngx_cycle_t *cycle)
     }
 
     ngx_mesh_relay_exit();
+    ngx_mesh_web_relay_exit();
     ngx_mesh_ws_exit();
     ngx_mesh_signer_exit(cycle);
     ngx_mesh_db_exit(cycle);

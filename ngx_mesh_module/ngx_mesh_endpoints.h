@@ -38,6 +38,7 @@ char *ngx_http_mesh_web_relay(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 ngx_int_t ngx_mesh_web_relay_variables(ngx_conf_t *cf);
 ngx_int_t ngx_mesh_web_relay_conf(ngx_conf_t *cf);
 ngx_int_t ngx_mesh_web_relay_init(ngx_cycle_t *cycle);
+void ngx_mesh_web_relay_exit(void);
 
 
 #endif /* _NGX_MESH_ENDPOINTS_H_INCLUDED_ */

@@ -30,14 +30,15 @@ my $group;
 $mesh->start(prepare => sub {
     $mesh->admin(\"correct horse battery\n", 'user', 'add', 'admin',
                  '--site-admin');
-    $mesh->admin(\"a password for tests\n", 'user', 'add', $_) for qw(mei oona);
+    $mesh->admin(\"a password for tests\n", 'user', 'add', $_)
+        for qw(mei oona yun);
     $group = $mesh->admin('group', 'add', 'Lab', '--owner', 'admin');
     chomp $group;
 });
 
 my $admin = Mesh::Control->new($mesh, 'admin', 'correct horse battery');
-my ($mei, $oona) = map { Mesh::Control->new($mesh, $_, 'a password for tests') }
-                   qw(mei oona);
+my ($mei, $oona, $yun) = map { Mesh::Control->new($mesh, $_, 'a password for tests') }
+                         qw(mei oona yun);
 my $agent = Mesh::Agent->new($mesh, n => 720, group => $group, name => 'one');
 $agent->online or die "no agent\n";
 
@@ -311,6 +312,89 @@ is($ws2->read->{data}, 'on', 'what others have open goes on');
 $ws2->abort;
 ok($device2->closed, 'a browser that goes ends the connection of the device');
 
+# --- its session, as lists and the log have it
+
+grant(8, 'yun', $yun);
+my $opens = session(get(link_of($yun, port => 9001, appid => 1)));
+my ($row) = rows(9001);
+is_deeply([@{ $row }{qw(username nodeid protocol tcpaddr address bytesin
+                        bytesout)}],
+          ['yun', $agent->node, 14, '127.0.0.1', '127.0.0.1', 0, 0],
+          'a page that is open is a session in the list');
+my $told = $admin->event(sub { $_[0]{action} eq 'devicesessions'
+                               && ($_[0]{sessions}{tcp} // {})->{'user//yun'} });
+is(($told // {})->{nodeid}, $agent->node, 'lists of devices are told of it');
+@{ $admin->{kept} } = ();
+is(scalar(rows(9001, $oona)), 0, 'S-33: who does not see the device is not');
+
+my ($up, $down) = (0, 0);
+for my $n (1 .. 12) {
+    ($s, $device) = asked($opens, "/part$n");
+    $q = request($device);
+    $up += length($q->{head}) + 4;
+    my $bytes = "HTTP/1.1 200 OK\r\nConnection: close\r\n"
+              . "Content-Length: 1000\r\n\r\n" . 'x' x 1000;
+    $down += length $bytes;
+    reply($device, $bytes, 1);
+    got($s);
+}
+($ws, $device, $q) = websocket($opens, '/open', \my $said);
+$up += length($q->{head}) + 4;
+$down += $said;
+reply($device, "\x81\x05world");
+is($ws->read->{data}, 'world', 'a WebSocket of it');
+$down += 7;
+my @rows;
+$mesh->wait_for('its bytes in the list', sub {
+    @rows = rows(9001);
+    return @rows != 1 || $rows[0]{bytesin} >= $down
+                         && $rows[0]{bytesout} >= $up;
+});
+is_deeply([map { [@$_{qw(id bytesin bytesout)}] } @rows],
+          [[$row->{id}, $down, $up]],
+          'which is one, whatever it asks for and whoever serves it');
+
+is($oona->ask({ action => 'endrelay', id => $row->{id} })->{result},
+   'Invalid session', 'S-33: who does not see the device cannot end it');
+is($admin->ask({ action => 'endrelay', id => $row->{id} })->{result}, 'ok',
+   'who manages the device can');
+is($ws->closed, 1006, 'what it had open ends');
+ok($device->closed, 'for the device too');
+is(scalar(rows(9001)), 0, 'it is in no list any more');
+for (1 .. 8) {              # by chance in each worker
+    $r = get('/', Cookie => $opens);
+    last if $r->{status} != 403;
+}
+is($r->{status}, 403, 'and its cookie opens nothing');
+my ($e) = ends(9001);
+like($e->{msg}, qr/^yun ended a web session to 127\.0\.0\.1 port 9001 of \d+ seconds from 127\.0\.0\.1, as admin ended it$/,
+     'the log says how it ended');
+is_deeply([@$e{qw(protocol tcpaddr tcpport bytesin bytesout reason)}],
+          [14, '127.0.0.1', 9001, $down, $up, 'ended'],
+          'with its bytes and why');
+ok($admin->event(sub { $_[0]{action} eq 'devicesessions'
+                       && !($_[0]{sessions}{tcp} // {})->{'user//yun'} }),
+   'and lists of devices are told');
+
+# what nobody asked of yet, and what is open
+$opens = session(get(link_of($mei, port => 9002, appid => 1)));
+$his = session(get(link_of($mei, port => 9003, appid => 1)));
+($ws, $device) = websocket($his, '/open');
+grant(0);
+is($ws->closed, 1006, 'a right goes');
+is_deeply([map { (ends($_))[0]{reason} } 9002, 9003], [qw(rights rights)],
+          'S-07: the sessions that needed it end with it');
+
+grant(8);
+$web = sign_in('mei', 'a password for tests');
+$page = bless { ws => $mesh->ws('/control.ashx', headers => $web), kept => [],
+                n => 0 }, 'Mesh::Control';
+$his = session(get(link_of($page, port => 9004, appid => 1)));
+($ws, $device) = websocket($his, '/open');
+sign_out($web);
+is($ws->closed, 1006, 'somebody signs out');
+is((ends(9004))[0]{reason}, 'session', 'S-07: the session ends with that');
+
 # --- hostile devices
 
 my @hostile = (
@@ -413,16 +497,86 @@ my @log;
 $mesh->wait_for('the events', sub {
     @log = grep { ($_->{msg} // '') =~ /opened the web page/ }
            @{ $admin->ask({ action => 'events', limit => 200 })->{events} };
-    return @log >= 6;
+    return @log >= 10;
 });
-is((grep { $_->{msg} =~ /^(?:admin|mei) opened the web page at 127\.0\.0\.1 port 808[01] from 127\.0\.0\.1$/ } @log),
+is((grep { $_->{msg} =~ /^(?:admin|mei|yun) opened the web page at 127\.0\.0\.1 port (?:808[01]|900[1-4]) from 127\.0\.0\.1$/ } @log),
    scalar @log, 'who opened which page is in the log');
 unlike(join('', $mesh->error_log, Mesh::Test::read_file("$mesh->{dir}/logs/error.log")),
        qr/\Q$ticket\E/, 'S-05: no ticket is in the log of errors');
 
-# --- where it may be served
+# --- too many of them
+
+grant(8);
+for (1 .. 100) {
+    $r = get(link_of($mei, port => 9005, appid => 1));
+    last if $r->{status} != 200;
+}
+is($r->{status}, 503, 'S-18: one account has no more than a number of pages');
+like($r->{body}, qr/Too many pages of devices are open/, 'and is told so');
+@rows = grep { $_->{username} eq 'mei' }
+        @{ $admin->ask({ action => 'relays' })->{relays} };
+is(scalar @rows, 64, 'S-18: those that it has stay');
+is(get(link_of($admin, port => 9005, appid => 1))->{status}, 200,
+   'S-18: and others may open theirs');
+
+# --- what nobody ends
 
 $mesh->stop;
+$mesh = Mesh::Test->new(alerts => [qr/exited on signal 9/, qr/could not lock/]);
+$mesh->{http} = server("mesh_web_relay :$relay; mesh_relay_idle 15s;");
+$mesh->start(prepare => sub {
+    $mesh->admin(\"correct horse battery\n", 'user', 'add', 'admin',
+                 '--site-admin');
+    $group = $mesh->admin('group', 'add', 'Lab', '--owner', 'admin');
+    chomp $group;
+});
+again();
+
+$opens = session(get(link_of($admin, port => 9001, appid => 1)));
+($ws, $device) = websocket($opens, '/open', \$said);
+session(get(link_of($admin, port => 9002, appid => 1)));
+($e) = ends(9002);
+like($e->{msg}, qr/^admin ended a web session to 127\.0\.0\.1 port 9002 of \d+ seconds from 127\.0\.0\.1, as nothing moved in it for long$/,
+     'a page that nobody uses ends');
+is("$e->{reason} $e->{bytesin} $e->{bytesout}", 'idle 0 0', 'in the log too');
+is(scalar(rows(9002)), 0, 'and is in no list');
+is(scalar(rows(9001)), 1, 'one with something open does not');
+
+$mesh->reload;
+ready();
+($s, $device) = asked($opens, '/reloaded');
+request($device);
+my $bytes = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
+reply($device, $bytes, 1);
+is(got($s)->{body}, 'ok', 'and goes on in the workers of a new configuration');
+$said += length $bytes;
+$mesh->wait_for('its bytes in the list', sub {
+    @rows = rows(9001);
+    return @rows != 1 || $rows[0]{bytesin} >= $said;
+});
+is_deeply([map { $_->{bytesin} } @rows], [$said], 'as the same session');
+
+# none of them sees another go
+my @all = $mesh->workers;
+kill $_, @all for qw(STOP KILL);
+is($ws->closed, 1006, 'all workers are killed');
+again();
+($e) = ends(9001);
+is("$e->{reason} $e->{bytesin}", "idle $said",
+   'S-26: what ran in them ends, with the bytes that were seen last');
+session(get(link_of($admin, port => 9003, appid => 1)));
+is(scalar(ends(9003)), 1, 'each of them once');
+is(scalar(ends(9001)), 1, 'S-26: those of killed workers too');
+
+session(get(link_of($admin, port => 9004, appid => 1)));
+$mesh->stop_pid($mesh->{nginx_pid}, 'TERM');
+my @docs = $mesh->sql("SELECT doc FROM event WHERE doc LIKE '%9004%'
+                       ORDER BY event_id");
+is((grep { /"reason":"worker"/ } @docs), 1,
+   'when the server stops, one event has the end of each');
+$mesh->stop;
+
+# --- where it may be served
 
 for my $case (
     [server("mesh_web_relay :$relay; location /app { mesh on; }"), '',
@@ -460,6 +614,24 @@ sub server {
          . "include $Mesh::Test::ROOT/conf/mesh-web.conf; }";
 }
 
+# each worker that there is can serve
+sub ready {
+    $mesh->wait_for('new workers', sub {
+        my %ready = map { $_ => 1 }
+            $mesh->error_log =~ /(\d+)#\d+: mesh model: /g;
+        my @live = grep { kill 0, $_ } $mesh->workers;
+        return @live >= $mesh->{workers} && !grep { !$ready{$_} } @live;
+    });
+}
+
+# whom a server has that has just started
+sub again {
+    ready();
+    $agent = Mesh::Agent->new($mesh, n => 720, group => $group, name => 'one');
+    $agent->online or die "no agent\n";
+    $admin = Mesh::Control->new($mesh, 'admin', 'correct horse battery');
+}
+
 sub link_of {
     my ($who, %arg) = @_;
     my $reply = $who->ask({ action => 'webrelay', nodeid => $agent->node,
@@ -477,6 +649,26 @@ sub get {
 
 sub session { return $_[0]{head} =~ /^set-cookie: (__Host-mesh-web=[^;]+)/mi ? $1 : undef }
 sub header { return $_[0]{head} =~ /^\Q$_[1]\E: (.*?)\r?$/mi ? $1 : undef }
+
+# the sessions of pages at a port of the device, as somebody's list has them
+sub rows {
+    my ($port, $who) = @_;
+    return grep { ($_->{tcpport} // 0) == $port }
+        @{ ($who // $admin)->ask({ action => 'relays' })->{relays} };
+}
+
+# the events of their ends, of which there is one at least
+sub ends {
+    my ($port) = @_;
+    my @end;
+    $mesh->wait_for("the end of the page at port $port", sub {
+        @end = grep { ($_->{tcpport} // 0) == $port && exists $_->{reason} }
+            @{ $admin->ask({ action => 'events', nodeid => $agent->node,
+                             limit => 1000 })->{events} };
+        return @end;
+    });
+    return @end;
+}
 
 # a request that is under way
 sub ask {
@@ -513,19 +705,21 @@ sub joined {
 
 sub asked { my $s = ask(@_); return ($s, joined()) }
 
-# both ends, open, and what the device was asked
+# both ends, open, and what the device was asked; bytes: of its answer
 sub websocket {
-    my ($cookie, $path) = @_;
+    my ($cookie, $path, $bytes) = @_;
     my $key = 'dGhlIHNhbXBsZSBub25jZQ==';
     my ($s, $device) = asked($cookie, $path, headers => {
         Connection => 'Upgrade', Upgrade => 'websocket',
         'Sec-WebSocket-Version' => 13, 'Sec-WebSocket-Key' => $key,
         Origin => "https://localhost:$relay" });
     my $q = request($device);
-    reply($device, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                   . "Connection: Upgrade\r\nSec-WebSocket-Accept: "
-                   . sha1_base64($key . '258EAFA5-E914-47DA-95CA-C5AB0DC85B11')
-                   . "=\r\n\r\n");
+    my $switch = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+               . "Connection: Upgrade\r\nSec-WebSocket-Accept: "
+               . sha1_base64($key . '258EAFA5-E914-47DA-95CA-C5AB0DC85B11')
+               . "=\r\n\r\n";
+    $$bytes = length $switch if $bytes;
+    reply($device, $switch);
     while (${*$s}{in} !~ /\r\n\r\n/) {
         sysread($s, ${*$s}{in}, 4096, length ${*$s}{in}) or last;
     }
@@ -610,12 +804,12 @@ sub sign_out {
 }
 
 sub grant {
-    my ($rights) = @_;
+    my ($rights, $name, $who) = @_;
     $admin->ask({ action => 'addmeshuser', meshid => $group,
-                  usernames => ['mei'], meshadmin => $rights });
+                  usernames => [$name // 'mei'], meshadmin => $rights });
     return if !$rights;
     $mesh->wait_for('the right', sub {
-        ($mei->ask({ action => 'webrelay', nodeid => $agent->node, port => 80,
+        (($who // $mei)->ask({ action => 'webrelay', nodeid => $agent->node, port => 80,
                      appid => 1 })->{result} // '') eq 'OK';
     });
 }

@@ -684,6 +684,10 @@ ngx_mesh_agent_deliver(ngx_mesh_session_t *s, const ngx_mesh_addr_t *from,
         ngx_mesh_agent_sessions_changed(a);
         return;
 
+    case NGX_MESH_DELIVER_LISTED:
+        ngx_mesh_agent_sessions_changed(a);
+        return;
+
     case NGX_MESH_DELIVER_END:
 
         code = MESH_WS_CODE_AWAY;

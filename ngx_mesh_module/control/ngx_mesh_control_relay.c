@@ -173,8 +173,15 @@ ngx_mesh_ctl_do_relay_end(ngx_mesh_ctl_t *ctl)
     }
 
     /* one that ends by itself just now is as good */
-    (void) ngx_mesh_deliver(&r.owner, NULL, (u_char *) &ctl->who.account_id,
-                            sizeof(int64_t));
+
+    if (r.idle) {
+        ngx_mesh_page_end(serial, NGX_MESH_PAGE_PERSON, ctl->who.account_id);
+
+    } else {
+        (void) ngx_mesh_deliver(&r.owner, NULL,
+                                (u_char *) &ctl->who.account_id,
+                                sizeof(int64_t));
+    }
 
     ngx_mesh_ctl_result(ctl, "ok");
 }

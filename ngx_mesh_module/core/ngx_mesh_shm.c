@@ -10,7 +10,7 @@
 
 
 #define NGX_MESH_ZONE_MAGIC    0x6d657368
-#define NGX_MESH_ZONE_VERSION  5
+#define NGX_MESH_ZONE_VERSION  6
 #define NGX_MESH_PURGE_BATCH   256
 #define NGX_MESH_EACH_BATCH    128
 #define NGX_MESH_KEY_LEN       32     /* SHA-256 */
@@ -19,6 +19,7 @@
 #define NGX_MESH_SERVERS_MAX   256
 #define NGX_MESH_PURGE_EVERY   10     /* seconds */
 #define NGX_MESH_OUTER_OLD     3600   /* seconds of grace */
+#define NGX_MESH_PAGE_LATE     2      /* seconds in which workers tell bytes */
 
 
 typedef enum {
@@ -109,6 +110,7 @@ typedef struct {
     ngx_rbtree_node_t   sentinel[NGX_MESH_REC_TYPES];
     ngx_queue_t         rates;
     ngx_queue_t         lost;         /* of running: in no tree any more */
+    ngx_queue_t         pages;        /* of running: nobody's */
     ngx_uint_t          refused_next;
     ngx_mesh_refused_t  refused[NGX_MESH_REFUSED_MAX];
     u_char              outer[NGX_MESH_SERVERS_MAX][NGX_MESH_ID_LEN];
@@ -264,6 +266,7 @@ ngx_mesh_shm_init_zone(ngx_shm_zone_t *zone, void *data)
 
     ngx_queue_init(&z->rates);
     ngx_queue_init(&z->lost);
+    ngx_queue_init(&z->pages);
 
     z->magic = NGX_MESH_ZONE_MAGIC;
     z->version = NGX_MESH_ZONE_VERSION;
@@ -805,7 +808,7 @@ ngx_mesh_running_each(int64_t domain_id,
                                 domain_id, &n);
 
         for (i = 0; i < n; i++) {
-            if (fn(&batch[i], data) != NGX_OK) {
+            if (batch[i].over == 0 && fn(&batch[i], data) != NGX_OK) {
                 return NGX_ERROR;
             }
         }
@@ -1090,6 +1093,10 @@ ngx_mesh_running_lookup(uint64_t serial, ngx_mesh_running_t *r)
 
     rec = (ngx_mesh_rec_running_t *) ngx_mesh_rec_find_locked(&key);
 
+    if (rec && rec->r.over) {
+        rec = NULL;
+    }
+
     if (rec) {
         *r = rec->r;
     }
@@ -1121,6 +1128,164 @@ ngx_mesh_running_lost(ngx_mesh_running_t *r)
     ngx_shmtx_unlock(&ngx_mesh_shpool->mutex);
 
     return q ? NGX_OK : NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_mesh_page_insert(const ngx_mesh_running_t *r, ngx_uint_t own,
+    ngx_uint_t max)
+{
+    ngx_int_t                rc;
+    ngx_uint_t               all, mine;
+    ngx_queue_t             *q, *pages;
+    ngx_mesh_rec_t           key;
+    ngx_mesh_rec_running_t  *rec;
+
+    all = 0;
+    mine = 0;
+    pages = &ngx_mesh_zone->pages;
+    ngx_mesh_running_key(&key, r->owner.serial);
+
+    ngx_shmtx_lock(&ngx_mesh_shpool->mutex);
+
+    for (q = ngx_queue_head(pages);
+         q != ngx_queue_sentinel(pages);
+         q = ngx_queue_next(q))
+    {
+        rec = ngx_queue_data(q, ngx_mesh_rec_running_t, rec.mine.queue);
+        mine += rec->r.account_id == r->account_id;
+        all++;
+    }
+
+    rc = NGX_BUSY;
+
+    if (mine < own && all < max) {
+        rec = ngx_mesh_rec_create_locked(&key, sizeof(ngx_mesh_rec_running_t));
+
+        if (rec) {
+            rec->r = *r;
+            ngx_queue_insert_tail(pages, &rec->rec.mine.queue);
+            ngx_rbtree_insert(&ngx_mesh_zone->tree[NGX_MESH_REC_RUNNING],
+                              &rec->rec.node);
+        }
+
+        rc = rec ? NGX_OK : NGX_ERROR;
+    }
+
+    ngx_shmtx_unlock(&ngx_mesh_shpool->mutex);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_mesh_page_used(uint64_t serial, uint64_t to_viewer, uint64_t to_device,
+    ngx_uint_t used)
+{
+    ngx_int_t                rc;
+    ngx_mesh_rec_t           key;
+    ngx_mesh_rec_running_t  *rec;
+
+    ngx_mesh_running_key(&key, serial);
+    rc = NGX_DECLINED;
+
+    ngx_shmtx_lock(&ngx_mesh_shpool->mutex);
+
+    rec = (ngx_mesh_rec_running_t *) ngx_mesh_rec_find_locked(&key);
+
+    if (rec) {
+        rec->r.to_viewer += to_viewer;
+        rec->r.to_device += to_device;
+
+        if (rec->r.over == 0) {
+            rc = NGX_OK;
+
+            if (used) {
+                rec->r.used = ngx_time();
+            }
+        }
+    }
+
+    ngx_shmtx_unlock(&ngx_mesh_shpool->mutex);
+
+    return rc;
+}
+
+
+void
+ngx_mesh_page_end(uint64_t serial, ngx_uint_t end, int64_t account_id)
+{
+    ngx_mesh_rec_t           key;
+    ngx_mesh_rec_running_t  *rec;
+
+    ngx_mesh_running_key(&key, serial);
+
+    ngx_shmtx_lock(&ngx_mesh_shpool->mutex);
+
+    rec = (ngx_mesh_rec_running_t *) ngx_mesh_rec_find_locked(&key);
+
+    if (rec && rec->r.over == 0) {
+        rec->r.over = ngx_time();
+        rec->r.end = (uint16_t) end;
+        rec->r.ended_by = account_id;
+    }
+
+    ngx_shmtx_unlock(&ngx_mesh_shpool->mutex);
+}
+
+
+ngx_int_t
+ngx_mesh_page_take(ngx_mesh_running_t *r, ngx_uint_t stop)
+{
+    time_t                   now;
+    ngx_int_t                rc;
+    ngx_uint_t               i;
+    ngx_queue_t             *q, *pages;
+    ngx_mesh_slot_t         *slot;
+    ngx_mesh_rec_running_t  *rec;
+
+    now = ngx_time();
+    rc = NGX_DECLINED;
+    pages = &ngx_mesh_zone->pages;
+
+    ngx_shmtx_lock(&ngx_mesh_shpool->mutex);
+
+    if (stop) {
+        ngx_mesh_slot->flags |= NGX_MESH_SLOT_DRAINING;
+
+        for (i = 0; i < NGX_MESH_SLOTS; i++) {
+            slot = &ngx_mesh_zone->slot[i];
+
+            if (slot->pid && !(slot->flags & NGX_MESH_SLOT_DRAINING)) {
+                goto done;
+            }
+        }
+    }
+
+    for (q = ngx_queue_head(pages);
+         q != ngx_queue_sentinel(pages);
+         q = ngx_queue_next(q))
+    {
+        rec = ngx_queue_data(q, ngx_mesh_rec_running_t, rec.mine.queue);
+
+        if (rec->r.over == 0 && (stop || rec->r.used + rec->r.idle < now)) {
+            rec->r.over = now;
+            rec->r.end = stop ? NGX_MESH_PAGE_WORKER : NGX_MESH_PAGE_IDLE;
+        }
+
+        if (rec->r.over && (stop || rec->r.over + NGX_MESH_PAGE_LATE < now)) {
+            *r = rec->r;
+            ngx_mesh_rec_delete_locked(&rec->rec);
+            rc = NGX_OK;
+            break;
+        }
+    }
+
+done:
+
+    ngx_shmtx_unlock(&ngx_mesh_shpool->mutex);
+
+    return rc;
 }
 
 

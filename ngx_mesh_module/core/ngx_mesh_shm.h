@@ -234,10 +234,17 @@ typedef struct {
     u_char            key[8];         /* of its relay id: first of its hash */
     time_t            since;
     uint32_t          p;
+    uint16_t          idle;           /* of a page: seconds; 0: no page */
+    uint16_t          end;            /* of a page: NGX_MESH_PAGE_* */
     uint64_t          to_viewer, to_device;     /* bytes, some seconds old */
     u_char            address[46];    /* of the viewer, NUL-terminated */
     uint16_t          port;           /* of a target, 0: none known */
     u_char            target[64];     /* its address, NUL-terminated, cut */
+
+    /* of a page alone */
+    time_t            used;           /* last */
+    time_t            over;           /* since then: not shown; 0: it runs */
+    int64_t           ended_by;       /* an account, or 0 */
 } ngx_mesh_running_t;
 
 /* NGX_ERROR: the zone is full; the relay runs all the same */
@@ -253,6 +260,35 @@ ngx_uint_t ngx_mesh_running_any(void);
 /* as ngx_mesh_presence_each() */
 ngx_int_t ngx_mesh_running_each(int64_t domain_id,
     ngx_int_t (*fn)(const ngx_mesh_running_t *r, void *data), void *data);
+
+/*
+ * Pages of devices are among them, and no worker's own: each that serves one
+ * adds what went, and they outlive it.  Of owner the serial alone is set, which
+ * follows from the page's id and is none of ngx_mesh_serial().
+ */
+
+#define NGX_MESH_PAGE_IDLE     0      /* why it ended */
+#define NGX_MESH_PAGE_PERSON   1
+#define NGX_MESH_PAGE_RIGHTS   2
+#define NGX_MESH_PAGE_SESSION  3
+#define NGX_MESH_PAGE_WORKER   4      /* the server stops */
+
+/*
+ * NGX_BUSY: the account has own of them, or there are max; NGX_ERROR: the zone
+ * is full
+ */
+ngx_int_t ngx_mesh_page_insert(const ngx_mesh_running_t *r, ngx_uint_t own,
+    ngx_uint_t max);
+/* adds bytes; used: and now it is in use.  NGX_DECLINED: it has ended */
+ngx_int_t ngx_mesh_page_used(uint64_t serial, uint64_t to_viewer,
+    uint64_t to_device, ngx_uint_t used);
+/* the first reason is the one that counts */
+void ngx_mesh_page_end(uint64_t serial, ngx_uint_t end, int64_t account_id);
+/*
+ * Takes one that ended, when each worker has told its bytes; or NGX_DECLINED.
+ * With stop any, if no other worker goes on: this one ends.
+ */
+ngx_int_t ngx_mesh_page_take(ngx_mesh_running_t *r, ngx_uint_t stop);
 
 
 /* Counting by address or user (a string of at most 64 bytes). */

@@ -41,6 +41,7 @@ char *ngx_http_mesh_web_relay(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 ngx_int_t ngx_mesh_web_relay_variables(ngx_conf_t *cf);
 ngx_int_t ngx_mesh_web_relay_conf(ngx_conf_t *cf);
 ngx_int_t ngx_mesh_web_relay_init(ngx_cycle_t *cycle);
+void ngx_mesh_web_relay_exit(void);
 
 /* the content handler of a location with mesh_status */
 ngx_int_t ngx_http_mesh_status_handler(ngx_http_request_t *r);

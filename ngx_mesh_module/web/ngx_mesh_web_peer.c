@@ -535,6 +535,7 @@ ngx_mesh_web_tunnel_down(ngx_mesh_web_tunnel_t *t)
                 return NGX_ERROR;
             }
 
+            t->page->to_viewer += n;
             t->down_pos += n;
             t->down_len -= n;
         }
@@ -581,6 +582,7 @@ ngx_mesh_web_tunnel_up(ngx_mesh_web_tunnel_t *t)
                 return NGX_ERROR;
             }
 
+            t->page->to_device += n;
             t->up_pos += n;
             t->up_len -= n;
         }
@@ -643,6 +645,9 @@ ngx_mesh_web_tunnel_end(ngx_mesh_web_tunnel_t *t)
 
     ngx_queue_remove(&t->queue);
     t->page->ntunnels--;
+
+    /* this worker may have no other tick */
+    (void) ngx_mesh_web_page_used(t->page);
 
     ngx_free(t->down);
     ngx_free(t);

@@ -17,8 +17,9 @@
 #define NGX_MESH_WEB_COOKIE   "__Host-mesh-web"
 #define NGX_MESH_WEB_ENTRY    "/control-redirect.ashx"
 #define NGX_MESH_WEB_RENEW    240     /* seconds that are left */
-#define NGX_MESH_WEB_PAGES    1000    /* in one worker */
+#define NGX_MESH_WEB_PAGES    1000
 #define NGX_MESH_WEB_OWN      64      /* of one account */
+#define NGX_MESH_WEB_ENDS     16      /* told in one second by a worker */
 #define NGX_MESH_WEB_COOKIES  4096    /* bytes of those of a device */
 #define NGX_MESH_WEB_LEADS    512     /* shown of an address elsewhere */
 
@@ -27,8 +28,12 @@ static ngx_uint_t ngx_mesh_web_foreign(ngx_http_request_t *r);
 static ngx_int_t ngx_mesh_web_entry(ngx_http_request_t *r);
 static ngx_int_t ngx_mesh_web_entered(ngx_http_request_t *r,
     ngx_mesh_ticket_t *ticket, ngx_mesh_route_t *route);
-static void ngx_mesh_web_log(ngx_http_request_t *r, ngx_mesh_route_t *route,
-    const u_char *id);
+static ngx_int_t ngx_mesh_web_list(ngx_http_request_t *r,
+    ngx_mesh_ticket_t *ticket, ngx_mesh_route_t *route);
+static uint64_t ngx_mesh_web_serial(const u_char *id, u_char *key);
+static void ngx_mesh_web_log(const ngx_mesh_running_t *r, const char *target,
+    ngx_uint_t end);
+static void ngx_mesh_web_ended(ngx_uint_t stop);
 static ngx_int_t ngx_mesh_web_old_cookies(ngx_http_request_t *r,
     const u_char *tag);
 static ngx_int_t ngx_mesh_web_ticket(ngx_http_request_t *r, ngx_str_t *text,
@@ -46,7 +51,8 @@ static ngx_mesh_web_page_t *ngx_mesh_web_page(ngx_mesh_ticket_t *ticket,
     ngx_mesh_route_t *route);
 static ngx_int_t ngx_mesh_web_page_ask(ngx_mesh_web_page_t *page);
 static void ngx_mesh_web_page_found(ngx_mesh_db_req_t *q, ngx_int_t rc);
-static void ngx_mesh_web_page_over(ngx_mesh_web_page_t *page);
+static void ngx_mesh_web_page_over(ngx_mesh_web_page_t *page,
+    ngx_uint_t end);
 static void ngx_mesh_web_page_changed(ngx_uint_t kind, int64_t id);
 static void ngx_mesh_web_page_tick(void);
 
@@ -101,8 +107,20 @@ static const ngx_str_t  ngx_mesh_web_answer_drop[] = {
 };
 
 
+/* by NGX_MESH_PAGE_*, in the words of relays */
+static const struct {
+    const char  *reason;
+    const char  *text;
+} ngx_mesh_web_ends[] = {
+    { "idle", ", as nothing moved in it for long" },
+    { "ended", ", as " },             /* name and "ended it" follow */
+    { "rights", ", as the right to it was gone" },
+    { "session", ", as its web session was over" },
+    { "worker", ", as a process of the server ended" }
+};
+
+
 static ngx_queue_t  ngx_mesh_web_pages;
-static ngx_uint_t   ngx_mesh_web_npages;
 
 
 /* before the phase of access: a "satisfy any" does not open it */
@@ -172,19 +190,17 @@ ngx_mesh_web_handler(ngx_http_request_t *r)
 
     if (req->page == NULL) {
         return ngx_mesh_web_say(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                "Too many pages of devices are open.");
+                                "The server has no room for this page.");
     }
 
     cln->handler = ngx_mesh_web_req_cleanup;
     ngx_queue_insert_tail(&req->page->requests, &req->queue);
 
-    if (req->page->over) {
+    if (req->page->over || ngx_mesh_web_page_used(req->page) != NGX_OK) {
         return ngx_mesh_web_say(r, NGX_HTTP_FORBIDDEN,
                                 "This page has ended. Open it again from its "
                                 "device.");
     }
-
-    req->page->used = ngx_time();
 
     /* its time runs from the last request */
     if (ticket.expires - ngx_time() < NGX_MESH_WEB_RENEW) {
@@ -316,6 +332,11 @@ ngx_mesh_web_entered(ngx_http_request_t *r, ngx_mesh_ticket_t *ticket,
     (void) ngx_hex_dump(ticket->id.data, raw, sizeof(raw));
     ngx_mesh_web_tag(route, ticket->p == NGX_MESH_WEB_HTTPS, tag);
 
+    if (ngx_mesh_web_list(r, ticket, route) != NGX_OK) {
+        return ngx_mesh_web_say(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                "Too many pages of devices are open.");
+    }
+
     if (ngx_mesh_web_cookie(r, ticket) != NGX_OK
         || ngx_mesh_web_old_cookies(r, tag) != NGX_OK
         /* what the page of another device has left, its workers too */
@@ -329,8 +350,6 @@ ngx_mesh_web_entered(ngx_http_request_t *r, ngx_mesh_ticket_t *ticket,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_mesh_web_log(r, route, ticket->id.data);
-
     rc = ngx_mesh_web_send(r, NGX_HTTP_OK, "text/html; charset=utf-8", &html);
     ngx_http_finalize_request(r, rc);
 
@@ -338,58 +357,177 @@ ngx_mesh_web_entered(ngx_http_request_t *r, ngx_mesh_ticket_t *ticket,
 }
 
 
-/* session.md 1.7: its beginning; it has no end but that nobody asks again */
-static void
-ngx_mesh_web_log(ngx_http_request_t *r, ngx_mesh_route_t *route,
-    const u_char *id)
+/* its session begins: this worker watches it, with all that serve it */
+static ngx_int_t
+ngx_mesh_web_list(ngx_http_request_t *r, ngx_mesh_ticket_t *ticket,
+    ngx_mesh_route_t *route)
 {
-    u_char              *p, args[160], doc[320], name[128];
-    u_char               text[512 + MESH_TARGET_TEXT];
-    ngx_uint_t           i, ch;
-    ngx_mesh_event_t     e;
-    ngx_mesh_account_t  *account;
+    u_char                     key[32];
+    ngx_str_t                 *address;
+    ngx_mesh_running_t         run;
+    ngx_http_mesh_loc_conf_t  *conf;
 
-    account = ngx_mesh_account(route->who.account_id);
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_mesh_module);
+    ngx_memzero(&run, sizeof(ngx_mesh_running_t));
+
+    run.owner.serial = ngx_mesh_web_serial(ticket->id.data, key);
+    run.domain_id = route->who.domain_id;
+    run.account_id = route->who.account_id;
+    run.device_id = route->device.device_id;
+    run.group_id = route->device.group_id;
+    ngx_memcpy(run.node, route->node, NGX_MESH_ID_LEN);
+    ngx_memcpy(run.key, key, sizeof(run.key));
+    run.since = ngx_time();
+    run.p = NGX_MESH_WEB_P|NGX_MESH_P_TCP;
+    run.port = route->target.port;
+    ngx_memcpy(run.target, route->target.text,
+               ngx_min(route->target.len, sizeof(run.target) - 1));
+
+    address = ngx_mesh_address(r);
+    ngx_memcpy(run.address, address->data,
+               ngx_min(address->len, sizeof(run.address) - 1));
+
+    run.used = run.since;
+    run.idle = NGX_MESH_WEB_IDLE;
+
+    if (conf->relay_idle) {
+        run.idle = ngx_min(run.idle, conf->relay_idle / 1000);
+        run.idle = ngx_max(run.idle, 1);
+    }
+
+    if (ngx_mesh_page_insert(&run, NGX_MESH_WEB_OWN, NGX_MESH_WEB_PAGES)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_mesh_web_log(&run, route->target.text, 0);
+    (void) ngx_mesh_agent_listed(&route->device);
+    (void) ngx_mesh_web_page(ticket, route);
+
+    return NGX_OK;
+}
+
+
+/* beside those of other sessions, and still a number that is not negative */
+static uint64_t
+ngx_mesh_web_serial(const u_char *id, u_char *key)
+{
+    ngx_mesh_sha256(id, NGX_MESH_WEB_PAGE_ID, key);
+
+    return mesh_get64(key) >> 2 | (uint64_t) 1 << 62;
+}
+
+
+/* session.md 1.7: its beginning, or end */
+static void
+ngx_mesh_web_log(const ngx_mesh_running_t *r, const char *target,
+    ngx_uint_t end)
+{
+    u_char               *p, id[16], args[160], text[640], doc[512];
+    time_t                seconds;
+    ngx_mesh_event_t      e;
+    ngx_mesh_presence_t   device;
 
     ngx_memzero(&e, sizeof(ngx_mesh_event_t));
 
-    e.scope.domain_id = route->who.domain_id;
-    e.scope.account_id = route->who.account_id;
-    e.scope.device_id = route->device.device_id;
-    e.scope.group_id = route->device.group_id;
+    e.scope.domain_id = r->domain_id;
+    e.scope.account_id = r->account_id;
+    e.scope.device_id = r->device_id;
+    e.scope.group_id = r->group_id;
+
+    if (ngx_mesh_presence_lookup(NGX_MESH_AGENT, r->domain_id, r->node,
+                                 &device)
+        == NGX_OK)
+    {
+        e.scope.group_id = device.group_id;
+    }
+
     e.kind = "relay";
     e.action = "relaylog";
-    e.msgid = 13;
-    e.address = *ngx_mesh_address(r);
-    e.address.len = ngx_min(e.address.len, 64);
+    e.msgid = end ? 9 : 13;
+    e.address.data = (u_char *) r->address;
+    e.address.len = ngx_strlen(r->address);
 
-    /* a part of the id, which alone opens nothing */
+    seconds = r->over - r->since;
+    (void) ngx_hex_dump(id, (u_char *) r->key, sizeof(r->key));
+
+    p = ngx_sprintf(args, "[\"%*s\",\"%V\",\"\"", sizeof(id), id,
+                    &e.address);
+
+    if (end) {
+        p = ngx_sprintf(p, ",%T", seconds);
+    }
+
+    *p++ = ']';
     e.args.data = args;
-    e.args.len = ngx_sprintf(args, "[\"%*s\",\"%V\",\"\"]", (size_t) 8, id,
-                             &e.address) - args;
+    e.args.len = p - args;
 
-    p = name;
+    p = ngx_mesh_account_say(text, text + sizeof(text), r->account_id);
 
-    if (account) {
-        for (i = 0; i < account->name.len && i < sizeof(name); i++) {
-            ch = account->name.data[i];
-            *p++ = ch < 0x20 ? '?' : ch;
-        }
+    if (end) {
+        p = ngx_slprintf(p, text + sizeof(text), " ended a web session to %s "
+                         "port %d of %T seconds from %V%s", target,
+                         (int) r->port, seconds, &e.address,
+                         ngx_mesh_web_ends[r->end].text);
+
+    } else {
+        p = ngx_slprintf(p, text + sizeof(text), " opened the web page at %s "
+                         "port %d from %V", target, (int) r->port, &e.address);
+    }
+
+    if (end && r->end == NGX_MESH_PAGE_PERSON) {
+        p = ngx_mesh_account_say(p, text + sizeof(text), r->ended_by);
+        p = ngx_slprintf(p, text + sizeof(text), " ended it");
     }
 
     e.text.data = text;
-    e.text.len = ngx_snprintf(text, sizeof(text), "%*s opened the web page at "
-                              "%s port %d from %V", (size_t) (p - name), name,
-                              route->target.text, (int) route->target.port,
-                              &e.address) - text;
+    e.text.len = p - text;
+
+    p = ngx_sprintf(doc, "{\"protocol\":%d,\"tcpaddr\":\"%s\","
+                    "\"tcpport\":%d", NGX_MESH_WEB_P, target, (int) r->port);
+
+    if (end) {
+        p = ngx_sprintf(p, ",\"bytesin\":%uL,\"bytesout\":%uL,"
+                        "\"reason\":\"%s\"", r->to_viewer, r->to_device,
+                        ngx_mesh_web_ends[r->end].reason);
+    }
+
+    *p++ = '}';
 
     e.doc.data = doc;
-    e.doc.len = ngx_sprintf(doc, "{\"protocol\":%d,\"tcpaddr\":\"%s\","
-                            "\"tcpport\":%d}", NGX_MESH_WEB_P,
-                            route->target.text, (int) route->target.port)
-                - doc;
+    e.doc.len = p - doc;
 
     ngx_mesh_event_log(&e);
+}
+
+
+/* whoever comes first writes it */
+static void
+ngx_mesh_web_ended(ngx_uint_t stop)
+{
+    ngx_uint_t           n;
+    ngx_mesh_running_t   r;
+    ngx_mesh_presence_t  device;
+
+    for (n = 0; n < (stop ? NGX_MESH_WEB_PAGES : NGX_MESH_WEB_ENDS); n++) {
+
+        if (!ngx_mesh_model_ready() || !ngx_mesh_db_up()
+            || ngx_mesh_page_take(&r, stop) != NGX_OK)
+        {
+            return;
+        }
+
+        ngx_mesh_web_log(&r, (const char *) r.target, 1);
+
+        if (!stop
+            && ngx_mesh_presence_lookup(NGX_MESH_AGENT, r.domain_id, r.node,
+                                        &device)
+               == NGX_OK)
+        {
+            (void) ngx_mesh_agent_listed(&device);
+        }
+    }
 }
 
 
@@ -595,13 +733,11 @@ ngx_mesh_web_html(ngx_pool_t *pool, const char *head, const char *text,
 static ngx_mesh_web_page_t *
 ngx_mesh_web_page(ngx_mesh_ticket_t *ticket, ngx_mesh_route_t *route)
 {
-    ngx_uint_t            n;
+    u_char                key[32];
     ngx_queue_t          *q;
     ngx_mesh_web_page_t  *page;
 
     static u_char  zeros[32];
-
-    n = 0;
 
     for (q = ngx_queue_head(&ngx_mesh_web_pages);
          q != ngx_queue_sentinel(&ngx_mesh_web_pages);
@@ -612,12 +748,6 @@ ngx_mesh_web_page(ngx_mesh_ticket_t *ticket, ngx_mesh_route_t *route)
         if (ngx_memcmp(page->id, ticket->id.data, NGX_MESH_WEB_PAGE_ID) == 0) {
             return page;
         }
-
-        n += page->route.who.account_id == route->who.account_id;
-    }
-
-    if (n >= NGX_MESH_WEB_OWN || ngx_mesh_web_npages >= NGX_MESH_WEB_PAGES) {
-        return NULL;
     }
 
     page = ngx_calloc(sizeof(ngx_mesh_web_page_t), ngx_cycle->log);
@@ -626,8 +756,9 @@ ngx_mesh_web_page(ngx_mesh_ticket_t *ticket, ngx_mesh_route_t *route)
     }
 
     page->route = *route;
+    page->route.runs = 1;
+    page->serial = ngx_mesh_web_serial(ticket->id.data, key);
     page->tls = ticket->p == NGX_MESH_WEB_HTTPS;
-    page->used = ngx_time();
     page->known = ngx_memcmp(route->who.session, zeros, 32) == 0;
     ngx_memcpy(page->id, ticket->id.data, NGX_MESH_WEB_PAGE_ID);
     ngx_mesh_web_tag(route, page->tls, page->tag);
@@ -635,7 +766,6 @@ ngx_mesh_web_page(ngx_mesh_ticket_t *ticket, ngx_mesh_route_t *route)
     ngx_queue_init(&page->requests);
     ngx_queue_init(&page->tunnels);
     ngx_queue_insert_head(&ngx_mesh_web_pages, &page->queue);
-    ngx_mesh_web_npages++;
 
     return page;
 }
@@ -709,7 +839,7 @@ ngx_mesh_web_page_found(ngx_mesh_db_req_t *q, ngx_int_t rc)
         page->expires_at = ngx_mesh_db_num(&row[2]);
 
     } else {
-        ngx_mesh_web_page_over(page);
+        ngx_mesh_web_page_over(page, NGX_MESH_PAGE_SESSION);
     }
 
     for (e = ngx_queue_head(&page->requests);
@@ -728,11 +858,27 @@ ngx_mesh_web_page_found(ngx_mesh_db_req_t *q, ngx_int_t rc)
 }
 
 
+ngx_int_t
+ngx_mesh_web_page_used(ngx_mesh_web_page_t *page)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_mesh_page_used(page->serial, page->to_viewer, page->to_device,
+                            !ngx_queue_empty(&page->requests));
+    page->to_viewer = 0;
+    page->to_device = 0;
+
+    return rc;
+}
+
+
+/* for all workers, which see it within a second */
 static void
-ngx_mesh_web_page_over(ngx_mesh_web_page_t *page)
+ngx_mesh_web_page_over(ngx_mesh_web_page_t *page, ngx_uint_t end)
 {
     page->over = 1;
 
+    ngx_mesh_page_end(page->serial, end, 0);
     ngx_mesh_web_tunnels_end(page, -1);
 }
 
@@ -757,12 +903,10 @@ ngx_mesh_web_page_changed(ngx_uint_t kind, int64_t id)
             continue;
         }
 
-        page->route.runs = page->ntunnels ? 1 : 0;
-
         if (ngx_mesh_route_gone(&page->route, kind, id, &why)
             || ngx_mesh_route_check(&page->route, &why) != NGX_OK)
         {
-            ngx_mesh_web_page_over(page);
+            ngx_mesh_web_page_over(page, NGX_MESH_PAGE_RIGHTS);
             continue;
         }
 
@@ -776,7 +920,7 @@ ngx_mesh_web_page_changed(ngx_uint_t kind, int64_t id)
                 page->again = 1;
 
             } else if (ngx_mesh_web_page_ask(page) != NGX_OK) {
-                ngx_mesh_web_page_over(page);
+                ngx_mesh_web_page_over(page, NGX_MESH_PAGE_SESSION);
             }
         }
     }
@@ -787,8 +931,11 @@ static void
 ngx_mesh_web_page_tick(void)
 {
     int64_t               now;
+    ngx_int_t             rc;
     ngx_queue_t          *q, *next;
     ngx_mesh_web_page_t  *page;
+
+    ngx_mesh_web_ended(0);
 
     now = ngx_mesh_now_ms();
 
@@ -800,19 +947,25 @@ ngx_mesh_web_page_tick(void)
         page = ngx_queue_data(q, ngx_mesh_web_page_t, queue);
 
         if (page->expires_at && page->expires_at <= now && !page->over) {
-            ngx_mesh_web_page_over(page);
+            ngx_mesh_web_page_over(page, NGX_MESH_PAGE_SESSION);
+        }
+
+        rc = ngx_mesh_web_page_used(page);
+
+        if (rc != NGX_OK && !page->over) {
+            page->over = 1;
+            ngx_mesh_web_tunnels_end(page, -1);
         }
 
         ngx_mesh_web_tunnels_end(page, ngx_exiting ? 0 : NGX_MESH_WEB_IDLE);
 
-        if (page->used + NGX_MESH_WEB_IDLE >= ngx_time() || page->ntunnels
-            || page->q || !ngx_queue_empty(&page->requests))
+        if (rc == NGX_OK || page->ntunnels || page->q
+            || !ngx_queue_empty(&page->requests))
         {
             continue;
         }
 
         ngx_queue_remove(&page->queue);
-        ngx_mesh_web_npages--;
         ngx_free(page);
     }
 }
@@ -1466,4 +1619,12 @@ ngx_mesh_web_relay_init(ngx_cycle_t *cycle)
     ngx_mesh_tick_add(ngx_mesh_web_page_tick);
 
     return NGX_OK;
+}
+
+
+/* with the last worker all of them end */
+void
+ngx_mesh_web_relay_exit(void)
+{
+    ngx_mesh_web_ended(1);
 }

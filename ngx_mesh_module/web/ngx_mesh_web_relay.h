@@ -24,13 +24,18 @@
 
 #define NGX_MESH_WEB_PAGE_ID   32     /* characters */
 #define NGX_MESH_WEB_PAGE_TAG  16
-#define NGX_MESH_WEB_IDLE      300    /* seconds */
+#define NGX_MESH_WEB_IDLE      300    /* seconds, at most */
 #define NGX_MESH_WEB_TUNNELS   64     /* of a page in one worker */
 
 
-/* one port of one device for one person; each worker that serves it has it */
+/*
+ * One port of one device for one person.  That it runs stands in shared memory
+ * (ngx_mesh_page_insert()); each worker that serves it has this.
+ */
 typedef struct {
     ngx_queue_t        queue;         /* all of this worker */
+    uint64_t           serial;        /* of its session */
+    uint64_t           to_viewer, to_device;    /* bytes not told yet */
     ngx_mesh_route_t   route;
     ngx_uint_t         tls;           /* HTTPS to the device */
     u_char             id[NGX_MESH_WEB_PAGE_ID];
@@ -40,7 +45,6 @@ typedef struct {
     ngx_queue_t        tunnels;
     ngx_uint_t         ntunnels;
     ngx_mesh_db_req_t *q;             /* the web session is asked for */
-    time_t             used;
     int64_t            expires_at;    /* of the web session, ms; 0: none */
     unsigned           known:1;       /* and was there */
     unsigned           again:1;       /* what is asked for may be older */
@@ -91,6 +95,9 @@ ngx_int_t ngx_mesh_web_answer(ngx_mesh_web_req_t *req);
 /* the upstream that "proxy_pass $mesh_web_pass" leads to */
 ngx_int_t ngx_mesh_web_peer_upstream(ngx_conf_t *cf,
     ngx_http_upstream_srv_conf_t *us);
+
+/* tells lists what went; NGX_DECLINED: the session has ended */
+ngx_int_t ngx_mesh_web_page_used(ngx_mesh_web_page_t *page);
 
 /* ends those that nobody uses and are older than idle seconds; -1: all */
 void ngx_mesh_web_tunnels_end(ngx_mesh_web_page_t *page, time_t idle);

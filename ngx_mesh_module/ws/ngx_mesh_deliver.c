@@ -64,6 +64,13 @@ ngx_mesh_agent_tunnel(const ngx_mesh_presence_t *p, int64_t account_id,
 
 
 ngx_int_t
+ngx_mesh_agent_listed(const ngx_mesh_presence_t *p)
+{
+    return ngx_mesh_deliver_small(p, NGX_MESH_DELIVER_LISTED, NULL, 0);
+}
+
+
+ngx_int_t
 ngx_mesh_agent_disconnect(const ngx_mesh_presence_t *p, ngx_uint_t code)
 {
     uint16_t  n;

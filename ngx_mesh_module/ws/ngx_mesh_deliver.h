@@ -19,6 +19,7 @@
 #define NGX_MESH_DELIVER_JSON    'J'  /* requester, then the text */
 #define NGX_MESH_DELIVER_OPENED  'T'  /* a tunnel of the device opened, */
 #define NGX_MESH_DELIVER_ENDED   't'  /* ended: ngx_mesh_tunnel_t */
+#define NGX_MESH_DELIVER_LISTED  'L'  /* who works on it changed otherwise */
 #define NGX_MESH_DELIVER_END     'D'  /* disconnect: u16 close code */
 #define NGX_MESH_DELIVER_DEVICE  'R'  /* the row of the device changed */
 #define NGX_MESH_DELIVER_CORE    'C'  /* one of NGX_MESH_CORE_* */
@@ -64,6 +65,9 @@ typedef struct {
 /* a tunnel of the device opened, or ended; counted by its session */
 ngx_int_t ngx_mesh_agent_tunnel(const ngx_mesh_presence_t *p,
     int64_t account_id, uint32_t protocol, ngx_uint_t opened);
+
+/* a session that is no tunnel of its own began or ended: lists are told */
+ngx_int_t ngx_mesh_agent_listed(const ngx_mesh_presence_t *p);
 
 /* closes its connection with code: it comes back at once */
 ngx_int_t ngx_mesh_agent_disconnect(const ngx_mesh_presence_t *p,
