@@ -337,7 +337,8 @@ sub request {
 
     my $s = IO::Socket::SSL->new(
         PeerAddr => '127.0.0.1', PeerPort => $arg{port} // $self->{port},
-        SSL_verify_mode => 0, SSL_hostname => 'localhost', Timeout => 10)
+        SSL_verify_mode => 0, SSL_hostname => 'localhost', Timeout => 10,
+        LocalAddr => $arg{from})
         or return { status => 0, body => '', head => '' };
     my $body = $arg{body} // '';
     my $host = $arg{host} // "localhost:$self->{port}";

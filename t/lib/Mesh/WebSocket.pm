@@ -22,7 +22,8 @@ sub connect {
     my $self = bless { in => '', path => $arg{path} }, $class;
     $self->{s} = IO::Socket::SSL->new(
         PeerAddr => '127.0.0.1', PeerPort => $arg{port},
-        SSL_verify_mode => 0, SSL_hostname => 'localhost', Timeout => 10)
+        SSL_verify_mode => 0, SSL_hostname => 'localhost', Timeout => 10,
+        LocalAddr => $arg{from})
         or die "cannot connect to port $arg{port}: $SSL_ERROR\n";
     $self->{port} = $arg{port};
 
