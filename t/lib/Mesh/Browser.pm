@@ -85,7 +85,7 @@ sub begin {
         'Content-Length' => length $body, Connection => 'close',
         Host => "localhost:$self->{mesh}{port}");
     $self->{s} = IO::Socket::SSL->new(PeerAddr => '127.0.0.1',
-        PeerPort => $self->{mesh}{port}, SSL_verify_mode => 0,
+        PeerPort => $self->{mesh}{port}, SSL_reuse_ctx => $Mesh::WebSocket::TLS,
         SSL_hostname => 'localhost') or die;
     syswrite $self->{s}, "POST /$what.ashx HTTP/1.1\r\n"
         . join('', map { "$_: $head->{$_}\r\n" } sort keys %$head)

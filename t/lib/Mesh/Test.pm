@@ -48,7 +48,7 @@ sub new {
     my $self = bless {
         dir => $dir,
         port => port(),
-        workers => 4,
+        workers => 4, connections => 2048,
         main => '', http => '', server => '', location => '', agents => '',
         dbname => '',
         db => $ENV{MESH_DB} // 'sqlite',
@@ -130,7 +130,7 @@ mesh_signer unix:$dir/signer.sock;
 mesh_ipc_path $dir/ipc;
 mesh_core $ROOT/build/core.js recovery=$ROOT/build/recovery.js;
 $self->{main}
-events { worker_connections 2048; }
+events { worker_connections $self->{connections}; }
 http {
     access_log $dir/logs/access.log;
     client_body_temp_path $dir/tmp-body;
@@ -337,8 +337,8 @@ sub request {
 
     my $s = IO::Socket::SSL->new(
         PeerAddr => '127.0.0.1', PeerPort => $arg{port} // $self->{port},
-        SSL_verify_mode => 0, SSL_hostname => 'localhost', Timeout => 10,
-        LocalAddr => $arg{from})
+        SSL_reuse_ctx => $Mesh::WebSocket::TLS, SSL_hostname => 'localhost',
+        Timeout => 10, LocalAddr => $arg{from})
         or return { status => 0, body => '', head => '' };
     my $body = $arg{body} // '';
     my $host = $arg{host} // "localhost:$self->{port}";
