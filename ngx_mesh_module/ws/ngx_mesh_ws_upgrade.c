@@ -14,6 +14,7 @@
 #define NGX_MESH_WS_KEY_LEN     24
 #define NGX_MESH_WS_ACCEPT_LEN  28
 #define NGX_MESH_WS_READ_AHEAD  32768     /* of a relay, while it reads */
+#define NGX_MESH_WS_SPARE       16        /* one of so many connections */
 
 
 typedef struct {
@@ -32,6 +33,7 @@ typedef struct {
 } ngx_mesh_origin_t;
 
 
+static ngx_uint_t ngx_mesh_ws_full(ngx_log_t *log);
 static ngx_int_t ngx_mesh_ws_check(ngx_http_request_t *r, ngx_str_t *key);
 static ngx_table_elt_t *ngx_mesh_ws_header(ngx_http_request_t *r,
     const char *name);
@@ -66,7 +68,9 @@ ngx_mesh_ws_accept(ngx_http_request_t *r, const ngx_mesh_class_t *class,
         return rc;
     }
 
-    if (ngx_exiting || !ngx_mesh_bus_ready()) {
+    if (ngx_exiting || !ngx_mesh_bus_ready()
+        || ngx_mesh_ws_full(r->connection->log))
+    {
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
@@ -103,6 +107,34 @@ ngx_mesh_ws_accept(ngx_http_request_t *r, const ngx_mesh_class_t *class,
     ngx_post_event(&detach->event, &ngx_posted_events);
 
     return NGX_DONE;
+}
+
+
+/*
+ * The last connections of a worker are not for sessions, which stay: who is
+ * refused is told so, and the status answers (S-28).
+ */
+static ngx_uint_t
+ngx_mesh_ws_full(ngx_log_t *log)
+{
+    static time_t  said;
+
+    if (ngx_cycle->free_connection_n
+        >= ngx_cycle->connection_n / NGX_MESH_WS_SPARE)
+    {
+        return 0;
+    }
+
+    ngx_mesh_count(NGX_MESH_C_LIMITED);
+
+    if (ngx_time() - said >= 60) {
+        said = ngx_time();
+        ngx_log_error(NGX_LOG_CRIT, log, 0,
+                      "mesh: sessions are refused, \"worker_connections\" "
+                      "%ui are not enough", ngx_cycle->connection_n);
+    }
+
+    return 1;
 }
 
 
