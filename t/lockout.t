@@ -101,6 +101,11 @@ for (0 .. $MOST) {
               proxied($told[2]));
 }
 is($r->{status}, 429, 'S-45: and not one more');
+$r = post('/setup.ashx', { token => 'x', username => 'x', password => 'x' },
+          proxied("2001:db8::1:0:0:$_")) for 0 .. $MOST;
+is($r->{status}, 429, 'S-45: a whole /64 of IPv6 is one address');
+isnt(guess('known', 'wrong', proxied('2001:db8:0:1::1'))->{status}, 429,
+     'S-45: the next is another');
 is(guess('admin', $PASSWORD, proxied($_))->{status}, 429,
    'S-45: who used them up is locked out, whatever he told the proxy')
     for $told[2], "192.0.2.1, $told[2]";

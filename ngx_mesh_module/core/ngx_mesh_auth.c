@@ -53,6 +53,7 @@ static ngx_int_t ngx_mesh_auth_refuse_message(ngx_mesh_session_t *s,
 static void ngx_mesh_auth_refuse_close(ngx_mesh_session_t *s);
 static void ngx_mesh_login_counter(ngx_str_t *counter, u_char *buf,
     int64_t domain_id, const ngx_str_t *login);
+static void ngx_mesh_login_locked(ngx_mesh_login_t *login, const char *who);
 static void ngx_mesh_login_post(ngx_mesh_login_t *login, ngx_int_t rc);
 static void ngx_mesh_login_posted(ngx_event_t *ev);
 static void ngx_mesh_login_secret(ngx_mesh_db_req_t *q, ngx_int_t rc);
@@ -723,7 +724,6 @@ ngx_mesh_login(ngx_mesh_login_t *login)
     size_t               len;
     u_char               folded[128];
     ngx_str_t            name;
-    ngx_uint_t           users, addresses;
     ngx_mesh_db_req_t   *q;
     ngx_connection_t    *c;
 
@@ -743,22 +743,15 @@ ngx_mesh_login(ngx_mesh_login_t *login)
 
     ngx_mesh_login_counter(&login->name, login->buf, login->domain_id, &name);
 
-    login->address.data = login->buf + 96;
+    ngx_mesh_login_address(c, login->buf + 96, &login->address);
 
-#if (NGX_HAVE_INET6)
-    if (c->sockaddr->sa_family == AF_INET6) {
-        /* one customer has a whole /64 */
-        login->address.len =
-            ngx_hex_dump(login->address.data,
-                         ((struct sockaddr_in6 *) c->sockaddr)
-                             ->sin6_addr.s6_addr, 8)
-            - login->address.data;
-    } else
-#endif
+    /* who is locked out is not heard: he could lock out others */
+    if (ngx_mesh_rate(NGX_MESH_RATE_LOGIN_ADDRESS, &login->address, 0,
+                      NGX_MESH_LOGIN_WINDOW)
+        >= NGX_MESH_LOGIN_ADDRESS)
     {
-        login->address.len = ngx_min(c->addr_text.len, 64);
-        ngx_memcpy(login->address.data, c->addr_text.data,
-                   login->address.len);
+        ngx_mesh_login_locked(login, "an address");
+        return;
     }
 
     /*
@@ -767,18 +760,11 @@ ngx_mesh_login(ngx_mesh_login_t *login)
      * address is not cleared: with an account of one's own others could be
      * guessed at for ever.
      */
-    users = ngx_mesh_rate(NGX_MESH_RATE_LOGIN_USER, &login->name, 1,
-                          NGX_MESH_LOGIN_WINDOW);
-    addresses = ngx_mesh_rate(NGX_MESH_RATE_LOGIN_ADDRESS, &login->address, 0,
-                              NGX_MESH_LOGIN_WINDOW);
-
-    if (users > NGX_MESH_LOGIN_USER || addresses >= NGX_MESH_LOGIN_ADDRESS) {
-        ngx_mesh_count(NGX_MESH_C_LOGIN_FAILURES);
-        ngx_log_error(NGX_LOG_INFO, c->log, 0,
-                      "mesh login: too many failures of %s",
-                      users > NGX_MESH_LOGIN_USER ? "a user" : "an address");
-        login->retry = NGX_MESH_LOGIN_WINDOW;
-        ngx_mesh_login_post(login, NGX_BUSY);
+    if (ngx_mesh_rate(NGX_MESH_RATE_LOGIN_USER, &login->name, 1,
+                      NGX_MESH_LOGIN_WINDOW)
+        > NGX_MESH_LOGIN_USER)
+    {
+        ngx_mesh_login_locked(login, "a user");
         return;
     }
 
@@ -807,6 +793,39 @@ ngx_mesh_login(ngx_mesh_login_t *login)
 
     login->counted = 1;
     ngx_mesh_login_count++;
+}
+
+
+void
+ngx_mesh_login_address(ngx_connection_t *c, u_char *buf, ngx_str_t *address)
+{
+    address->data = buf;
+
+#if (NGX_HAVE_INET6)
+    if (c->sockaddr->sa_family == AF_INET6) {
+        /* one customer has a whole /64 */
+        address->len =
+            ngx_hex_dump(buf, ((struct sockaddr_in6 *) c->sockaddr)
+                                  ->sin6_addr.s6_addr, 8)
+            - buf;
+        return;
+    }
+#endif
+
+    address->len = ngx_min(c->addr_text.len, NGX_MESH_LOGIN_ADDRESS_LEN);
+    ngx_memcpy(buf, c->addr_text.data, address->len);
+}
+
+
+static void
+ngx_mesh_login_locked(ngx_mesh_login_t *login, const char *who)
+{
+    ngx_mesh_count(NGX_MESH_C_LOGIN_FAILURES);
+    ngx_log_error(NGX_LOG_INFO, login->r->connection->log, 0,
+                  "mesh login: too many failures of %s", who);
+
+    login->retry = NGX_MESH_LOGIN_WINDOW;
+    ngx_mesh_login_post(login, NGX_BUSY);
 }
 
 

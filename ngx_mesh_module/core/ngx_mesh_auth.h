@@ -129,6 +129,12 @@ struct ngx_mesh_login_s {
     u_char                buf[160];
 };
 
+/* what the guesses of a peer are counted under; written to buf */
+#define NGX_MESH_LOGIN_ADDRESS_LEN  64
+
+void ngx_mesh_login_address(ngx_connection_t *c, u_char *buf,
+    ngx_str_t *address);
+
 /* forgets the wrong passwords of an account */
 void ngx_mesh_login_unlock(int64_t account_id);
 

@@ -803,6 +803,7 @@ static void
 ngx_mesh_web_setup(ngx_http_request_t *r)
 {
     u_char                hash[32], folded[128];
+    u_char                counter[NGX_MESH_LOGIN_ADDRESS_LEN];
     size_t                i;
     ngx_int_t             rc;
     ngx_str_t             token, address;
@@ -839,8 +840,7 @@ ngx_mesh_web_setup(ngx_http_request_t *r)
 
     /* guesses at the link are counted as guesses at a password */
 
-    address = *ngx_mesh_address(r);
-    address.len = ngx_min(address.len, 64);
+    ngx_mesh_login_address(r->connection, counter, &address);
 
     if (ngx_mesh_rate(NGX_MESH_RATE_LOGIN_ADDRESS, &address, 1, 600) > 30) {
         rc = ngx_mesh_web_error(r, NGX_HTTP_TOO_MANY_REQUESTS, "locked",
