@@ -403,8 +403,6 @@ ngx_mesh_agent_admit(ngx_mesh_agent_t *a)
 
     /* the last step: nobody can address one that is half in */
     if (ngx_mesh_presence_insert(&p, &loser) != NGX_OK) {
-        ngx_log_error(NGX_LOG_CRIT, a->s->c->log, 0,
-                      "mesh agent: no room in mesh_zone");
         ngx_mesh_agent_hold(a, NGX_MESH_REFUSED_ZONE);
         return;
     }

@@ -109,6 +109,8 @@ typedef struct {
     ngx_rbtree_t        tree[NGX_MESH_REC_TYPES];
     ngx_rbtree_node_t   sentinel[NGX_MESH_REC_TYPES];
     ngx_queue_t         rates;
+    ngx_uint_t          rates_n;
+    ngx_uint_t          rates_max;    /* a quarter of the zone */
     ngx_queue_t         lost;         /* of running: in no tree any more */
     ngx_queue_t         pages;        /* of running: nobody's */
     ngx_uint_t          refused_next;
@@ -134,6 +136,7 @@ static void ngx_mesh_rec_key(ngx_mesh_rec_t *rec, ngx_uint_t type,
     const void *a, size_t alen, const void *b, size_t blen);
 static ngx_mesh_rec_t *ngx_mesh_rec_find_locked(ngx_mesh_rec_t *key);
 static void *ngx_mesh_rec_create_locked(ngx_mesh_rec_t *key, size_t size);
+static void ngx_mesh_zone_full(void);
 static void ngx_mesh_rec_delete_locked(ngx_mesh_rec_t *rec);
 static void ngx_mesh_mine_delete_locked(ngx_mesh_mine_t *mine);
 static void ngx_mesh_presence_key(ngx_mesh_rec_t *rec, ngx_uint_t kind,
@@ -265,6 +268,7 @@ ngx_mesh_shm_init_zone(ngx_shm_zone_t *zone, void *data)
     }
 
     ngx_queue_init(&z->rates);
+    z->rates_max = zone->shm.size / 4 / sizeof(ngx_mesh_rec_rate_t);
     ngx_queue_init(&z->lost);
     ngx_queue_init(&z->pages);
 
@@ -391,6 +395,7 @@ ngx_mesh_rec_create_locked(ngx_mesh_rec_t *key, size_t size)
     }
 
     if (rec == NULL) {
+        ngx_mesh_zone_full();
         return NULL;
     }
 
@@ -401,6 +406,20 @@ ngx_mesh_rec_create_locked(ngx_mesh_rec_t *key, size_t size)
     ngx_queue_init(&rec->mine.queue);
 
     return rec;
+}
+
+
+/* nobody outside fills the log */
+static void
+ngx_mesh_zone_full(void)
+{
+    static time_t  said;
+
+    if (ngx_time() - said >= 60) {
+        said = ngx_time();
+        ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, 0,
+                      "mesh: there is no room in \"mesh_zone\"");
+    }
 }
 
 
@@ -416,6 +435,10 @@ ngx_mesh_rec_link_locked(ngx_mesh_rec_t *rec)
 static void
 ngx_mesh_rec_delete_locked(ngx_mesh_rec_t *rec)
 {
+    if (rec->mine.type == NGX_MESH_REC_RATE) {
+        ngx_mesh_zone->rates_n--;
+    }
+
     ngx_rbtree_delete(&ngx_mesh_zone->tree[rec->mine.type], &rec->node);
     ngx_queue_remove(&rec->mine.queue);
     ngx_slab_free_locked(ngx_mesh_shpool, rec);
@@ -1329,6 +1352,7 @@ ngx_mesh_limit_enter_locked(ngx_mesh_rec_t *key, ngx_uint_t n)
         share = ngx_slab_calloc_locked(ngx_mesh_shpool,
                                        sizeof(ngx_mesh_share_t));
         if (share == NULL) {
+            ngx_mesh_zone_full();
             return NGX_BUSY;
         }
 
@@ -1457,9 +1481,16 @@ ngx_mesh_rate(ngx_uint_t what, const ngx_str_t *name, ngx_uint_t n,
     }
 
     if (rec == NULL && n) {
+
+        /* whoever comes under many names takes room from his like alone */
+        if (ngx_mesh_zone->rates_n >= ngx_mesh_zone->rates_max) {
+            ngx_mesh_rate_expire_locked(1, 1);
+        }
+
         rec = ngx_mesh_rec_create_locked(&key, sizeof(ngx_mesh_rec_rate_t));
 
         if (rec) {
+            ngx_mesh_zone->rates_n++;
             rec->since = ngx_time();
             rec->until = rec->since + window;
             ngx_queue_insert_tail(&ngx_mesh_zone->rates,
