@@ -7,7 +7,8 @@
  *                    bad, which the old one keeps in the store
  *
  * The count is no key of the store: a program that ends before it has opened
- * that is taken back, too.
+ * that is taken back, too.  Who is counted holds its file: another start of
+ * the program meanwhile, which the store will refuse, is none of the trial.
  */
 
 #include <stdio.h>
@@ -52,6 +53,8 @@ struct mesh_agent_update_s {
 };
 
 
+static int mesh_agent_update_hold(const char *path);
+static void mesh_agent_update_over(const char *path);
 static int mesh_agent_update_there(const char *path);
 static int mesh_agent_update_count(const char *path);
 static int mesh_agent_update_write(const char *path, int count);
@@ -78,6 +81,10 @@ static void mesh_agent_update_test_gone(uv_handle_t *handle);
 static void mesh_agent_update_gone(uv_handle_t *handle);
 
 
+/* <program>.trial, held by this process; -1: it is not */
+static uv_file  mesh_agent_update_held = -1;
+
+
 int
 mesh_agent_update_start(const char *exe)
 {
@@ -87,6 +94,13 @@ mesh_agent_update_start(const char *exe)
     count = mesh_agent_join(exe, ".trial");
     starts = mesh_agent_update_count(count);
     rc = MESH_OK;
+
+    if (starts != MESH_AGENT_UPDATE_NONE
+        && mesh_agent_update_hold(count) != MESH_OK)
+    {
+        free(count);
+        return MESH_OK;
+    }
 
     if (starts >= 0 && starts < MESH_AGENT_UPDATE_STARTS) {
         (void) mesh_agent_update_write(count, starts + 1);
@@ -113,6 +127,48 @@ mesh_agent_update_start(const char *exe)
     free(count);
 
     return rc;
+}
+
+
+/* MESH_ERROR: a process that is on trial has it */
+static int
+mesh_agent_update_hold(const char *path)
+{
+    uv_fs_t  req;
+    uv_file  fd;
+
+    fd = uv_fs_open(NULL, &req, path, UV_FS_O_RDWR|UV_FS_O_NOFOLLOW, 0, NULL);
+    uv_fs_req_cleanup(&req);
+
+    if (fd < 0) {
+        return MESH_OK;
+    }
+
+    if (mesh_agent_os_lock(fd) != MESH_OK) {
+        (void) uv_fs_close(NULL, &req, fd, NULL);
+        uv_fs_req_cleanup(&req);
+        return MESH_ERROR;
+    }
+
+    mesh_agent_update_held = fd;
+
+    return MESH_OK;
+}
+
+
+/* the trial; a system may not remove what is open */
+static void
+mesh_agent_update_over(const char *path)
+{
+    uv_fs_t  req;
+
+    if (mesh_agent_update_held >= 0) {
+        (void) uv_fs_close(NULL, &req, mesh_agent_update_held, NULL);
+        uv_fs_req_cleanup(&req);
+        mesh_agent_update_held = -1;
+    }
+
+    (void) mesh_agent_update_remove(path);
 }
 
 
@@ -338,7 +394,7 @@ mesh_agent_update_bad(mesh_agent_update_t *u)
     (void) snprintf(now, sizeof(now), "%lld", (long long) time(NULL));
     (void) mesh_agent_store_put(u->a->store, MESH_AGENT_UPDATE_BAD, now,
                                 strlen(now));
-    (void) mesh_agent_update_remove(u->count);
+    mesh_agent_update_over(u->count);
 }
 
 
@@ -348,7 +404,7 @@ mesh_agent_update_proved(mesh_agent_update_t *u)
     if (u->trial) {
         u->trial = 0;
         (void) uv_timer_stop(&u->timer);
-        (void) mesh_agent_update_remove(u->count);
+        mesh_agent_update_over(u->count);
         (void) mesh_agent_update_remove(u->old);
         mesh_agent_log(MESH_AGENT_LOG_NOTICE, "the new program is in use");
     }
@@ -659,7 +715,7 @@ mesh_agent_update_replace(mesh_agent_update_t *u)
     }
 
     if (rc != 0) {
-        (void) mesh_agent_update_remove(u->count);
+        mesh_agent_update_over(u->count);
         mesh_agent_update_drop(u, uv_strerror(rc));
         return;
     }

@@ -48,6 +48,15 @@ sub send_program {
     return $acks;
 }
 
+# another one with the same data; what it says
+sub by_hand {
+    my ($of) = @_;
+    my @run = ($of->{program}, 'run', "--policy=$of->{dir}/policy.msh",
+               "--data=$of->{dir}/data");
+    my $said = `timeout 60 @run 2>&1`;
+    return $? >> 8 == 1 ? $said : "$?: $said";
+}
+
 # --- not asked for
 
 $server->start;
@@ -119,6 +128,10 @@ send_program($s, $second);
 for my $n (1 .. 3) {
     $s = $other->accept;
     is(in_place(), sha384($second), "start $n: the new program");
+    like(by_hand($other), qr/another agent runs with/, 'another one ends')
+        for 1 .. 3;
+    is(Mesh::Test::read_file("$exe.trial"), $n, 'and is no start of it');
+    is(in_place(), sha384($second), 'nor takes it back');
     $other->stop('KILL');
     $s->close if $s;
     $other->start(selfUpdate => 1);
