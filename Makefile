@@ -278,6 +278,13 @@ STORE_TEST := $(addprefix $(B)/,unit/mesh_agent_store_test \
 $(STORE_TEST): WITH = $(STORE_C) -l:libuv_a.a -l:libz.a -lpthread -ldl
 $(STORE_TEST): $(STORE_C) $(wildcard agent/*.h agent/os/*.h t/unit/*.h)
 
+# how long the agent waits for a server
+RETRY_TEST := $(addprefix $(B)/,unit/mesh_agent_retry_test \
+                asan/mesh_agent_retry_test)
+
+$(RETRY_TEST): WITH = agent/mesh_agent_retry.c
+$(RETRY_TEST): agent/mesh_agent_retry.c agent/mesh_agent_retry.h
+
 FUZZ_SECONDS ?= 60
 
 fuzz:                                   ## each parser, FUZZ_SECONDS=60 each

@@ -7,6 +7,7 @@
  * else it says is dropped.
  */
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 #include "mesh_agent_core.h"
 #include "mesh_agent_id.h"
 #include "mesh_agent_lan.h"
+#include "mesh_agent_retry.h"
 #include "mesh_agent_state.h"
 #include "mesh_agent_store.h"
 #include "mesh_agent_update.h"
@@ -31,12 +33,9 @@
 
 #define MESH_AGENT_CHANNEL_IDLE     120           /* seconds until a ping */
 #define MESH_AGENT_CHANNEL_PONG     20000         /* ms */
-#define MESH_AGENT_CHANNEL_FIRST    1000          /* ms, the first delay */
-#define MESH_AGENT_CHANNEL_LAST     240000        /* ms, the longest */
 #define MESH_AGENT_CHANNEL_GOOD     60000         /* ms in: all is forgotten */
-#define MESH_AGENT_CHANNEL_RETRY    3600          /* seconds, of Retry-After */
-#define MESH_AGENT_CHANNEL_HELD     120000        /* ms: try the next server */
-#define MESH_AGENT_CHANNEL_LOCAL    20000         /* the same, of many who may
+#define MESH_AGENT_CHANNEL_HELD     120           /* s: try the next server */
+#define MESH_AGENT_CHANNEL_LOCAL    20000         /* ms: the same, of many who may
                                                      have answered */
 #define MESH_AGENT_CHANNEL_BEFORE   32            /* messages until it lets us in */
 #define MESH_AGENT_CHANNEL_MESSAGE  (16 * 1024 * 1024)
@@ -785,7 +784,10 @@ mesh_agent_channel_ping(uv_timer_t *timer)
 
     /* held, and there is another one to ask */
 
-    held = ch->found ? MESH_AGENT_CHANNEL_LOCAL : MESH_AGENT_CHANNEL_HELD;
+    held = ch->found
+           ? MESH_AGENT_CHANNEL_LOCAL
+           : 1000 * (uint64_t) mesh_agent_conf_number(ch->a->conf,
+                         "admitTimeout", 1, 3600, MESH_AGENT_CHANNEL_HELD);
 
     if (!inside && (ch->found || ch->a->conf->nservers > 1)
         && uv_now(ch->a->loop) - ch->since >= held)
@@ -907,40 +909,20 @@ mesh_agent_channel_lost(mesh_agent_channel_t *ch, const char *why,
 }
 
 
-/*
- * Doubles with each failure, and varies by half each way from the first one
- * on: thousands lose a server in the same moment.  A session that was short
- * counts as a failure too.
- */
+/* a session that was short counts as a failure too */
 static uint64_t
 mesh_agent_channel_delay(mesh_agent_channel_t *ch, unsigned retry_after)
 {
     uint32_t  any;
     uint64_t  delay;
 
-    delay = MESH_AGENT_CHANNEL_FIRST;
-
-    if (ch->failures < 16) {
-        delay <<= ch->failures;
-        ch->failures++;
-    } else {
-        delay = MESH_AGENT_CHANNEL_LAST;
-    }
-
-    if (delay > MESH_AGENT_CHANNEL_LAST) {
-        delay = MESH_AGENT_CHANNEL_LAST;
-    }
-
-    if (retry_after > MESH_AGENT_CHANNEL_RETRY) {
-        retry_after = MESH_AGENT_CHANNEL_RETRY;
-    }
-
-    if (delay < (uint64_t) retry_after * 2000) {
-        delay = (uint64_t) retry_after * 2000;    /* half of it at least */
-    }
-
     any = 0;
     (void) RAND_bytes((uint8_t *) &any, sizeof(any));
+    delay = mesh_agent_retry(ch->failures, retry_after, any);
 
-    return delay / 2 + (uint64_t) any * delay / UINT32_MAX;
+    if (ch->failures < UINT_MAX) {
+        ch->failures++;
+    }
+
+    return delay;
 }

@@ -574,7 +574,8 @@ mesh_agent_ws_closed(void *data, const char *why)
 {
     mesh_agent_ws_t *ws = data;
 
-    if (ws->end.why == NULL && why) {
+    /* who has said goodbye may hang up as he likes */
+    if (ws->end.why == NULL && why && ws->end.code == 0) {
         (void) snprintf(ws->why, sizeof(ws->why), "%s", why);
         ws->end.why = ws->why;
     }
