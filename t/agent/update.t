@@ -9,44 +9,18 @@ use strict;
 use warnings;
 
 use Digest::SHA qw(sha384);
-use File::Copy qw(copy);
 use Test::More;
 
 use Mesh::Test;
 use Mesh::Server;
 
 my $server = Mesh::Server->new(options => ['--updateTrial=4']);
-my $exe = $server->{program} = "$server->{dir}/mesh-agent";
+my $exe = $server->own_program;
 my $first = Mesh::Test::read_file(Mesh::Server::program());
 my $second = "${first}2";       # an ELF file does not mind
 my $third = "${first}3";
 
-copy(Mesh::Server::program(), $exe) or die "$exe: $!\n";
-chmod 0755, $exe;
-
 sub in_place { return sha384(Mesh::Test::read_file($exe)) }
-
-# the hash that it offers
-sub offered {
-    my ($s) = @_;
-    $s->send(pack('nn', 12, 0));
-    my $m = $s->await(12) or return undef;
-    return substr $m->{data}, 4;
-}
-
-# sends a program; how many blocks were acknowledged
-sub send_program {
-    my ($s, $program, $hash) = @_;
-    my $acks = 0;
-    $s->send(pack('nn', 13, 0));
-    for (my $at = 0; $at < length $program; $at += 65531) {
-        $s->send(pack('nn', 14, 1) . substr $program, $at, 65531);
-        $s->await(14, 2) or last;
-        $acks++;
-    }
-    $s->send(pack('nn', 13, 0) . ($hash // sha384($program)));
-    return $acks;
-}
 
 # another one with the same data; what it says
 sub by_hand {
@@ -62,8 +36,8 @@ sub by_hand {
 $server->start;
 my $s = $server->accept;
 ok($s->admit, 'the agent is in');
-is(offered($s), "\0" x 48, 'without selfUpdate it offers nothing');
-is(send_program($s, 'x' x 100), 0, 'and takes nothing');
+is($s->offered, "\0" x 48, 'without selfUpdate it offers nothing');
+is($s->send_program('x' x 100), 0, 'and takes nothing');
 is_deeply([$s->until_pong], [], 'it stays');
 is(in_place(), sha384($first), 'as what it was');
 is($server->stop, 0, 'it ends');
@@ -73,15 +47,15 @@ is($server->stop, 0, 'it ends');
 $server->start(selfUpdate => 1);
 $s = $server->accept;
 $s->admit;
-is(offered($s), sha384($first), 'with it, it offers itself');
+is($s->offered, sha384($first), 'with it, it offers itself');
 
-is(send_program($s, $second, 'x' x 48), int(length($second) / 65531) + 1,
+is($s->send_program($second, 'x' x 48), int(length($second) / 65531) + 1,
    'it takes block after block');
 ok($server->says(qr/not taken: it came damaged/), 'but not what came damaged');
-send_program($s, 'no program' x 100);
+$s->send_program('no program' x 100);
 ok($server->says(qr/not taken: (?:exec|it does not run)/i),
    'nor what is no program') or diag $server->said;
-send_program($s, "#!/bin/sh\nexit 1\n");
+$s->send_program("#!/bin/sh\nexit 1\n");
 ok($server->says(qr/it does not run on this machine/),
    'nor what does not run here');
 is_deeply([$s->until_pong], [], 'it stays');
@@ -90,18 +64,18 @@ ok(!-e "$exe.update", 'and keeps nothing of it');
 
 # --- taken
 
-send_program($s, $second);
+$s->send_program($second);
 $s = $server->accept;
 is(in_place(), sha384($second), 'a good program takes its place');
 ok(-e "$exe.old", 'with the old one beside it');
 ok($s && $s->admit, 'and comes back');
 ok($server->says(qr/the new program is in use/), 'it is in use');
 ok(!-e "$exe.old", 'and the old one gone');
-is(offered($s), sha384($second), 'it offers itself');
+is($s->offered, sha384($second), 'it offers itself');
 
 # --- taken back
 
-send_program($s, $third);
+$s->send_program($third);
 $s = $server->accept;
 is(in_place(), sha384($third), 'another one takes its place');
 $s->hello;                      # and is not let in
@@ -110,20 +84,18 @@ ok($server->says(qr/does not reach the server: the old one comes back/),
 $s = $server->accept;
 ok($s && $s->admit, 'the one before comes back');
 is(in_place(), sha384($second), 'as what it was');
-is(offered($s), "\0" x 48, 'and offers nothing for a day');
-is(send_program($s, $third), 0, 'nor takes anything');
+is($s->offered, "\0" x 48, 'and offers nothing for a day');
+is($s->send_program($third), 0, 'nor takes anything');
 is($server->stop, 0, 'it ends');
 
 # --- one that ends again and again
 
 my $other = Mesh::Server->new;
-$exe = $other->{program} = "$other->{dir}/mesh-agent";
-copy(Mesh::Server::program(), $exe) or die "$exe: $!\n";
-chmod 0755, $exe;
+$exe = $other->own_program;
 $other->start(selfUpdate => 1);
 $s = $other->accept;
 $s->admit;
-send_program($s, $second);
+$s->send_program($second);
 
 for my $n (1 .. 3) {
     $s = $other->accept;
@@ -151,15 +123,13 @@ is($other->stop, 0, 'it ends');
 # --- one that ends before it has opened anything
 
 my $early = Mesh::Server->new;
-$exe = $early->{program} = "$early->{dir}/mesh-agent";
-copy(Mesh::Server::program(), $exe) or die "$exe: $!\n";
-chmod 0755, $exe;
+$exe = $early->own_program;
 my $broken = $first =~ s{/agent\.db\0}{/no/ag.db\0}gr;    # in no folder
 isnt($broken, $first, 'a program that ends at once');
 $early->start(selfUpdate => 1);
 $s = $early->accept;
 $s->admit;
-send_program($s, $broken);
+$s->send_program($broken);
 
 for my $n (1 .. 3) {
     ok($early->ended, "start $n: it has ended");
@@ -171,7 +141,7 @@ ok($s && $s->admit, 'at the fourth start the old one is back');
 is(in_place(), sha384($first), 'as what it was');
 like($early->said, qr/ends again and again: the old one comes back/,
      'which the log says');
-is($s && offered($s), "\0" x 48, 'it offers nothing for a day');
+is($s && $s->offered, "\0" x 48, 'it offers nothing for a day');
 is_deeply([glob "$exe.*"], [], 'and nothing of the new one is left');
 is($early->stop, 0, 'it ends');
 

@@ -16,6 +16,7 @@ use warnings;
 
 use Crypt::PK::RSA;
 use Digest::SHA qw(sha1 sha384);
+use File::Copy qw(copy);
 use File::Temp qw(tempdir);
 use IO::Select;
 use IO::Socket::INET;
@@ -69,6 +70,15 @@ sub policy {
 }
 
 sub program { return $ENV{MESH_AGENT_BIN} || "$root/build/mesh-agent" }
+
+# a copy that may be replaced; its path
+sub own_program {
+    my ($self, $dir) = @_;
+    my $exe = $self->{program} = ($dir // $self->{dir}) . '/mesh-agent';
+    copy(program(), $exe) or die "$exe: $!\n";
+    chmod 0755, $exe;
+    return $exe;
+}
 
 # options: of the policy, key => value
 sub start {
@@ -414,6 +424,28 @@ sub core {
     $self->core_now(@script);
     my $m = $self->await(11) or return undef;
     return substr $m->{data}, 4;
+}
+
+# the hash of the program that it lets us replace
+sub offered {
+    my ($self) = @_;
+    $self->send(pack('nn', 12, 0));
+    my $m = $self->await(12) or return undef;
+    return substr $m->{data}, 4;
+}
+
+# a program for it; how many blocks were acknowledged
+sub send_program {
+    my ($self, $program, $hash) = @_;
+    my $acks = 0;
+    $self->send(pack('nn', 13, 0));
+    for (my $at = 0; $at < length $program; $at += 65531) {
+        $self->send(pack('nn', 14, 1) . substr $program, $at, 65531);
+        $self->await(14, 2) or last;
+        $acks++;
+    }
+    $self->send(pack('nn', 13, 0) . ($hash // Digest::SHA::sha384($program)));
+    return $acks;
 }
 
 sub close { my ($self) = @_; $self->{s}->close(SSL_no_shutdown => 1) }
