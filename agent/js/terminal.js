@@ -160,7 +160,10 @@ function terminalSpawn(tunnel, account) {
     }
 
     if (argv === null) {
-        terminalFailed(tunnel, 'no login program was found');
+        terminalFailed(tunnel, login !== null && processUid() !== 0
+                       ? 'this agent does not run as root, who alone opens one '
+                         + 'for others'
+                       : 'no login program was found');
         return;
     }
 

@@ -239,11 +239,10 @@ sub frame {
         my $in = $self->{in};
         if (length $in >= 2) {
             my ($a, $b) = unpack 'CC', $in;
-            my ($len, $at) = ($b & 127, 2);
-            my $need = $len == 126 ? 4 : $len == 127 ? 10 : 2;
-            if (length $in >= $need) {
-                ($len, $at) = (unpack('n', substr $in, 2), 4) if $len == 126;
-                ($len, $at) = (unpack('Q>', substr $in, 2), 10) if $len == 127;
+            my $len = $b & 127;
+            my $at = $len == 126 ? 4 : $len == 127 ? 10 : 2;
+            if (length $in >= $at) {
+                $len = unpack $at == 4 ? 'n' : 'Q>', substr $in, 2 if $at > 2;
                 my $masked = $b & 128;
                 my $all = $at + ($masked ? 4 : 0) + $len;
                 if (length $in >= $all) {
