@@ -60,6 +60,7 @@ static int mesh_agent_store_record(mesh_agent_store_t *st, int64_t *at,
     int64_t end);
 static int mesh_agent_store_append(mesh_agent_store_t *st, const char *key,
     const void *value, size_t len, int deleted);
+static void mesh_agent_store_clean(const char *path);
 static int mesh_agent_store_compact(mesh_agent_store_t *st);
 static int mesh_agent_store_copy(mesh_agent_store_t *st,
     mesh_agent_store_t *to);
@@ -90,6 +91,7 @@ mesh_agent_store_open(const char *path)
                        "--data=DIR", path);
 
     } else if (mesh_agent_store_load(st) == MESH_OK) {
+        mesh_agent_store_clean(path);
         return st;
     }
 
@@ -453,6 +455,20 @@ mesh_agent_store_append(mesh_agent_store_t *st, const char *key,
     }
 
     return MESH_OK;
+}
+
+
+/* what a compaction that was cut off has left */
+static void
+mesh_agent_store_clean(const char *path)
+{
+    char     *left;
+    uv_fs_t   req;
+
+    left = mesh_agent_join(path, ".new");
+    (void) uv_fs_unlink(NULL, &req, left, NULL);
+    uv_fs_req_cleanup(&req);
+    free(left);
 }
 
 

@@ -404,8 +404,8 @@ mesh_agent_update_proved(mesh_agent_update_t *u)
     if (u->trial) {
         u->trial = 0;
         (void) uv_timer_stop(&u->timer);
+        (void) mesh_agent_update_remove(u->old);    /* while it is on trial */
         mesh_agent_update_over(u->count);
-        (void) mesh_agent_update_remove(u->old);
         mesh_agent_log(MESH_AGENT_LOG_NOTICE, "the new program is in use");
     }
 }

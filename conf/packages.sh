@@ -17,7 +17,7 @@ build='build-essential pkg-config nginx nginx-dev libssl-dev libjson-c-dev
 functional='libio-socket-ssl-perl libnet-ssleay-perl libcryptx-perl
             libprotocol-websocket-perl libdbd-sqlite3-perl libdbd-pg-perl
             postgresql openssl procps perl curl wget iproute2 xvfb xclip
-            openssh-server libnss-wrapper libpam-wrapper'
+            openssh-server libnss-wrapper libpam-wrapper strace'
 browser='chromium zip unzip xvfb xdotool x11-utils
          tigervnc-standalone-server'
 interop='libnginx-mod-stream swtpm tpm2-openssl libx11-dev xvfb zip unzip'
