@@ -248,65 +248,127 @@ test('it is ended and connected again in place', async () => {
 // how old exactly is a figure, for t/bench/picture: here a busy machine is let pass
 const OLD = Number(process.env.MESH_PICTURE_AGE || 10_000);
 
-test('on a line of 256 kbit/s the picture is seconds old, not minutes', async (t) => {
-    // the slowest of several viewers sets the pace, and the fastest the quality
-    await page.getByRole('button', { name: 'Disconnect' }).click();
+const newest = () => Number(screen.lines.findLast((l) => l.startsWith('painted'))?.split(' ')[1] ?? 0);
+
+/** The oldest pattern of which there is a cell in a page. */
+const shown = (on) => on.evaluate(([last]) => {
+    const canvas = document.querySelector('canvas.picture');
+    const oldest = [];
+    for (const [x, y] of [[0, 0], [9, 0], [5, 2], [0, 4], [9, 4]]) {
+        const scale = canvas.width / 1280;
+        const [r, g, b] = canvas.getContext('2d').getImageData((x * 64 + 32) * scale, (y * 64 + 32) * scale, 1, 1).data;
+        let best = [Infinity, 0];
+        for (let n = Math.max(0, last - 200); n <= last; n++) {
+            const off = Math.abs(((x * 53 + n * 29) & 255) - r) + Math.abs(((y * 71 + n * 13) & 255) - g)
+                + Math.abs((((x + y) * 37 + n * 7) & 255) - b);
+            best = off < best[0] ? [off, n] : best;
+        }
+        oldest.push(best[1]);
+    }
+    return Math.min(...oldest);
+}, [newest()]);
+
+/** How long ago the picture that a page shows ceased to be the newest, ms. */
+async function age(on) {
+    const n = await shown(on);
+    return Math.max(0, Date.now() - (screen.paintedAt(n + 1) || Date.now()));
+}
+
+const sorted = (ages) => [...ages].sort((a, b) => a - b).join(' ');
+
+/** Looks at pages until each was looked at 40 times: the ages in each. */
+async function looks(pages) {
+    const ages = pages.map(() => []);
+    while (ages[0].length < 40) {
+        for (const [i, on] of pages.entries()) {
+            ages[i].push(await age(on));
+        }
+        await new Promise((resolve) => setTimeout(resolve, 150));
+    }
+    return ages;
+}
+
+/** A viewer by a line of 256 kbit/s, and so many by fast ones, who all have pattern n. */
+async function viewers(n, fast) {
     const line = await Line.start(mesh.base);
     const slow = await browse({ base: line.base }, { state });
-
+    await screen.pattern(n);
     await slow.page.goto(line.base);
     await slow.page.locator('.dev.is-online').waitFor();
     line.rate(32_000);
-    await screen.pattern(1000);
-    await slow.page.evaluate((where) => {
-        location.hash = where;
-    }, desktop());
-    await until('a picture', () => slow.page.evaluate(() => (document.querySelector('canvas.picture')?.width ?? 0) > 0));
-    screen.say('count 250');
+    const pages = [slow.page];
+    while (pages.length <= fast) {
+        pages.push(await context.newPage());
+        await pages.at(-1).goto(mesh.base);
+        await pages.at(-1).locator('.dev.is-online').waitFor();
+    }
+    for (const on of pages) {
+        await on.evaluate((where) => {
+            location.hash = where;
+        }, desktop());
+        await until('a picture', () => on.evaluate(() => (document.querySelector('canvas.picture')?.width ?? 0) > 0));
+        await until('all of it', async () => await shown(on) === n);
+    }
+    return { line, slow, pages };
+}
 
-    /** The oldest pattern of which there is a cell in the page. */
-    const shown = () => slow.page.evaluate(([newest]) => {
-        const canvas = document.querySelector('canvas.picture');
-        const context = canvas.getContext('2d');
-        const oldest = [];
-        for (const [x, y] of [[0, 0], [9, 0], [5, 2], [0, 4], [9, 4]]) {
-            const scale = canvas.width / 1280;
-            const [r, g, b] = context.getImageData((x * 64 + 32) * scale, (y * 64 + 32) * scale, 1, 1).data;
-            let best = [Infinity, 0];
-            for (let n = Math.max(0, newest - 60); n <= newest; n++) {
-                const off = Math.abs(((x * 53 + n * 29) & 255) - r) + Math.abs(((y * 71 + n * 13) & 255) - g)
-                    + Math.abs((((x + y) * 37 + n * 7) & 255) - b);
-                best = off < best[0] ? [off, n] : best;
-            }
-            oldest.push(best[1]);
-        }
-        return Math.min(...oldest);
-    }, [Number(screen.lines.findLast((l) => l.startsWith('painted'))?.split(' ')[1] ?? 0)]);
-    const ages = [];
-    /** How long ago the picture that is shown ceased to be the newest, ms. */
-    const look = async () => {
-        const n = await shown();
-        return n < 1000 ? Infinity : Math.max(0, Date.now() - (screen.paintedAt(n + 1) || Date.now()));
-    };
+test('on a line of 256 kbit/s the picture is seconds old, not minutes', async (t) => {
+    await page.getByRole('button', { name: 'Disconnect' }).click();
+    const { line, slow } = await viewers(1000, 0);
+    screen.say('count 250');
 
     // until it has found what the line carries, and that has gone which was too much
     await until('fewer bytes', async () => slow.page.evaluate(() => /Quality [12]?\d,/.test(
         document.querySelector('.stat[title^=Quality]')?.title ?? '')));
     let fresh = 0;
     await until('fresh pictures', async () => {
-        fresh = await look() < 1500 ? fresh + 1 : 0;
+        fresh = await age(slow.page) < 1500 ? fresh + 1 : 0;
         return fresh > 20;
     }, 90_000);
-    while (ages.length < 40) {
-        ages.push(await look());
-        await new Promise((resolve) => setTimeout(resolve, 150));
-    }
+    const [ages] = await looks([slow.page]);
     screen.say('stop');
-    t.diagnostic(`ages in ms, sorted: ${[...ages].sort((a, b) => a - b).join(' ')}`);
+    t.diagnostic(`ages in ms, sorted: ${sorted(ages)}`);
     t.diagnostic(await slow.page.locator('.stat[title^=Quality]').getAttribute('title'));
     assert.ok(Math.max(...ages) <= OLD, `the oldest was ${Math.max(...ages)} ms old`);
+    await until('the last picture', async () => await shown(slow.page) === newest());
     assert.deepEqual(slow.faults, []);
     await slow.browser.close();
+    await line.stop();
+});
+
+test('beside three fast viewers a slow one is seconds behind them, and they do not wait for it', async (t) => {
+    const { line, slow, pages } = await viewers(2000, 3);
+    for (const on of pages) {
+        await on.getByText('4 people watch').waitFor();
+    }
+    screen.say('count 250');
+
+    // each fast one is seen to have what the slow one has not yet
+    const ahead = new Set();
+    await until('fast ones ahead', async () => {
+        for (const on of pages.slice(1)) {
+            const n = newest();
+            if (await shown(on) >= n && await shown(slow.page) < n) {
+                ahead.add(on);
+            }
+        }
+        return ahead.size === 3;
+    }, 90_000);
+    const [ages, ...others] = await looks(pages);
+    screen.say('stop');
+    t.diagnostic(`ages in ms beside three fast ones, sorted: ${sorted(ages)}`);
+    t.diagnostic(`ages in ms of the fast ones, sorted: ${sorted(others.flat())}`);
+    for (const on of pages) {
+        t.diagnostic(await on.locator('.stat[title^=Quality]').getAttribute('title'));
+    }
+    assert.ok(Math.max(...ages) <= OLD, `the oldest was ${Math.max(...ages)} ms old`);
+    assert.ok(Math.max(...others.flat()) <= OLD, `the oldest of the fast ones was ${Math.max(...others.flat())} ms old`);
+    for (const on of pages) {
+        await until('the last picture', async () => await shown(on) === newest());
+    }
+    assert.deepEqual(slow.faults, []);
+    await slow.browser.close();
+    await Promise.all(pages.slice(1).map((on) => on.close()));
     await line.stop();
 });
 
