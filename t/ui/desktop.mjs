@@ -5,7 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { browse, compare, findings, Line, Mesh, picture, Screen, until } from './mesh.mjs';
+import { browse, compare, findings, inSight, Line, Mesh, picture, Screen, until } from './mesh.mjs';
 
 const NAME = 'ines';
 const PASSWORD = 'korrekt-Pferd-42';
@@ -387,6 +387,7 @@ for (const phone of [false, true]) {
                 await other.page.touchscreen.tap(...await at(900, 500, other.page));
                 await until('a click', () => screen.events.some((line) => line.startsWith('button up 1')));
             }
+            await until('the way out is in sight', () => inSight(other.page.getByRole('button', { name: 'Disconnect' })));
             assert.deepEqual(await findings(other.page), []);
             assert.deepEqual(other.faults, []);
             await picture(other.page, `desktop-${kind}`);

@@ -10,7 +10,7 @@ import { closeSync, createReadStream, existsSync, mkdirSync, mkdtempSync, openSy
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { browse, findings, Mesh, picture, until } from './mesh.mjs';
+import { browse, findings, inSight, Mesh, picture, until } from './mesh.mjs';
 
 const NAME = 'ines';
 const PASSWORD = 'korrekt-Pferd-42';
@@ -494,6 +494,7 @@ for (const phone of [false, true]) {
                 await chosen(() => button('Upload').click(), [join(mine, 'plain.txt'), slow]);
                 await page.getByText('plain.txt is already in').waitFor();
                 await settled('image-2026', 'done');
+                await until('the folder is in sight', () => inSight(page.locator('.crumb [aria-current]')));
                 assert.deepEqual(await findings(page), []);
                 await picture(page, `files-${kind}`);
                 await button('Skip').click();

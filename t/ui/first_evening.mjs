@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { connect } from 'node:tls';
 import { after, before, test } from 'node:test';
-import { browse, findings, Mesh, picture, until } from './mesh.mjs';
+import { browse, findings, inSight, Mesh, picture, until } from './mesh.mjs';
 
 const NAME = 'ines';
 const PASSWORD = 'korrekt-Pferd-42';
@@ -26,6 +26,19 @@ const shownKey = ({ hostname, port }) => new Promise((resolve, reject) => {
     });
     socket.on('error', reject);
 });
+const looks = [false, true].flatMap((phone) => [false, true].map((dark) => ({ phone, dark, kind: `${phone ? 'phone' : 'wide'}-${dark ? 'dark' : 'light'}` })));
+/** A page by itself, wide and phone-sized, light and dark: nothing serious in it, and a picture of each. */
+async function inEachLook(name, where, there) {
+    for (const { kind, ...look } of looks) {
+        const other = await browse(mesh, { ...look, state });
+        await other.page.goto(where);
+        await there(other.page);
+        assert.deepEqual(await findings(other.page), [], kind);
+        assert.deepEqual(other.faults, []);
+        await picture(other.page, `${name}-${kind}`);
+        await other.browser.close();
+    }
+}
 const screen = () => page.locator('.term .xterm-rows').innerText();
 
 before(async () => {
@@ -50,7 +63,7 @@ test('the set-up link refuses a password that is too short, in words beside the 
     await page.getByRole('button', { name: 'Continue' }).click();
     await page.getByText('At least 10 characters.').waitFor();
     assert.deepEqual(await findings(page), []);
-    await picture(page, 'setup');
+    await inEachLook('setup', mesh.setup, (on) => on.getByLabel('E-mail').waitFor());
 });
 
 test('the set-up link makes the first account and goes on to the first device', async () => {
@@ -58,7 +71,7 @@ test('the set-up link makes the first account and goes on to the first device', 
     await page.getByRole('button', { name: 'Continue' }).click();
     await page.getByRole('heading', { name: 'Add the first device' }).waitFor();
     state = await context.storageState();
-    assert.deepEqual(await findings(page), []);
+    await inEachLook('empty', mesh.base, (on) => on.locator('.command').waitFor());
 });
 
 test('the link is closed for ever afterwards', async () => {
@@ -71,7 +84,6 @@ test('the link is closed for ever afterwards', async () => {
 
 test('the command to copy fetches agent and settings from here, and the device shows up by itself', async (t) => {
     const command = await page.locator('.command code').innerText();
-    await picture(page, 'empty');
     const [found, settings] = [...command.matchAll(/https:[^"'\s;]+/g)].map((m) => m[0]);
     // where agents of several kinds are offered, sh chooses
     const binary = found.replace(/&id=$/, '&id=6');
@@ -106,6 +118,13 @@ test('the terminal of the device opens, echoes and takes the size of the window'
     const stat = await page.locator('.stat', { hasText: '×' }).innerText();
     assert.equal(stat.replace(/\s/g, ''), `${cols}×${rows}`);
     assert.ok(Number(cols) > 100);
+});
+
+test('axe-core finds nothing serious in an open terminal', async () => {
+    await inEachLook('terminal-open', `${mesh.base}${device('terminal')}`, async (on) => {
+        await until('a prompt', async () => /[#$] *$/m.test(await on.locator('.term .xterm-rows').innerText()));
+        await until('the way out is in sight', () => inSight(on.getByRole('button', { name: 'Disconnect' })));
+    });
 });
 
 test('a smaller window is a smaller terminal, on both sides', async () => {
@@ -269,67 +288,63 @@ test('S-12: nothing of this broke the content policy, called another host, or th
     assert.deepEqual(faults, []);
 });
 
-for (const phone of [false, true]) {
-    for (const dark of [false, true]) {
-        const kind = `${phone ? 'phone' : 'wide'}-${dark ? 'dark' : 'light'}`;
-
-        test(`axe-core finds nothing serious on any page, ${kind}`, async () => {
-            const other = await browse(mesh, { phone, dark, state });
-            const found = {};
-            const looks = async (name) => {
-                const list = await findings(other.page);
-                if (list.length) {
-                    found[name] = list;
-                }
-                await picture(other.page, `${name}-${kind}`);
-            };
-
-            await other.page.goto(mesh.base);
-            await other.page.locator('.dev').waitFor();
-            const pages = {
-                devices: ['#/devices', '.dev'], overview: [device(), '.inv summary'], run: [device('run'), '.run'], device_events: [device('events'), '.erow:not(.heads)'],
-                console: [device('console'), '.con'], settings: [device('settings'), '.settings'], terminal: [device('terminal'), '.term-page'],
-                sessions: ['#/sessions', '.sessions'], events: ['#/events', '.erow:not(.heads)'], server: ['#/server', '.charts'], groups: ['#/groups', '.plist li'],
-                account: ['#/account', '.account td'],
-            };
-            for (const [name, [where, there]] of Object.entries(pages)) {
-                await other.page.evaluate((h) => {
-                    location.hash = h;
-                }, where);
-                await other.page.locator(there).first().waitFor();
-                await looks(name);
+for (const { kind, ...look } of looks) {
+    test(`axe-core finds nothing serious on any page, ${kind}`, async () => {
+        const other = await browse(mesh, { ...look, state });
+        const found = {};
+        const looked = async (name) => {
+            const list = await findings(other.page);
+            if (list.length) {
+                found[name] = list;
             }
-            await other.page.evaluate(() => {
-                location.hash = '#/devices';
-            });
-            await other.page.locator('.dev').waitFor();
-            await other.page.getByRole('button', { name: 'Add device' }).click();
-            await other.page.locator('wa-dialog .command').waitFor();
-            const [copy, box] = await Promise.all(['wa-dialog .command button', 'wa-dialog .adding'].map(
-                (what) => other.page.locator(what).first().boundingBox()));
-            assert.ok(copy && box && copy.x + copy.width <= box.x + box.width, 'the command\'s button is within its dialog');
-            await looks('add');
-            await other.page.keyboard.press('Escape');
-            await until('it is closed', async () => await other.page.locator('wa-dialog').count() === 0);
-            await other.page.keyboard.press('Control+k');
-            await other.page.locator('.palette').waitFor();
-            await looks('palette');
-            assert.deepEqual(found, {});
-            assert.deepEqual(other.faults, []);
-            await other.browser.close();
+            await picture(other.page, `${name}-${kind}`);
+        };
+
+        await other.page.goto(mesh.base);
+        await other.page.locator('.dev').waitFor();
+        const pages = {
+            devices: ['#/devices', '.dev'], overview: [device(), '.inv summary'], run: [device('run'), '.run'], device_events: [device('events'), '.erow:not(.heads)'],
+            console: [device('console'), '.con'], settings: [device('settings'), '.settings'], terminal: [device('terminal'), '.term-page'],
+            sessions: ['#/sessions', '.sessions'], events: ['#/events', '.erow:not(.heads)'], server: ['#/server', '.charts'], groups: ['#/groups', '.plist li'],
+            account: ['#/account', '.account td'],
+        };
+        for (const [name, [where, there]] of Object.entries(pages)) {
+            await other.page.evaluate((h) => {
+                location.hash = h;
+            }, where);
+            await other.page.locator(there).first().waitFor();
+            if (where.startsWith('#/device/')) {
+                await until(`the tab of ${name} is in sight`, () => inSight(other.page.locator('.tabs [aria-current]')));
+            }
+            await looked(name);
+        }
+        await other.page.evaluate(() => {
+            location.hash = '#/devices';
         });
-    }
+        await other.page.locator('.dev').waitFor();
+        await other.page.getByRole('button', { name: 'Add device' }).click();
+        await other.page.locator('wa-dialog .command').waitFor();
+        const [copy, box] = await Promise.all(['wa-dialog .command button', 'wa-dialog .adding'].map(
+            (what) => other.page.locator(what).first().boundingBox()));
+        assert.ok(copy && box && copy.x + copy.width <= box.x + box.width, 'the command\'s button is within its dialog');
+        await until('the command\'s button is in sight', () => inSight(other.page.getByRole('button', { name: 'Copy' })));
+        await looked('add');
+        await other.page.keyboard.press('Escape');
+        await until('it is closed', async () => await other.page.locator('wa-dialog').count() === 0);
+        await other.page.keyboard.press('Control+k');
+        await other.page.locator('.palette').waitFor();
+        await looked('palette');
+        assert.deepEqual(found, {});
+        assert.deepEqual(other.faults, []);
+        await other.browser.close();
+    });
 }
 
 test('signing out shuts the page, and the old cookie is worth nothing', async () => {
     await page.getByRole('button', { name: /your account/ }).click();
     await page.locator('wa-dropdown-item', { hasText: 'Sign out' }).click();
     await page.getByRole('heading', { name: 'Sign in' }).waitFor();
-    const other = await browse(mesh, { state });
-    await other.page.goto(mesh.base);
-    await other.page.getByRole('heading', { name: 'Sign in' }).waitFor();
-    await picture(other.page, 'login');
-    await other.browser.close();
+    await inEachLook('login', mesh.base, (on) => on.getByRole('heading', { name: 'Sign in' }).waitFor());
 });
 
 test('a wrong password is refused in words, the right one opens the page that was asked for', async () => {

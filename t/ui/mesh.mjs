@@ -352,6 +352,12 @@ export async function browse(mesh, { dark = false, phone = false, state, args = 
     return { browser, context, page, faults };
 }
 
+/** Is an element in sight from one side to the other, neither cut off nor covered? */
+export const inSight = (locator) => locator.evaluate((element) => {
+    const { left, right, top, height } = element.getBoundingClientRect();
+    return [left + 2, right - 2].every((x) => element.contains(document.elementFromPoint(x, top + height / 2)));
+});
+
 /** What axe-core finds that is serious or worse. */
 export async function findings(page) {
     await page.evaluate(axe);

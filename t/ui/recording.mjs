@@ -307,6 +307,7 @@ for (const [name, look] of Object.entries({ 'phone-light': { phone: true }, 'pho
         const other = await browse(mesh, { ...look, state });
         await other.page.goto(`${mesh.base}#/recordings`);
         await other.page.getByRole('region', { name: 'Recordings' }).waitFor();
+        await other.page.locator('.rail [aria-current]', { hasText: 'Sessions' }).waitFor();
         assert.deepEqual(await findings(other.page), []);
         await picture(other.page, `recordings-${name}`);
         await other.page.getByRole('region', { name: 'Recordings' }).getByRole('link').first().click();

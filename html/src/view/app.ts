@@ -116,7 +116,7 @@ class MeshApp extends Part {
 
     get #place(): string {
         const page = this.#page;
-        return page === 'device' || page === 'groups' ? 'devices' : page;
+        return page === 'device' || page === 'groups' ? 'devices' : page === 'recordings' ? 'sessions' : page;
     }
 
     #openPalette(): void {

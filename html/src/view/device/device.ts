@@ -64,6 +64,7 @@ class MeshDevice extends Part {
     #ready = new Set(['overview']);
     #failed = '';
     #minute: ReturnType<typeof setInterval> | undefined;
+    #shown: Element | null = null;
 
     protected override begin(): void {
         this.watch(this.mesh.devices, this.mesh.groups, this.mesh.account, this.mesh.sessions, this.mesh.desktops, this.mesh.vncs);
@@ -73,6 +74,16 @@ class MeshDevice extends Part {
 
     protected override end(): void {
         clearInterval(this.#minute);
+        this.#shown = null;
+    }
+
+    /** The tabs may be wider than the page: the one that is open is brought into sight. */
+    protected override updated(): void {
+        const shown = this.querySelector('.tabs [aria-current]');
+        if (shown !== this.#shown) {
+            this.#shown = shown;
+            shown?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+        }
     }
 
     #load(tab: Tab): void {

@@ -48,6 +48,7 @@ class MeshFiles extends Part {
     #editing: Entry | null = null;
     #sizes: ResizeObserver | null = null;
     #seen: HTMLElement | null = null;
+    #crumbOf: string | null = null;
     #frame = 0;
     #heard = (): void => this.#later();
 
@@ -63,6 +64,7 @@ class MeshFiles extends Part {
     protected override end(): void {
         this.#sizes?.disconnect();
         this.#seen = null;
+        this.#crumbOf = null;
         this.#session?.removeEventListener('change', this.#heard);
         this.#session = null;
     }
@@ -849,6 +851,12 @@ class MeshFiles extends Part {
         if (session?.entries && session.path && parts.length === 3 && parts[1] === this.deviceId && parts[2] === 'files') {
             // so that the way back leads here again
             history.replaceState(null, '', href('device', this.deviceId, 'files', session.path));
+        }
+        const crumb = this.querySelector('.crumb');
+        if (crumb && session && session.path !== this.#crumbOf) {
+            // a long way may be wider than its place: its end is what matters
+            this.#crumbOf = session.path;
+            crumb.scrollLeft = crumb.scrollWidth;
         }
         if (grid !== this.#seen) {
             this.#sizes?.disconnect();
