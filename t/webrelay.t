@@ -523,7 +523,7 @@ is(get(link_of($admin, port => 9005, appid => 1))->{status}, 200,
 
 $mesh->stop;
 $mesh = Mesh::Test->new(alerts => [qr/exited on signal 9/, qr/could not lock/]);
-$mesh->{http} = server("mesh_web_relay :$relay; mesh_relay_idle 15s;");
+$mesh->{http} = server("mesh_web_relay :$relay; mesh_relay_idle 5s;");
 $mesh->start(prepare => sub {
     $mesh->admin(\"correct horse battery\n", 'user', 'add', 'admin',
                  '--site-admin');
