@@ -568,12 +568,17 @@ session(get(link_of($admin, port => 9003, appid => 1)));
 is(scalar(ends(9003)), 1, 'each of them once');
 is(scalar(ends(9001)), 1, 'S-26: those of killed workers too');
 
-session(get(link_of($admin, port => 9004, appid => 1)));
+$opens = session(get(link_of($admin, port => 9004, appid => 1)));
+($ws, $device) = websocket($opens, '/open', \$said);
+reply($device, "\x81\x05world");
+is($ws->read->{data}, 'world', 'a page is in use');
 $mesh->stop_pid($mesh->{nginx_pid}, 'TERM');
-my @docs = $mesh->sql("SELECT doc FROM event WHERE doc LIKE '%9004%'
-                       ORDER BY event_id");
-is((grep { /"reason":"worker"/ } @docs), 1,
-   'when the server stops, one event has the end of each');
+my @docs = map { decode_json($_) }
+    $mesh->sql("SELECT doc FROM event WHERE doc LIKE '%9004%'
+                ORDER BY event_id");
+is_deeply([map { [@$_{qw(reason bytesin)}] } grep { $_->{reason} } @docs],
+          [['worker', $said + 7]],
+          'when the server stops, one event has the end of each');
 $mesh->stop;
 
 # --- where it may be served

@@ -1626,5 +1626,16 @@ ngx_mesh_web_relay_init(ngx_cycle_t *cycle)
 void
 ngx_mesh_web_relay_exit(void)
 {
+    ngx_queue_t          *q;
+    ngx_mesh_web_page_t  *page;
+
+    for (q = ngx_mesh_web_pages.next;
+         q && q != ngx_queue_sentinel(&ngx_mesh_web_pages);
+         q = ngx_queue_next(q))
+    {
+        page = ngx_queue_data(q, ngx_mesh_web_page_t, queue);
+        (void) ngx_mesh_web_page_used(page);
+    }
+
     ngx_mesh_web_ended(1);
 }
