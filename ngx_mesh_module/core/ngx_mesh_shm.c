@@ -19,7 +19,7 @@
 #define NGX_MESH_SERVERS_MAX   256
 #define NGX_MESH_PURGE_EVERY   10     /* seconds */
 #define NGX_MESH_OUTER_OLD     3600   /* seconds of grace */
-#define NGX_MESH_PAGE_LATE     2      /* seconds in which workers tell bytes */
+#define NGX_MESH_PAGE_LATE     2      /* seconds in which workers tell */
 
 
 typedef enum {
@@ -1276,6 +1276,13 @@ ngx_mesh_page_take(ngx_mesh_running_t *r, ngx_uint_t stop)
     if (stop) {
         ngx_mesh_slot->flags |= NGX_MESH_SLOT_DRAINING;
 
+        /* a reload: workers of the new configuration may have no slot yet */
+        if (ngx_mesh_slot->generation != ngx_mesh_zone->generation
+            && !ngx_terminate)
+        {
+            goto done;
+        }
+
         for (i = 0; i < NGX_MESH_SLOTS; i++) {
             slot = &ngx_mesh_zone->slot[i];
 
@@ -1291,7 +1298,9 @@ ngx_mesh_page_take(ngx_mesh_running_t *r, ngx_uint_t stop)
     {
         rec = ngx_queue_data(q, ngx_mesh_rec_running_t, rec.mine.queue);
 
-        if (rec->r.over == 0 && (stop || rec->r.used + rec->r.idle < now)) {
+        if (rec->r.over == 0 && (stop || rec->r.used + rec->r.idle
+                                          + NGX_MESH_PAGE_LATE < now))
+        {
             rec->r.over = now;
             rec->r.end = stop ? NGX_MESH_PAGE_WORKER : NGX_MESH_PAGE_IDLE;
         }
