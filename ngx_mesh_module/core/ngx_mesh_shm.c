@@ -1177,7 +1177,7 @@ ngx_mesh_page_insert(const ngx_mesh_running_t *r, ngx_uint_t own,
     {
         rec = ngx_queue_data(q, ngx_mesh_rec_running_t, rec.mine.queue);
         mine += rec->r.account_id == r->account_id;
-        all++;
+        all += rec->r.domain_id == r->domain_id;
     }
 
     rc = NGX_BUSY;

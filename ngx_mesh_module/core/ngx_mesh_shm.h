@@ -274,7 +274,7 @@ ngx_int_t ngx_mesh_running_each(int64_t domain_id,
 #define NGX_MESH_PAGE_WORKER   4      /* the server stops */
 
 /*
- * NGX_BUSY: the account has own of them, or there are max; NGX_ERROR: the zone
+ * NGX_BUSY: the account has own of them, or its domain max; NGX_ERROR: the zone
  * is full
  */
 ngx_int_t ngx_mesh_page_insert(const ngx_mesh_running_t *r, ngx_uint_t own,

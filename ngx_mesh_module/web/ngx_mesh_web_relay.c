@@ -17,7 +17,7 @@
 #define NGX_MESH_WEB_COOKIE   "__Host-mesh-web"
 #define NGX_MESH_WEB_ENTRY    "/control-redirect.ashx"
 #define NGX_MESH_WEB_RENEW    240     /* seconds that are left */
-#define NGX_MESH_WEB_PAGES    1000
+#define NGX_MESH_WEB_PAGES    1000    /* of one domain */
 #define NGX_MESH_WEB_OWN      64      /* of one account */
 #define NGX_MESH_WEB_ENDS     16      /* told in one second by a worker */
 #define NGX_MESH_WEB_COOKIES  4096    /* bytes of those of a device */
@@ -510,7 +510,7 @@ ngx_mesh_web_ended(ngx_uint_t stop)
     ngx_mesh_running_t   r;
     ngx_mesh_presence_t  device;
 
-    for (n = 0; n < (stop ? NGX_MESH_WEB_PAGES : NGX_MESH_WEB_ENDS); n++) {
+    for (n = 0; stop || n < NGX_MESH_WEB_ENDS; n++) {
 
         if (!ngx_mesh_model_ready() || !ngx_mesh_db_up()
             || ngx_mesh_page_take(&r, stop) != NGX_OK)
