@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { deflateSync } from 'node:zlib';
-import { browse, compare, findings, Mesh, picture, Screen, until } from './mesh.mjs';
+import { browse, compare, findings, inSight, Mesh, picture, Screen, until } from './mesh.mjs';
 
 const NAME = 'ines';
 const PASSWORD = 'korrekt-Pferd-42';
@@ -310,6 +310,9 @@ for (const [name, look] of Object.entries({ 'phone-light': { phone: true }, 'pho
         await other.page.locator('.rail [aria-current]', { hasText: 'Sessions' }).waitFor();
         assert.deepEqual(await findings(other.page), []);
         await picture(other.page, `recordings-${name}`);
+        for (const [role, word] of [['link', 'Download'], ['button', 'Delete']]) {
+            await until(`${word} is in sight`, () => inSight(other.page.getByRole(role, { name: word }).first()));
+        }
         await other.page.getByRole('region', { name: 'Recordings' }).getByRole('link').first().click();
         await other.page.getByRole('button', { name: /Play|Pause/ }).waitFor();
         assert.deepEqual(await findings(other.page), []);
