@@ -62,6 +62,8 @@ test('the set-up link refuses a password that is too short, in words beside the 
     await page.getByLabel('Password', { exact: true }).fill('short');
     await page.getByRole('button', { name: 'Continue' }).click();
     await page.getByText('At least 10 characters.').waitFor();
+    // the server sends no mail
+    assert.equal(await page.locator('#email-h').innerText(), 'Kept with the account; may stay empty');
     assert.deepEqual(await findings(page), []);
     await inEachLook('setup', mesh.setup, (on) => on.getByLabel('E-mail').waitFor());
 });
@@ -304,9 +306,26 @@ for (const { kind, ...look } of looks) {
         await other.page.locator('.dev').waitFor();
         const pages = {
             devices: ['#/devices', '.dev'], overview: [device(), '.inv summary'], run: [device('run'), '.run'], device_events: [device('events'), '.erow:not(.heads)'],
-            console: [device('console'), '.con'], settings: [device('settings'), '.settings'], terminal: [device('terminal'), '.term-page'],
+            console: [device('console'), '.con'], settings: [device('settings'), '.settings'], terminal: [device('terminal'), '.term-page'], desktop: [device('desktop'), '.desk-page'],
             sessions: ['#/sessions', '.sessions'], events: ['#/events', '.erow:not(.heads)'], server: ['#/server', '.charts'], groups: ['#/groups', '.plist li'],
             account: ['#/account', '.account td'],
+        };
+        const more = {
+            overview: async (on) => assert.ok(await on.locator('.acts-main .b > span').evaluateAll((labels) => labels.every((label) => {
+                const [inner, outer] = [label, label.parentElement].map((element) => element.getBoundingClientRect());
+                return !inner.width || Math.min(inner.left - outer.left, outer.right - inner.right) >= 8;
+            })), 'no label is at the edge of its button'),
+            terminal: async (on) => {
+                await on.getByText('A terminal can be opened here when it is back.').waitFor();
+                await until('the device can be woken', () => inSight(on.getByRole('button', { name: 'Wake', exact: true })));
+            },
+            desktop: (on) => on.getByText('The desktop can be opened here when it is back.').waitFor(),
+            groups: async (on) => {
+                await until('a group can be made', () => inSight(on.getByRole('button', { name: 'New', exact: true })));
+                const [link, heading] = await Promise.all([on.getByText('Back to the devices'), on.getByRole('heading', { name: 'Groups' })].map(
+                    (what) => what.evaluate((element) => element.getBoundingClientRect().left + parseFloat(getComputedStyle(element).paddingLeft))));
+                assert.equal(link, heading, 'the way back begins where the heading does');
+            },
         };
         for (const [name, [where, there]] of Object.entries(pages)) {
             await other.page.evaluate((h) => {
@@ -316,6 +335,7 @@ for (const { kind, ...look } of looks) {
             if (where.startsWith('#/device/')) {
                 await until(`the tab of ${name} is in sight`, () => inSight(other.page.locator('.tabs [aria-current]')));
             }
+            await more[name]?.(other.page);
             await looked(name);
         }
         await other.page.evaluate(() => {

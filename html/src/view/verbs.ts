@@ -7,7 +7,7 @@ import { count, listed, t } from '../i18n/index.ts';
 import { mesh } from './app-state.ts';
 import { ask, value } from './dialogs.ts';
 import { sessionWords } from './devices/says.ts';
-import { mark } from './ui.ts';
+import { btn, mark } from './ui.ts';
 
 /* The verbs that pages share.  Each knows why it cannot be used, and ends in a sentence. */
 
@@ -133,6 +133,14 @@ export async function wake(ids: readonly string[]): Promise<void> {
     } catch (error) {
         mesh.toasts.say('fault', t('{what} was not woken: {why}', { what: these(list), why: error instanceof Error ? error.message : String(error) }));
     }
+}
+
+/** In the place of a session that cannot be opened: why, and of a device that is off what one can do. */
+export function notNow(id: string, reason: string, later: string): TemplateResult {
+    const off = mesh.control.state.kind === 'live' && devicesOf([id]).some((device) => !online(device));
+
+    return html`<p>${reason}.${off ? ` ${later}` : ''}</p>${off && !whyNot([id], 'wake')
+        ? html`<p>${btn(t('Wake'), { i: 'zap', click: () => void wake([id]) })}</p>` : nothing}`;
 }
 
 export async function remove(ids: readonly string[]): Promise<boolean> {

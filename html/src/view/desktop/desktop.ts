@@ -9,7 +9,7 @@ import { mesh } from '../app-state.ts';
 import { ask, value } from '../dialogs.ts';
 import { define, Part } from '../element.ts';
 import { btn, errorText, icon, mark, path, type Mark } from '../ui.ts';
-import { whyNot } from '../verbs.ts';
+import { notNow, whyNot } from '../verbs.ts';
 import { Screen } from './screen.ts';
 
 const screens = new Map<DesktopSession, Screen>();
@@ -102,7 +102,7 @@ class MeshDesktop extends Part {
 
         return html`<div class="desk-page">
             <div class="sbar" role="toolbar" aria-label=${t('Session')}>${session ? this.#tools(session) : nothing}</div>
-            ${session ? nothing : html`<div class="nothing">${this.#reason ? html`<p>${this.#reason}.</p>` : html`<p>${t('The desktop is not open.')}</p>
+            ${session ? nothing : html`<div class="nothing">${this.#reason ? notNow(this.deviceId, this.#reason, t('The desktop can be opened here when it is back.')) : html`<p>${t('The desktop is not open.')}</p>
                 <p>${btn(t('Open the desktop'), { kind: 'primary', i: 'monitor', click: () => this.#open() })}</p>`}</div>`}
             <div class="stage" ?hidden=${!session}>
                 <div class="desk"></div>

@@ -102,7 +102,7 @@ class MeshDoor extends Part {
                         [1, 2, 3, 4].map((n) => html`<i class=${n <= strength ? '' : 'no'}></i>`)}</span>${words}`)}
                     ${field({
                         id: 'email', label: t('E-mail'), type: 'email', value: this.#email, auto: 'email',
-                        hint: t('For alarms and a lost password; may stay empty'), error: this.#faults['email'], input: (e) => this.#take('email', e),
+                        hint: t('Kept with the account; may stay empty'), error: this.#faults['email'], input: (e) => this.#take('email', e),
                     })}
                     ${this.#error ? note('fault', 'circle-alert', this.#error, true) : nothing}
                     <div class="go">${btn(t('Continue'), { kind: 'primary', end: 'arrow-right', type: 'submit', busy: this.#busy })}

@@ -72,11 +72,11 @@ class MeshGroups extends Part {
         return html`<div class="people groups ${this.groupId ? 'one' : ''}">
             <aside class="plist">
                 <div class="page-head"><h1>${t('Groups')}</h1><div class="grow"></div>${btn(t('New'), {
-                    i: 'folder-plus', reason: mayAdd ? undefined : t('This account may not make groups'), click: () => void newGroup() })}</div>
+                    i: 'folder-plus', kind: 'keep', reason: mayAdd ? undefined : t('This account may not make groups'), click: () => void newGroup() })}</div>
                 ${list.length ? html`<ul>${list.map((g) => html`<li><a href=${href('groups', g.id)} aria-current=${g.id === group?.id ? 'true' : nothing}>
                     <span class="av">${icon('folder')}</span><span><bdi>${g.name}</bdi><small>${count(counts.get(g.id) ?? 0, '1 device', '{n} devices')}</small></span></a></li>`)}</ul>`
                     : html`<p class="quiet pad">${t('There is no group yet. A device always belongs to one; rights are given on groups.')}</p>`}
-                <p class="pad"><a href="#/devices">${t('Back to the devices')}</a></p>
+                <p><a href="#/devices">${t('Back to the devices')}</a></p>
             </aside>
             ${group ? this.#one(group, counts.get(group.id) ?? 0) : html`<div class="person"><div class="gone"><h2>${this.groupId ? t('This group is not here')
                 : t('No group')}</h2><p>${this.groupId ? t('It was deleted, or this account does not see it.') : t('Make the first one, then add devices to it.')}</p></div></div>`}

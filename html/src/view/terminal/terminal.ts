@@ -7,7 +7,7 @@ import { duration } from '../../i18n/format.ts';
 import { mesh } from '../app-state.ts';
 import { define, Part } from '../element.ts';
 import { btn, icon, mark, type Mark } from '../ui.ts';
-import { whyNot } from '../verbs.ts';
+import { notNow, whyNot } from '../verbs.ts';
 import { Screen } from './screen.ts';
 import './ssh.ts';
 
@@ -135,7 +135,7 @@ class MeshTerminal extends Part {
                         : btn(t('Connect'), { kind: 'small', reason: this.#reasonFor(session), click: () => void session.connect() })}` : nothing}
             </div>
             ${this.#finding && session ? this.#find(session) : nothing}
-            ${session || this.#sshAsks ? nothing : html`<div class="nothing">${this.#reason ? html`<p>${this.#reason}.</p>` : html`<p>${t('No terminal is open.')}</p>
+            ${session || this.#sshAsks ? nothing : html`<div class="nothing">${this.#reason ? notNow(this.deviceId, this.#reason, t('A terminal can be opened here when it is back.')) : html`<p>${t('No terminal is open.')}</p>
                 <p>${btn(t('Open a terminal'), { kind: 'primary', i: 'square-terminal', click: () => this.#open(1) })}</p>`}
                 ${this.#sshReason ? nothing : html`<p>${btn(t('Connect by SSH'), { i: 'key-round', click: () => this.#askSsh(true) })}</p>`}</div>`}
             ${this.#sshAsks ? html`<mesh-ssh .deviceId=${this.deviceId} .session=${null} @mesh-ssh-cancel=${() => this.#askSsh(false)}
