@@ -62,9 +62,16 @@ beforeEach(() => {
     closed = [];
     atOnce = true;
     vi.stubGlobal('document', { createElement: () => canvasOf([]) });
-    vi.stubGlobal('createImageBitmap', async (blob: Blob) => {
-        const n = new Uint8Array(await blob.arrayBuffer())[17] ?? 0;
-        return await new Promise((resolve, reject) => {
+    // a real one is read in a thread, at any later time
+    vi.stubGlobal('Blob', class {
+        readonly n: number;
+
+        constructor([bytes]: [Uint8Array]) {
+            this.n = bytes[17] ?? 0;
+        }
+    });
+    vi.stubGlobal('createImageBitmap', ({ n }: { n: number }) => {
+        return new Promise((resolve, reject) => {
             const done = (good = true): void => (good ? resolve({ n, close: () => closed.push(n) }) : reject(new Error('no picture')));
             if (atOnce) {
                 done(n !== 0);
