@@ -80,7 +80,8 @@ like(said($viewer), qr/"time":7/, 'the agent answers a probe beside the bytes');
 $viewer->binary('on');
 is(said($viewer), 'on', 'and no word of that is payload');
 
-my ($row) = @{ $control->ask({ action => 'relays' })->{relays} };
+my ($row) = grep { ($_->{tcpport} // 0) == $echo }
+            @{ $control->ask({ action => 'relays' })->{relays} };
 is("$row->{tcpaddr} $row->{tcpport}", "127.0.0.1 $echo",
    'the list of sessions says where it goes');
 $viewer->close;
