@@ -42,7 +42,7 @@ my %kinds = (
     html => sub {
         -d 'html/test'
             ? ['npm', '--prefix', 'html', '--silent', 'test', '--',
-               '--reporter=tap-flat'] : ();
+               '--reporter=default', '--reporter=tap-flat'] : ();
     },
     core => sub { scripts('core') },
     agent => \&agent,
@@ -134,7 +134,8 @@ sub functional {
     if ($db eq 'postgres') {
 
         # where no database is met, a second run would show nothing new
-        @files = ((grep { !m{\bt/(?:run|ws|origin|reload|lan|install_agent
+        @files = ((grep { !m{\bt/(?:run|ws|origin|reload|renewed|lan|hostile
+                                   |exhausted|zone|update|install_agent
                                    |deb_agent)\.t$}x }
                         @files),
                   't/interop/terminal.t');
