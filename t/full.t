@@ -30,13 +30,7 @@ plan(skip_all => 'only root may mount a small disk') if !$mounted;
 
 END { system('umount', '-l', $data) if $data && $mesh && $mounted }
 
-my $group;
-$mesh->start(prepare => sub {
-    $mesh->admin(\"correct horse battery\n", 'user', 'add', 'admin',
-                 '--site-admin');
-    $group = $mesh->admin('group', 'add', 'Lab', '--owner', 'admin');
-    chomp $group;
-});
+my $group = $mesh->lab;
 
 my $admin = Mesh::Control->new($mesh, 'admin', 'correct horse battery');
 my $agent = Mesh::Agent->new($mesh, n => 740, group => $group, name => 'there');

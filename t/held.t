@@ -19,13 +19,7 @@ plan(skip_all => 'nothing of it is of the database')
 
 my $mesh = Mesh::Test->new(workers => 1, main => 'mesh_handshakes 4;',
                            server => 'mesh_refuse_hold 600s;');
-my $group;
-$mesh->start(prepare => sub {
-    $mesh->admin(\"correct horse battery\n", 'user', 'add', 'admin',
-                 '--site-admin');
-    $group = $mesh->admin('group', 'add', 'Lab', '--owner', 'admin');
-    chomp $group;
-});
+my $group = $mesh->lab;
 
 my $n = 1000;
 my $there = agent('there', $group);

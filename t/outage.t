@@ -17,13 +17,7 @@ use Mesh::Control;
 use Mesh::Test;
 
 my $mesh = Mesh::Test->new(server => 'mesh_auth_timeout 60s;');
-my $group;
-$mesh->start(prepare => sub {
-    $mesh->admin(\"correct horse battery\n", 'user', 'add', 'admin',
-                 '--site-admin');
-    $group = $mesh->admin('group', 'add', 'Lab', '--owner', 'admin');
-    chomp $group;
-});
+my $group = $mesh->lab;
 
 my $n = 900;
 my $control = Mesh::Control->new($mesh, 'admin', 'correct horse battery');

@@ -21,13 +21,7 @@ use Mesh::Test;
 
 my $mesh = Mesh::Test->new(main => 'mesh_drain 10m;');
 my $keys = "$mesh->{dir}/keys";
-my $group;
-$mesh->start(prepare => sub {
-    $mesh->admin(\"correct horse battery\n", 'user', 'add', 'admin',
-                 '--site-admin');
-    $group = $mesh->admin('group', 'add', 'Lab', '--owner', 'admin');
-    chomp $group;
-});
+my $group = $mesh->lab;
 
 my $n = 1020;
 my $admin = Mesh::Control->new($mesh, 'admin', 'correct horse battery');

@@ -22,13 +22,7 @@ use Mesh::Test;
 my $mesh = Mesh::Test->new;
 my $dir = "$mesh->{dir}/recordings";
 $mesh->{server} = "mesh_relay_record $dir protocols=1,5; mesh_webrtc on;";
-my $group;
-$mesh->start(prepare => sub {
-    $mesh->admin(\"correct horse battery\n", 'user', 'add', 'admin',
-                 '--site-admin');
-    $group = $mesh->admin('group', 'add', 'Lab', '--owner', 'admin');
-    chomp $group;
-});
+my $group = $mesh->lab;
 
 my $admin = Mesh::Control->new($mesh, 'admin', 'correct horse battery');
 my $agent = Mesh::Agent->new($mesh, n => 700, group => $group, name => 'pc');

@@ -21,13 +21,7 @@ log_format who '$uri $status kind=$mesh_kind session=$mesh_session '
 EOF
 $mesh->{server} = "access_log $mesh->{dir}/logs/who.log who;";
 
-my $group;
-$mesh->start(prepare => sub {
-    $mesh->admin(\"correct horse battery\n", 'user', 'add', 'admin',
-                 '--site-admin');
-    $group = $mesh->admin('group', 'add', 'Lab', '--owner', 'admin');
-    chomp $group;
-});
+my $group = $mesh->lab;
 
 my $control = Mesh::Control->new($mesh, 'admin', 'correct horse battery');
 like(logged('/control.ashx'),

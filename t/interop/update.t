@@ -19,13 +19,7 @@ use Mesh::Test;
 my $agent = Mesh::Program->new;
 
 my $mesh = Mesh::Test->new(agents => 'update');
-my $group;
-$mesh->start(prepare => sub {
-    $mesh->admin(\"correct horse battery\n", 'user', 'add', 'admin',
-                 '--site-admin');
-    $group = $mesh->admin('group', 'add', 'Lab', '--owner', 'admin');
-    chomp $group;
-});
+my $group = $mesh->lab;
 
 $agent->enroll($mesh, $group);
 

@@ -200,6 +200,22 @@ sub start {
     return $self;
 }
 
+# the same with what most tests need: an administrator, and a group of his whose
+# id is returned
+sub lab {
+    my ($self) = @_;
+    my $group;
+
+    $self->start(prepare => sub {
+        $self->admin(\"correct horse battery\n", 'user', 'add', 'admin',
+                     '--site-admin');
+        $group = $self->admin('group', 'add', 'Lab', '--owner', 'admin');
+        chomp $group;
+    });
+
+    return $group;
+}
+
 sub write_conf {
     my ($self) = @_;
     write_file("$self->{dir}/nginx.conf", $self->conf);
