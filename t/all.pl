@@ -27,12 +27,18 @@ use strict;
 use warnings;
 
 use Cwd qw(abs_path);
+use File::Temp qw(tempdir);
 use TAP::Harness;
 use Time::HiRes qw(time);
 
 my $root = abs_path(__FILE__) =~ s{/t/all\.pl$}{}r;
 my $verbose = @ARGV && $ARGV[0] eq '-v' ? shift : 0;
 my $only = $ENV{TESTS} // '';
+
+# what each test says beside its results, and once more at the end
+my $said = tempdir(CLEANUP => 1);
+my @SAYS = ('bash', '-c', 'exec "${@:2}" 2> >(exec tee "$1" >&2)', 'bash');
+my $LAST = 800;
 
 my %kinds = (
     unit => sub { map { [$_] } glob $ENV{MESH_UNIT} || 'build/unit/*_test' },
@@ -90,7 +96,7 @@ sub main {
             { seq => 'ui: **' },
         ] },
         merge => 0,
-        exec => sub { $command{$_[1]} },
+        exec => sub { [@SAYS, said($_[1]), @{ $command{$_[1]} }] },
     });
 
     my $postgres = grep { $_ eq 'postgres' } @kinds;
@@ -112,12 +118,17 @@ sub main {
 sub finish {
     my ($sum, $seconds) = @_;
     my $failed = $sum->failed;
+    my @bad;
 
     # a file that died, or ran other than it planned, is a failure too
-    for my $parser ($sum->parsers) {
+    for my $name ($sum->descriptions) {
+        my ($parser) = $sum->parsers($name);
         my $bad = $parser->exit || $parser->wait || $parser->parse_errors;
         $failed++ if $bad && !$parser->failed;
+        push @bad, $name if $bad || $parser->failed;
     }
+
+    again($_) for @bad;
 
     printf "%d s\n", $seconds;
     printf "%d passed, %d failed", scalar $sum->passed - $sum->todo, $failed;
@@ -125,6 +136,20 @@ sub finish {
     print "\n";
 
     return $failed || !$sum->all_passed ? 1 : 0;
+}
+
+sub said {
+    my ($name) = @_;
+    return "$said/" . ($name =~ s/[^\w.]/_/gr);
+}
+
+# whoever sees the end alone sees why
+sub again {
+    my ($name) = @_;
+    open my $in, '<', said($name) or return;
+    my $text = do { local $/; <$in> };
+    $text = '...' . substr $text, -$LAST if length $text > $LAST;
+    print "--- $name said:\n$text";
 }
 
 sub functional {

@@ -108,11 +108,7 @@ my $kept = 1;
 for (1 .. 5) {
     my @old = $mesh->workers;
     kill 'KILL', @old;
-    $mesh->wait_for('new workers', sub {
-        my %old = map { $_ => 1 } @old;
-        (grep { !$old{$_} } $mesh->workers) >= $mesh->{workers}
-            && $mesh->get('/health.ashx')->{status} == 200;
-    });
+    $mesh->ready(@old);
     $before = known();
     again($late[0]);
     $kept = known() - $before or last;

@@ -254,9 +254,10 @@ $mesh->wait_for('what was said to be on disk', sub {
 });
 $mesh->expect_alert(qr/worker process \d+ exited on signal 9/,
                     qr/^.*: could not lock|ngx_mesh/);
-kill 'KILL', $mesh->workers;
+my @workers = $mesh->workers;
+kill 'KILL', @workers;
 $_->[0]->closed for @open;
-$mesh->wait_for('new workers', sub { $mesh->get('/health.ashx')->{status} == 200 });
+$mesh->ready(@workers);
 $admin = Mesh::Control->new($mesh, 'admin', 'correct horse battery');
 my @cut = grep { !$_->{whole} } @{ recordings($admin) };
 is(scalar @cut, 6, 'S-26: sessions of killed workers are in the list');

@@ -324,15 +324,24 @@ export class Screen {
 
 /**
  * A page in a real Chromium.  `faults` collects what must not be: errors of
- * scripts, what the content policy refused, and requests to other hosts.
+ * scripts, what the content policy refused, and requests to other hosts.  What a
+ * page stores is in memory, unless there is a folder for it, `profile`.
  */
-export async function browse(mesh, { dark = false, phone = false, state, args = [] } = {}) {
-    const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-dev-shm-usage', ...args] });
-    browsers.push(browser);
-    const context = await browser.newContext({
-        ignoreHTTPSErrors: true, storageState: state, reducedMotion: 'reduce', colorScheme: dark ? 'dark' : 'light',
+export async function browse(mesh, { dark = false, phone = false, state, args = [], profile } = {}) {
+    const program = { executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-dev-shm-usage', ...args] };
+    const look = {
+        ignoreHTTPSErrors: true, reducedMotion: 'reduce', colorScheme: dark ? 'dark' : 'light',
         viewport: phone ? { width: 390, height: 844 } : { width: 1440, height: 900 }, hasTouch: phone, isMobile: phone,
-    });
+    };
+    let browser, context;
+    if (profile) {
+        browser = context = await chromium.launchPersistentContext(profile, { ...program, ...look });
+        await context.addCookies(state.cookies);
+    } else {
+        browser = await chromium.launch(program);
+        context = await browser.newContext({ ...look, storageState: state });
+    }
+    browsers.push(browser);
     const page = await context.newPage();
     const faults = [];
 
