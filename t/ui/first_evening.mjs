@@ -307,6 +307,7 @@ for (const { kind, ...look } of looks) {
         const pages = {
             devices: ['#/devices', '.dev'], overview: [device(), '.inv summary'], run: [device('run'), '.run'], device_events: [device('events'), '.erow:not(.heads)'],
             console: [device('console'), '.con'], settings: [device('settings'), '.settings'], terminal: [device('terminal'), '.term-page'], desktop: [device('desktop'), '.desk-page'],
+            files_off: [device('files'), '.ftable'],
             sessions: ['#/sessions', '.sessions'], events: ['#/events', '.erow:not(.heads)'], server: ['#/server', '.charts'], groups: ['#/groups', '.plist li'],
             account: ['#/account', '.account td'],
         };
@@ -320,6 +321,7 @@ for (const { kind, ...look } of looks) {
                 await until('the device can be woken', () => inSight(on.getByRole('button', { name: 'Wake', exact: true })));
             },
             desktop: (on) => on.getByText('The desktop can be opened here when it is back.').waitFor(),
+            files_off: (on) => on.getByText('Its files can be opened here when it is back.').waitFor(),
             groups: async (on) => {
                 await until('a group can be made', () => inSight(on.getByRole('button', { name: 'New', exact: true })));
                 const [link, heading] = await Promise.all([on.getByText('Back to the devices'), on.getByRole('heading', { name: 'Groups' })].map(

@@ -14,7 +14,7 @@ const PASSWORD = 'korrekt-Pferd-42';
 /* "password", as VNC servers keep it */
 const KEPT = Buffer.from('dbd83cfd727a1458', 'hex');
 
-let mesh, screen, page, faults, id, port;
+let mesh, screen, context, page, faults, id, port;
 
 const hash = (where) => page.evaluate((h) => {
     location.hash = h;
@@ -38,7 +38,7 @@ before(async () => {
     writeFileSync(join(mesh.dir, 'vnc'), KEPT);
     screen = await Screen.start(640, 384, ['Xtigervnc', '-geometry', '640x384', '-depth', '24', '-rfbport', String(port), '-localhost',
         '-SecurityTypes', 'VncAuth', '-PasswordFile', join(mesh.dir, 'vnc')]);
-    ({ page, faults } = await browse(mesh));
+    ({ context, page, faults } = await browse(mesh));
     await page.goto(mesh.setup);
     await page.getByLabel('User name').fill(NAME);
     await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
@@ -123,6 +123,33 @@ test('it ends and begins again in place', async () => {
     await screen.pattern(4);
     await until('the pattern', async () => (await difference(4)).worst <= 8);
 });
+
+for (const [phone, dark] of [[true, false], [false, true], [true, true]]) {
+    const kind = `${phone ? 'phone' : 'wide'}-${dark ? 'dark' : 'light'}`;
+
+    test(`axe-core finds nothing serious around a screen, ${kind}`, async () => {
+        const mine = page;
+        const other = await browse(mesh, { phone, dark, state: await context.storageState() });
+
+        page = other.page;
+        await page.goto(mesh.base + vnc());
+        await page.getByLabel('Port').waitFor();
+        await picture(page, `vnc-form-${kind}`);
+        assert.deepEqual(await findings(page), []);
+        await connect(port);
+        await page.locator('dialog, wa-dialog').getByLabel('Password').waitFor();
+        await picture(page, `vnc-password-${kind}`);
+        assert.deepEqual(await findings(page), []);
+        await page.locator('dialog, wa-dialog').getByLabel('Password').fill('password');
+        await page.locator('dialog, wa-dialog').getByRole('button', { name: 'Connect' }).click();
+        await until('the pattern', async () => (await difference(4)).worst <= 8);
+        await picture(page, `vnc-${kind}`);
+        assert.deepEqual(await findings(page), []);
+        assert.deepEqual(other.faults, []);
+        await other.browser.close();
+        page = mine;
+    });
+}
 
 test('a server that goes away is said', async () => {
     await screen.stop();

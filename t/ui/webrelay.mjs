@@ -7,7 +7,7 @@ import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import { browse, findings, Mesh, picture } from './mesh.mjs';
 
-let mesh, server, port, context, page, faults;
+let mesh, server, port, context, page, faults, device;
 
 before(async () => {
     server = createServer((request, reply) => {
@@ -28,9 +28,10 @@ before(async () => {
     await mesh.agent(binary.replace('product=own', 'product=stock').replace(/&id=$/, '&id=6'), settings);
     await page.locator('.dev.is-online').waitFor({ timeout: 60_000 });
     const id = await page.locator('.dev').getAttribute('data-key');
+    device = `#/device/${encodeURIComponent(id)}`;
     await page.evaluate((h) => {
         location.hash = h;
-    }, `#/device/${encodeURIComponent(id)}`);
+    }, device);
 });
 
 after(async () => {
@@ -62,3 +63,20 @@ test('a page of the device opens in a tab of its own, and reads no cookie of our
     await tab.close();
     assert.deepEqual(faults, []);
 });
+
+for (const [phone, dark] of [[true, false], [false, true], [true, true]]) {
+    const kind = `${phone ? 'phone' : 'wide'}-${dark ? 'dark' : 'light'}`;
+
+    test(`axe-core finds nothing serious where a page is asked for, ${kind}`, async () => {
+        const other = await browse(mesh, { phone, dark, state: await context.storageState() });
+
+        await other.page.goto(mesh.base + device);
+        await other.page.getByRole('button', { name: 'More actions' }).click();
+        await other.page.locator('wa-dropdown-item', { hasText: 'Open web page' }).click();
+        await other.page.getByLabel('Port').waitFor();
+        await picture(other.page, `webrelay-${kind}`);
+        assert.deepEqual(await findings(other.page), []);
+        assert.deepEqual(other.faults, []);
+        await other.browser.close();
+    });
+}

@@ -10,7 +10,7 @@ import { size } from '../../i18n/format.ts';
 import { ask, value } from '../dialogs.ts';
 import { define, Part } from '../element.ts';
 import { btn, errorText, field, icon, loading, mark, note, path } from '../ui.ts';
-import { whyNot } from '../verbs.ts';
+import { notNow, whyNot } from '../verbs.ts';
 import { clearOld, dropped, fetchFile, openSink, pick, whyNoSink, type Picked } from './save.ts';
 import { changedAt, exactly, iconOf, isZip } from './rows.ts';
 import './dock.ts';
@@ -288,10 +288,13 @@ class MeshFiles extends Part {
     #nothing(session: FilesSession, reason: string | undefined): TemplateResult {
         const up = above(session.path);
 
+        if (reason) {
+            return html`<div class="ftable"><div class="nothing" role="status">${notNow(this.deviceId, reason, t('Its files can be opened here when it is back.'))}</div></div>`;
+        }
         return html`<div class="ftable"><div class="nothing" role=${session.error ? 'alert' : 'status'}>
-            <p>${reason ? `${reason}.` : session.error || t('Not connected.')}</p>
-            <p>${btn(t('Try again'), { kind: 'primary', reason, click: () => void session.open(session.path) })} ${
-                session.error && !reason && up !== null ? btn(t('To the folder above'), { i: 'folder-up', click: () => this.#to(up) }) : nothing}</p></div></div>`;
+            <p>${session.error || t('Not connected.')}</p>
+            <p>${btn(t('Try again'), { kind: 'primary', click: () => void session.open(session.path) })} ${
+                session.error && up !== null ? btn(t('To the folder above'), { i: 'folder-up', click: () => this.#to(up) }) : nothing}</p></div></div>`;
     }
 
     #line(entry: Entry, at: number): TemplateResult {

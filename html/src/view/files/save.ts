@@ -30,6 +30,45 @@ export function whyNoSink(): string | undefined {
     return has ? undefined : 'This browser cannot write a file while it arrives';
 }
 
+const GATHER = 1 << 20;
+
+/**
+ * Blocks of a device are small, and each is asked for when the one before was
+ * taken: a megabyte of them is written at once, while the next one arrives.
+ */
+function gathered(out: FileSystemWritableFileStream): Sink {
+    let room = new Uint8Array(GATHER);
+    let filled = 0;
+    let writes = Promise.resolve();
+    const flush = async (): Promise<void> => {
+        const bytes = room.subarray(0, filled);
+        room = new Uint8Array(GATHER);
+        filled = 0;
+        await writes;
+        writes = out.write(bytes);
+        writes.catch(() => {}); // whoever waits for it next is told
+    };
+    return {
+        write: async (bytes) => {
+            for (let at = 0; at < bytes.length;) {
+                const some = bytes.subarray(at, at + GATHER - filled);
+                room.set(some, filled);
+                filled += some.length;
+                at += some.length;
+                if (filled === GATHER) {
+                    await flush();
+                }
+            }
+        },
+        close: async () => {
+            await flush();
+            await writes;
+            await out.close();
+        },
+        abort: () => out.abort(),
+    };
+}
+
 /** A place that the person chooses, or a file of the page's own that is saved when it is whole.  null: not chosen. */
 export async function openSink(name: string): Promise<Sink | null> {
     const choose = picker();
@@ -40,17 +79,16 @@ export async function openSink(name: string): Promise<Sink | null> {
         } catch {
             return null;
         }
-        const out = await handle.createWritable();
-        return { write: (bytes) => out.write(bytes as Uint8Array<ArrayBuffer>), close: () => out.close(), abort: () => out.abort() };
+        return gathered(await handle.createWritable());
     }
 
     const root = await navigator.storage.getDirectory();
     const own = `download-${randomHex(8)}`;
     const handle = await root.getFileHandle(own, { create: true });
-    const out = await handle.createWritable();
+    const out = gathered(await handle.createWritable());
     const remove = (): Promise<void> => root.removeEntry(own).catch(() => {});
     return {
-        write: (bytes) => out.write(bytes as Uint8Array<ArrayBuffer>),
+        write: out.write,
         close: async () => {
             await out.close();
             const url = URL.createObjectURL(await handle.getFile());
