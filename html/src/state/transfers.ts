@@ -31,6 +31,8 @@ interface Member {
 /** Lost and not back for so long: it is said, and tried again by hand. */
 const GIVE_UP = 600_000;
 const SPEED = 4000;
+/** Bytes that are read or written of a file of this computer at once. */
+export const GATHER = 1 << 20;
 const KEPT = 200;
 
 /** One file, or one archive, on its way. */
@@ -425,8 +427,9 @@ export class Transfers extends Store {
 
         let sum = (sums[0]?.[1] ?? new Sha384()).clone();
         const whole = file.size;
+        const read = inOrder(file);
         await wire.upload({ path: t.folder, name: t.name, size: whole - from, append: from > 0 }, async (at, length) => {
-            const bytes = new Uint8Array(await file.slice(from + at, from + at + length).arrayBuffer());
+            const bytes = await read(from + at, length);
             sum = sum.update(bytes);
             sums.push([from + at + length, sum.clone()]);
             return bytes;
@@ -592,12 +595,26 @@ export class Transfers extends Store {
 }
 
 /** The hash of the first `size` bytes, from the nearest that is kept. */
+/** Blocks of a file one after the other; a megabyte is read at once. */
+function inOrder(file: File): (at: number, length: number) => Promise<Uint8Array> {
+    let begin = 0;
+    let bytes = new Uint8Array();
+
+    return async (at, length) => {
+        if (at < begin || at + length > begin + bytes.length) {
+            bytes = new Uint8Array(await file.slice(at, at + Math.max(length, GATHER)).arrayBuffer());
+            begin = at;
+        }
+        return bytes.subarray(at - begin, at - begin + length);
+    };
+}
+
 async function sumAt(kept: readonly [number, Sha384][], file: File, size: number): Promise<Sha384 | null> {
     const before = [...kept].reverse().find(([at]) => at <= size);
     const sum = before ? before[1].clone() : new Sha384();
 
     for (let at = before?.[0] ?? 0; at < size; at = sum.length) {
-        sum.update(new Uint8Array(await file.slice(at, Math.min(size, at + (1 << 20))).arrayBuffer()));
+        sum.update(new Uint8Array(await file.slice(at, Math.min(size, at + GATHER)).arrayBuffer()));
     }
     return sum;
 }

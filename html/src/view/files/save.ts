@@ -1,5 +1,5 @@
 // Copyright the ngx_mesh authors.  SPDX-License-Identifier: Apache-2.0
-import type { Sink } from '../../state/transfers.ts';
+import { GATHER, type Sink } from '../../state/transfers.ts';
 import { randomHex } from '../../wire/bytes.ts';
 import { mesh } from '../app-state.ts';
 
@@ -29,8 +29,6 @@ export function whyNoSink(): string | undefined {
     const has = picker() !== undefined || (typeof FileSystemFileHandle !== 'undefined' && 'createWritable' in FileSystemFileHandle.prototype);
     return has ? undefined : 'This browser cannot write a file while it arrives';
 }
-
-const GATHER = 1 << 20;
 
 /**
  * Blocks of a device are small, and each is asked for when the one before was
