@@ -614,7 +614,8 @@ ngx_mesh_agent_info(ngx_mesh_agent_t *a, mesh_agent_msg_t *m)
 static ngx_int_t
 ngx_mesh_agent_proved(ngx_mesh_agent_t *a)
 {
-    ngx_str_t  name;
+    ngx_str_t   name;
+    ngx_uint_t  n;
 
     if (!a->hs->verified || !a->hs->informed) {
         return NGX_OK;
@@ -624,7 +625,10 @@ ngx_mesh_agent_proved(ngx_mesh_agent_t *a)
     name.data = a->id;
     name.len = NGX_MESH_ID_LEN;
 
-    if (ngx_mesh_rate(NGX_MESH_RATE_NODE, &name, 1, 120) > 6) {
+    n = ngx_mesh_rate(NGX_MESH_RATE_NODE, &name, 1, 120);
+
+    /* without room for a counter there is none for a device either */
+    if (n > 6 && n != NGX_MESH_RATE_UNKNOWN) {
         ngx_mesh_agent_hold(a, NGX_MESH_REFUSED_OFTEN);
         return NGX_OK;
     }

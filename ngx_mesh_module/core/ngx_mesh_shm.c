@@ -381,7 +381,7 @@ ngx_mesh_rec_find_locked(ngx_mesh_rec_t *key)
 }
 
 
-/* linked to nothing yet; what waits to expire makes room for what is needed */
+/* linked to nothing yet; counters whose time is over make room */
 static void *
 ngx_mesh_rec_create_locked(ngx_mesh_rec_t *key, size_t size)
 {
@@ -390,7 +390,7 @@ ngx_mesh_rec_create_locked(ngx_mesh_rec_t *key, size_t size)
     rec = ngx_slab_calloc_locked(ngx_mesh_shpool, size);
 
     if (rec == NULL) {
-        ngx_mesh_rate_expire_locked(16, 1);
+        ngx_mesh_rate_expire_locked(16, 0);
         rec = ngx_slab_calloc_locked(ngx_mesh_shpool, size);
     }
 
@@ -1475,7 +1475,7 @@ ngx_mesh_rate(ngx_uint_t what, const ngx_str_t *name, ngx_uint_t n,
     ngx_mesh_rec_rate_t  *rec;
 
     w = what;
-    count = 0;
+    count = n ? NGX_MESH_RATE_UNKNOWN : 0;
     ngx_mesh_rec_key(&key, NGX_MESH_REC_RATE, &w, 1, name->data, name->len);
 
     ngx_shmtx_lock(&ngx_mesh_shpool->mutex);

@@ -303,8 +303,11 @@ ngx_uint_t ngx_mesh_limit_count(ngx_uint_t what, const ngx_str_t *name);
 /*
  * Failures with forgetting: adds n to the count of name within window
  * seconds and returns the count; n 0 only reads.  Used for lockout of
- * logins and for logins per node.
+ * logins and for logins per node.  Without room to count it in it is
+ * NGX_MESH_RATE_UNKNOWN, which is over any bound.
  */
+#define NGX_MESH_RATE_UNKNOWN  ((ngx_uint_t) -1)
+
 ngx_uint_t ngx_mesh_rate(ngx_uint_t what, const ngx_str_t *name,
     ngx_uint_t n, ngx_uint_t window);
 void ngx_mesh_rate_clear(ngx_uint_t what, const ngx_str_t *name);
