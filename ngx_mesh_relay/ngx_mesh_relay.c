@@ -580,12 +580,7 @@ ngx_mesh_relay_joined(ngx_mesh_relay_t *half)
     }
 
     if (half->role == NGX_MESH_VIEWER) {
-
-        /* lists are of sessions on devices */
-        if (half->called_id == 0) {
-            ngx_mesh_relay_list(half);
-        }
-
+        ngx_mesh_relay_list(half);
         ngx_mesh_relay_log(half, 0);
 
     } else {
@@ -776,6 +771,7 @@ ngx_mesh_relay_running(ngx_mesh_relay_t *half, ngx_mesh_running_t *r)
     ngx_mesh_session_addr(half->s, &r->owner);
     r->domain_id = half->domain_id;
     r->account_id = half->account_id;
+    r->called_id = half->called_id;
     r->device_id = half->device_id;
     r->group_id = half->group_id;
     ngx_memcpy(r->node, half->node, NGX_MESH_ID_LEN);
@@ -950,7 +946,7 @@ ngx_mesh_relay_write(const ngx_mesh_running_t *r, ngx_mesh_relay_t *half,
 
     e.scope.domain_id = r->domain_id;
     e.scope.account_id = r->account_id;
-    e.scope.subject_id = half ? half->called_id : 0;
+    e.scope.subject_id = r->called_id;
     e.scope.device_id = r->device_id;
     e.scope.group_id = r->group_id;
 
@@ -996,9 +992,9 @@ ngx_mesh_relay_write(const ngx_mesh_running_t *r, ngx_mesh_relay_t *half,
     p = ngx_slprintf(p, text + sizeof(text), " %s a %s session%s",
                      end ? "ended" : "started", kind->name, to);
 
-    if (half && half->called_id) {
+    if (r->called_id) {
         p = ngx_slprintf(p, text + sizeof(text), " with ");
-        p = ngx_mesh_account_say(p, text + sizeof(text), half->called_id);
+        p = ngx_mesh_account_say(p, text + sizeof(text), r->called_id);
     }
 
     if (end) {

@@ -308,6 +308,26 @@ is((grep { opened($_) eq 'silent' } @open), 0, 'S-31: nor calls without a right'
 
 unlike($mesh->error_log, qr/\Q$ticket\E/, 'the log has no ticket');
 
+# --- its workers are killed, and nobody is left who knew it
+
+my @last = map { half($_, 'mei', 'admin') } $admin, $mei;
+$_->read for @last;
+is_deeply($admin->ask({ action => 'relays' })->{relays}, [],
+          'S-33: a conversation of two is in nobody\'s list of sessions');
+my @workers = $mesh->workers;
+$mesh->expect_alert(qr/worker process \d+ exited on signal 9/,
+                    qr/^.*: could not lock|ngx_mesh/);
+kill $_, @workers for qw(STOP KILL);
+$_->closed for @last;
+$mesh->ready(@workers);
+$mei = Mesh::Control->new($mesh, 'mei', 'another one for tests');
+$mesh->wait_for('its end in the log', sub {
+    ($event) = grep { $_->{msg} =~ /^admin ended a chat/ }
+        @{ $mei->ask({ action => 'events', limit => 20 })->{events} };
+});
+like($event->{msg}, qr/^admin ended a chat session with mei of \d+ seconds from 127\.0\.0\.1, as a process of the server ended$/,
+     'S-26: who was called finds its end in the log too');
+
 $mesh->stop;
 done_testing;
 

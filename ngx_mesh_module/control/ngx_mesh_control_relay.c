@@ -21,7 +21,7 @@ typedef struct {
 /*
  * The caller's rights on the device of a session.  Of somebody else's session
  * knows who sees the device, and what others do there.  NGX_DECLINED: nothing
- * to see.
+ * to see, or a conversation of two users, of which nobody else knows.
  */
 static ngx_int_t
 ngx_mesh_ctl_relay_rights(ngx_mesh_ctl_t *ctl, const ngx_mesh_running_t *r,
@@ -32,6 +32,10 @@ ngx_mesh_ctl_relay_rights(ngx_mesh_ctl_t *ctl, const ngx_mesh_running_t *r,
 
     *rights = 0;
     visible = 0;
+
+    if (r->called_id) {
+        return NGX_DECLINED;
+    }
 
     /* a session outlives the loss of the device's control channel */
     if (ngx_mesh_presence_lookup(NGX_MESH_AGENT, r->domain_id, r->node, &p)

@@ -74,7 +74,7 @@ ngx_mesh_busy_add(const ngx_mesh_running_t *r, void *data)
 
     kind = ngx_mesh_busy_kind(r->p);
 
-    if (kind == NGX_MESH_BUSY_NONE
+    if (kind == NGX_MESH_BUSY_NONE || r->called_id
         || (busy->node
             && ngx_memcmp(busy->node, r->node, NGX_MESH_ID_LEN) != 0))
     {

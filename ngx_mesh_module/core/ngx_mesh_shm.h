@@ -228,6 +228,7 @@ typedef struct {
     ngx_mesh_addr_t   owner;
     int64_t           domain_id;
     int64_t           account_id;
+    int64_t           called_id;      /* of a conversation of two users, or 0 */
     int64_t           device_id;
     int64_t           group_id;       /* of the device, when last seen */
     u_char            node[NGX_MESH_ID_LEN];
