@@ -315,7 +315,7 @@ is($ended, 8, 'S-26: a relay of a dead worker ends on both sides, others stay');
 # --- and all of them, with what they alone knew
 
 my %end;
-$admin = again();
+$admin = again($workers[0]);
 $mesh->wait_for('their ends in the log', sub {
     %end = ends();
     delete @end{keys %before};
@@ -333,7 +333,7 @@ $were = listed();
 my @all = $mesh->workers;
 kill $_, @all for qw(STOP KILL);
 $_->[0]->closed for @last;
-$admin = again();
+$admin = again(@workers, @all);
 $mesh->wait_for('their ends in the log', sub {
     %end = ends();
     delete @end{keys %before};
@@ -399,9 +399,7 @@ sub ended {
 
 # who was in a worker that is gone
 sub again {
-    $mesh->wait_for('new workers', sub {
-        return $mesh->get('/health.ashx')->{status} == 200;
-    });
+    $mesh->ready(@_);
     $agent = Mesh::Agent->new($mesh, n => 700, group => $group{Lab},
                               name => 'pc');
     $agent->online or die "no agent\n";

@@ -263,7 +263,7 @@ unlike($r->{head}, qr/^set-cookie: __Host-mesh=|^clear-site-data:/mi,
 # --- WebSocket, and the end of rights
 
 grant(8);
-my $his = session(get(link_of($mei, port => 8080, appid => 1)));
+my $his = page_of($mei, port => 8080, appid => 1);
 my ($ws, $q2);
 ($ws, $device, $q2) = websocket($his, '/socket');
 is(header($q2, 'upgrade'), 'websocket', 'a WebSocket is asked for');
@@ -286,7 +286,7 @@ is($mei->ask({ action => 'webrelay', nodeid => $agent->node, port => 80,
 
 # a right to its network alone is enough
 grant(0x200000);
-$his = session(get(link_of($mei, port => 8080, appid => 1)));
+$his = page_of($mei, port => 8080, appid => 1);
 ($s, $device) = asked($his, '/relay');
 request($device);
 reply($device, "HTTP/1.1 204 No Content\r\n\r\n");
@@ -299,7 +299,7 @@ my $web = sign_in('mei', 'a password for tests');
 my $page = bless { ws => $mesh->ws('/control.ashx', headers => $web), kept => [],
                     n => 0 }, 'Mesh::Control';
 $his = session(get(link_of($page, port => 8080, appid => 1)));
-my $stays = session(get(link_of($mei, port => 8080, appid => 1)));
+my $stays = page_of($mei, port => 8080, appid => 1);
 ($ws, $device) = websocket($his, '/signed-in');
 my ($ws2, $device2) = websocket($stays, '/other');
 $since = time;
@@ -377,8 +377,8 @@ ok($admin->event(sub { $_[0]{action} eq 'devicesessions'
    'and lists of devices are told');
 
 # what nobody asked of yet, and what is open
-$opens = session(get(link_of($mei, port => 9002, appid => 1)));
-$his = session(get(link_of($mei, port => 9003, appid => 1)));
+$opens = page_of($mei, port => 9002, appid => 1);
+$his = page_of($mei, port => 9003, appid => 1);
 ($ws, $device) = websocket($his, '/open');
 grant(0);
 is($ws->closed, 1006, 'a right goes');
@@ -507,6 +507,7 @@ unlike(join('', $mesh->error_log, Mesh::Test::read_file("$mesh->{dir}/logs/error
 # --- too many of them
 
 grant(8);
+page_of($mei, port => 9005, appid => 1);
 for (1 .. 100) {
     $r = get(link_of($mei, port => 9005, appid => 1));
     last if $r->{status} != 200;
@@ -543,7 +544,6 @@ is(scalar(rows(9002)), 0, 'and is in no list');
 is(scalar(rows(9001)), 1, 'one with something open does not');
 
 $mesh->reload;
-ready();
 ($s, $device) = asked($opens, '/reloaded');
 request($device);
 my $bytes = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
@@ -560,7 +560,7 @@ is_deeply([map { $_->{bytesin} } @rows], [$said], 'as the same session');
 my @all = $mesh->workers;
 kill $_, @all for qw(STOP KILL);
 is($ws->closed, 1006, 'all workers are killed');
-again();
+again(@all);
 ($e) = ends(9001);
 is("$e->{reason} $e->{bytesin}", "idle $said",
    'S-26: what ran in them ends, with the bytes that were seen last');
@@ -619,19 +619,9 @@ sub server {
          . "include $Mesh::Test::ROOT/conf/mesh-web.conf; }";
 }
 
-# each worker that there is can serve
-sub ready {
-    $mesh->wait_for('new workers', sub {
-        my %ready = map { $_ => 1 }
-            $mesh->error_log =~ /(\d+)#\d+: mesh model: /g;
-        my @live = grep { kill 0, $_ } $mesh->workers;
-        return @live >= $mesh->{workers} && !grep { !$ready{$_} } @live;
-    });
-}
-
-# whom a server has that has just started
+# whom a server has that has just started, or lost those workers
 sub again {
-    ready();
+    $mesh->ready(@_);
     $agent = Mesh::Agent->new($mesh, n => 720, group => $group, name => 'one');
     $agent->online or die "no agent\n";
     $admin = Mesh::Control->new($mesh, 'admin', 'correct horse battery');
@@ -643,6 +633,16 @@ sub link_of {
                             %arg });
     diag(encode_json($reply)) if ($reply->{result} // '') ne 'OK';
     return $reply->{url};
+}
+
+# the cookie of a page, once the worker that is asked knows of the right to it
+sub page_of {
+    my (@link) = @_;
+    my $cookie;
+    $mesh->wait_for('a page', sub {
+        return $cookie = session(get(link_of(@link)));
+    });
+    return $cookie;
 }
 
 sub get {
