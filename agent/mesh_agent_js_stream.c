@@ -17,6 +17,7 @@
 typedef struct {
     mesh_agent_js_obj_t   obj;
     mesh_agent_stream_t  *stream;         /* NULL: it has ended */
+    unsigned              wanted:1;       /* resume() was called */
     unsigned              ending:1;       /* closed() frees it */
 } mesh_agent_js_stream_t;
 
@@ -132,6 +133,7 @@ mesh_agent_js_stream_pause(duk_context *duk)
     s = mesh_agent_js_stream_this(duk);
 
     if (s) {
+        s->wanted = 0;
         mesh_agent_stream_pause(s->stream);
     }
 
@@ -148,6 +150,7 @@ mesh_agent_js_stream_resume(duk_context *duk)
     s = mesh_agent_js_stream_this(duk);
 
     if (s) {
+        s->wanted = 1;
         mesh_agent_stream_resume(s->stream);
     }
 
@@ -214,7 +217,11 @@ mesh_agent_js_stream_connected(void *data)
 {
     mesh_agent_js_stream_t *s = data;
 
-    mesh_agent_stream_pause(s->stream);     /* until the script wants to read */
+    /* until the script wants to read */
+    if (!s->wanted) {
+        mesh_agent_stream_pause(s->stream);
+    }
+
     (void) mesh_agent_js_call(&s->obj, "onconnect", 0);
 }
 

@@ -79,42 +79,15 @@ function hasHeader(headers, name) {
 }
 
 
-/* {host, port, username, password}, or as the policy writes it */
-function proxyOf(options) {
-    var proxy = options.proxy;
-
-    if (!proxy) {
-        return undefined;
-    }
-
-    if (typeof proxy === 'string') {
-        return proxy;
-    }
-
-    return (proxy.username ? proxy.username + ':' + proxy.password + '@' : '')
-           + proxy.host + ':' + proxy.port;
-}
-
-
-/* rejectUnauthorized false: the caller's own check decides, by throwing */
 function verifier(request) {
     return function (leaf) {
-        var check = request._q.options.checkServerIdentity;
+        try {
+            return stream.accepts(request._q.options, leaf);
 
-        if (typeof check === 'function') {
-            try {
-                check([leaf]);
-
-            } catch (e) {
-                request._q.failure = e;
-                return false;
-            }
-
-            return true;
+        } catch (e) {
+            request._q.failure = e;
+            return false;
         }
-
-        return request._q.options.rejectUnauthorized === 0
-               || request._q.options.rejectUnauthorized === false;
     };
 }
 
@@ -251,7 +224,7 @@ function openSocket(request) {
     handle = native.webSocket({
         host: clean(options.host, 'host'), port: options.port,
         path: clean(options.path, 'path'), tls: isTls(options),
-        header: headerLines(request._q.headers), proxy: proxyOf(options)
+        header: headerLines(request._q.headers), proxy: stream.proxyOf(options)
     });
     request._q.handle = handle;
 
@@ -345,7 +318,7 @@ function openPlain(request) {
     head += headerLines(request._q.headers) + 'Connection: close\r\n\r\n';
 
     handle = native.stream({ host: options.host, port: options.port, tls: tls,
-                             proxy: proxyOf(options) });
+                             proxy: stream.proxyOf(options) });
     request._q.handle = handle;
     handle.onverify = verifier(request);
     parser = responseParser(request, handle);

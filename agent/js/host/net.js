@@ -11,17 +11,36 @@ var CONNECTIONS = 64;           /* of one server, where it says nothing else */
 var listening = 0;
 
 
+/* tls: with the certificate that stream.accepts() takes */
 function createConnection(options, callback) {
-    var handle, socket;
+    var failure = null;
+    var handle, socket, error;
 
     if (options.path !== undefined) {
         throw new Error('connections to a path are not supported');
     }
 
     handle = native.stream({ host: options.host || '127.0.0.1',
-                             port: options.port });
+                             port: options.port, tls: options.tls === true,
+                             proxy: stream.proxyOf(options) });
     socket = stream.fromHandle(handle);
     socket.remotePort = options.port;
+    error = handle.onerror;
+
+    handle.onverify = function (leaf) {
+        try {
+            return stream.accepts(options, leaf);
+
+        } catch (e) {
+            failure = e;
+            return false;
+        }
+    };
+
+    handle.onerror = function (text) {
+        error.call(handle, failure === null ? text
+                           : failure.message || String(failure));
+    };
 
     handle.onconnect = function () {
         socket.remoteAddress = handle.ip();
@@ -31,6 +50,10 @@ function createConnection(options, callback) {
         }
 
         socket.emit('connect', socket);
+
+        if (options.tls === true) {
+            socket.emit('secureConnect', socket);
+        }
     };
 
     native.define(socket, 'destroy', function () {

@@ -562,6 +562,38 @@ function bind(handle, input, output) {
 }
 
 
+/*
+ * Is a certificate of the other side taken?  There is no store of authorities:
+ * the script says so, and may throw why not.
+ */
+function accepts(options, leaf) {
+    if (typeof options.checkServerIdentity === 'function') {
+        options.checkServerIdentity([leaf]);
+        return true;
+    }
+
+    return options.rejectUnauthorized === 0
+           || options.rejectUnauthorized === false;
+}
+
+
+/* {host, port, username, password}, or as the policy writes it */
+function proxyOf(options) {
+    var proxy = options.proxy;
+
+    if (!proxy) {
+        return undefined;
+    }
+
+    if (typeof proxy === 'string') {
+        return proxy;
+    }
+
+    return (proxy.username ? proxy.username + ':' + proxy.password + '@' : '')
+           + proxy.host + ':' + proxy.port;
+}
+
+
 function Readable(options) {
     EventEmitter.call(this, true);
     options = options || {};
@@ -610,5 +642,7 @@ module.exports = {
     Writable: Writable,
     Duplex: Duplex,
     fromHandle: fromHandle,
-    bind: bind
+    bind: bind,
+    accepts: accepts,
+    proxyOf: proxyOf
 };
