@@ -11,6 +11,9 @@ var DEFAULT_CREDIT = 8;
 var MAX_CREDIT = 64;            /* blocks that may be under way */
 var CHUNK_SIZE = 65536;
 
+/* the stock host reads from a position of 31 bits, and no further, unsaid */
+var FAR = 0x7fff0000;
+
 
 /*
  * Reads until buffer is full or the file ends, from position on or, null, from
@@ -315,12 +318,12 @@ function downloadCommand(session, message) {
             download.started = true;
             download.credit = isInt(message.ack, 1, MAX_CREDIT)
                               ? message.ack : DEFAULT_CREDIT;
-            downloadPump(session);
+            downloadSeek(session);
         }
         break;
 
     case 'ack':
-        if (download.started) {
+        if (download.started && !download.seeking) {
             download.credit = Math.min(download.credit + 1, MAX_CREDIT);
             downloadPump(session);
         }
@@ -368,11 +371,62 @@ function downloadStart(session, message) {
     offset = isInt(message.offset, 0, size) ? message.offset : 0;
     session.download = { id: id, fd: fd, started: false, credit: 0,
                          waiting: false,
-                         /* where to go on; null: from the beginning */
+                         /* where to read; null: where the last read has ended */
                          at: offset === 0 ? null : offset };
     log(session.tunnel.request, 49, 'Download: "' + path + '", Size: ' + size,
         [path, size]);
     downloadSay(session, 'start', id, size, offset);
+}
+
+
+/* To where the viewer goes on: what the host cannot skip is read. */
+function downloadSeek(session) {
+    var download = session.download;
+    var left = fs.maxPosition || download.at === null ? 0 : download.at - FAR;
+    var buffer;
+
+    if (left <= 0) {
+        downloadPump(session);
+        return;
+    }
+
+    buffer = Buffer.alloc(CHUNK_SIZE);
+    download.seeking = true;
+    download.at = FAR;
+
+    inSlices(function () {
+        var until = Date.now() + SLICE_TIME;
+        var good = true;
+        var size;
+
+        while (good && left > 0 && Date.now() < until
+               && download === session.download)
+        {
+            size = Math.min(CHUNK_SIZE, left);
+            good = downloadRead(download, buffer, 0, size) === size;
+            left -= size;
+        }
+
+        if (download !== session.download) {
+            return false;
+        }
+
+        if (good && left > 0) {
+            return true;
+        }
+
+        download.seeking = false;
+
+        if (good) {
+            downloadPump(session);
+
+        } else {
+            downloadSay(session, 'cancel', download.id);
+            downloadClose(session);
+        }
+
+        return false;
+    });
 }
 
 
@@ -396,7 +450,7 @@ function downloadPump(session) {
         }
 
         block = Buffer.alloc(BLOCK_HEAD + BLOCK_SIZE);
-        end = downloadRead(download, block);
+        end = downloadRead(download, block, BLOCK_HEAD, BLOCK_SIZE);
 
         if (end < 0) {
             downloadSay(session, 'cancel', download.id);
@@ -417,15 +471,14 @@ function downloadPump(session) {
 }
 
 
-/* the end of the data in block, -1: it cannot be read */
-function downloadRead(download, block) {
+/* the end of what was read into buffer, -1: it cannot be read */
+function downloadRead(download, buffer, at, length) {
     var end = attempt(function () {
-        return readFull(download.fd, block, BLOCK_HEAD, BLOCK_SIZE,
-                        download.at);
+        return readFull(download.fd, buffer, at, length, download.at);
     }, -1);
 
     if (download.at !== null) {
-        download.at += BLOCK_SIZE;
+        download.at = fs.maxPosition ? download.at + length : null;
     }
 
     return end;

@@ -111,20 +111,23 @@ is(sha384_hex($back // ''), sha384_hex($data), 'a download is the same');
 is(action('uploadhash', { action => 'uploadhash', reqid => 4, path => $dir,
                           name => 'up' })->{size}, length $data,
    'the hash comes with the size that it is of');
-command({ action => 'download', sub => 'start', id => 5, path => "$dir/up",
-          offset => 2_000_000 });
-my $started = action('download');
+my ($started, $rest) = rest("$dir/up", 2_000_000);
 is("$started->{size} $started->{offset}", length($data) . ' 2000000',
    'a download begins in the middle');
-command({ action => 'download', sub => 'startack', id => 5 });
-my $rest = '';
-while (my $m = message()) {
-    next if $m->{json};
-    $rest .= substr $m->{block}, 4;
-    last if ord(substr $m->{block}, 3, 1) & 1;
-    command({ action => 'download', sub => 'ack', id => 5 });
-}
 ok($rest eq substr($data, 2_000_000), 'and is the rest of the file');
+
+# the stock host knows positions of 31 bits
+my $far = 2**31 - 50_000;
+open my $sparse, '>', "$dir/far" or die "$dir/far: $!\n";
+seek $sparse, $far, 0;
+print $sparse substr $data, 0, 400_000;
+close $sparse;
+for my $at (0, 20_000, 80_000, 300_000) {
+    ($started, $rest) = rest("$dir/far", $far + $at);
+    ok($rest eq substr($data, $at, 400_000 - $at),
+       "so it is about 2 GB, from $started->{offset}");
+}
+unlink "$dir/far";
 
 # protocol 10, as devicefile.ashx of the server asks for it
 my $ticket = escape(ask({ action => 'authcookie' })->{cookie});
@@ -324,6 +327,23 @@ sub ls {
         return { map { $_->{n} => $_ } @{ $m->{json}{dir} } };
     }
     return { gone => {} };
+}
+
+# a download from offset on: the agent's word of it, and what came
+sub rest {
+    my ($path, $offset) = @_;
+    command({ action => 'download', sub => 'start', id => 5, path => $path,
+              offset => $offset });
+    my $start = action('download');
+    command({ action => 'download', sub => 'startack', id => 5 });
+    my $got = '';
+    while (my $m = message()) {
+        next if $m->{json};
+        $got .= substr $m->{block}, 4;
+        last if ord(substr $m->{block}, 3, 1) & 1;
+        command({ action => 'download', sub => 'ack', id => 5 });
+    }
+    return ($start, $got);
 }
 
 sub download {

@@ -325,6 +325,7 @@ function watch(path, callback) {
 
 
 module.exports = {
+    maxPosition: 9007199254740991,      /* the stock host's is of 31 bits */
     openSync: openSync,
     closeSync: closeSync,
     readSync: function (fd, buffer, offset, length, position) {
