@@ -370,7 +370,7 @@ function downloadStart(session, message) {
     size = (fileStat(path) || { size: 0 }).size;
     offset = isInt(message.offset, 0, size) ? message.offset : 0;
     session.download = { id: id, fd: fd, started: false, credit: 0,
-                         waiting: false,
+                         seeking: false, waiting: false,
                          /* where to read; null: where the last read has ended */
                          at: offset === 0 ? null : offset };
     log(session.tunnel.request, 49, 'Download: "' + path + '", Size: ' + size,

@@ -80,15 +80,9 @@ function hasHeader(headers, name) {
 
 
 function verifier(request) {
-    return function (leaf) {
-        try {
-            return stream.accepts(request._q.options, leaf);
-
-        } catch (e) {
-            request._q.failure = e;
-            return false;
-        }
-    };
+    return stream.verifier(request._q.options, function (e) {
+        request._q.failure = e;
+    });
 }
 
 

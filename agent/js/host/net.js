@@ -11,7 +11,7 @@ var CONNECTIONS = 64;           /* of one server, where it says nothing else */
 var listening = 0;
 
 
-/* tls: with the certificate that stream.accepts() takes */
+/* tls: with a certificate that stream.verifier() takes */
 function createConnection(options, callback) {
     var failure = null;
     var handle, socket, error;
@@ -27,15 +27,9 @@ function createConnection(options, callback) {
     socket.remotePort = options.port;
     error = handle.onerror;
 
-    handle.onverify = function (leaf) {
-        try {
-            return stream.accepts(options, leaf);
-
-        } catch (e) {
-            failure = e;
-            return false;
-        }
-    };
+    handle.onverify = stream.verifier(options, function (e) {
+        failure = e;
+    });
 
     handle.onerror = function (text) {
         error.call(handle, failure === null ? text

@@ -563,17 +563,26 @@ function bind(handle, input, output) {
 
 
 /*
- * Is a certificate of the other side taken?  There is no store of authorities:
- * the script says so, and may throw why not.
+ * onverify of a handle: is the certificate of the other side taken?  There is
+ * no store of authorities: the script says so, and what it throws is refused(e).
  */
-function accepts(options, leaf) {
-    if (typeof options.checkServerIdentity === 'function') {
-        options.checkServerIdentity([leaf]);
-        return true;
-    }
+function verifier(options, refused) {
+    return function (leaf) {
+        if (typeof options.checkServerIdentity === 'function') {
+            try {
+                options.checkServerIdentity([leaf]);
 
-    return options.rejectUnauthorized === 0
-           || options.rejectUnauthorized === false;
+            } catch (e) {
+                refused(e);
+                return false;
+            }
+
+            return true;
+        }
+
+        return options.rejectUnauthorized === 0
+               || options.rejectUnauthorized === false;
+    };
 }
 
 
@@ -643,6 +652,6 @@ module.exports = {
     Duplex: Duplex,
     fromHandle: fromHandle,
     bind: bind,
-    accepts: accepts,
+    verifier: verifier,
     proxyOf: proxyOf
 };
