@@ -5,7 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { browse, compare, findings, inSight, Line, Mesh, picture, Screen, until } from './mesh.mjs';
+import { browse, compare, findings, inSight, Line, Mesh, picture, Screen, stockOf, until } from './mesh.mjs';
 
 const NAME = 'ines';
 const PASSWORD = 'korrekt-Pferd-42';
@@ -36,7 +36,7 @@ before(async () => {
     await page.getByRole('button', { name: 'Continue' }).click();
     const command = await page.locator('.command code').innerText();
     const [binary, settings] = [...command.matchAll(/https:[^"'\s;]+/g)].map((m) => m[0]);
-    await mesh.agent(binary.replace('product=own', 'product=stock'), settings, 'agent',
+    await mesh.agent(stockOf(binary), settings, 'agent',
         { DISPLAY: screen.display, MESH_LINE: new URL(near.base).host });
     await page.locator('.dev.is-online').waitFor({ timeout: 60_000 });
     id = await page.locator('.dev').getAttribute('data-key');

@@ -10,7 +10,7 @@ import { closeSync, createReadStream, existsSync, ftruncateSync, mkdirSync, mkdt
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { browse, findings, inSight, Mesh, picture, until } from './mesh.mjs';
+import { browse, findings, inSight, Mesh, picture, stockOf, until } from './mesh.mjs';
 
 const NAME = 'ines';
 const PASSWORD = 'korrekt-Pferd-42';
@@ -97,7 +97,7 @@ before(async () => {
     await page.getByRole('button', { name: 'Continue' }).click();
     const command = await page.locator('.command code').innerText();
     const [binary, settings] = [...command.matchAll(/https:[^"'\s;]+/g)].map((m) => m[0]);
-    await mesh.agent(binary.replace('product=own', 'product=stock').replace(/&id=$/, '&id=6'), settings);
+    await mesh.agent(stockOf(binary), settings);
     await page.locator('.dev.is-online').waitFor();
     id = await page.locator('.dev').getAttribute('data-key');
     state = await context.storageState();

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { connect } from 'node:tls';
 import { after, before, test } from 'node:test';
-import { browse, findings, inSight, Mesh, picture, until } from './mesh.mjs';
+import { browse, findings, inSight, looks, Mesh, picture, until } from './mesh.mjs';
 
 const NAME = 'ines';
 const PASSWORD = 'korrekt-Pferd-42';
@@ -26,7 +26,6 @@ const shownKey = ({ hostname, port }) => new Promise((resolve, reject) => {
     });
     socket.on('error', reject);
 });
-const looks = [false, true].flatMap((phone) => [false, true].map((dark) => ({ phone, dark, kind: `${phone ? 'phone' : 'wide'}-${dark ? 'dark' : 'light'}` })));
 /** A page by itself, wide and phone-sized, light and dark: nothing serious in it, and a picture of each. */
 async function inEachLook(name, where, there) {
     for (const { kind, ...look } of looks) {

@@ -322,6 +322,12 @@ export class Screen {
     }
 }
 
+/** The stock agent for this machine, from the address in the page's command, which may leave the kind to a shell. */
+export const stockOf = (binary) => binary.replace('product=own', 'product=stock').replace(/&id=$/, '&id=6');
+
+/** How each page is looked at: wide and phone-sized, light and dark. */
+export const looks = [false, true].flatMap((phone) => [false, true].map((dark) => ({ phone, dark, kind: `${phone ? 'phone' : 'wide'}-${dark ? 'dark' : 'light'}` })));
+
 /**
  * A page in a real Chromium.  `faults` collects what must not be: errors of
  * scripts, what the content policy refused, and requests to other hosts.  What a

@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { deflateSync } from 'node:zlib';
-import { browse, compare, findings, inSight, Mesh, picture, Screen, until } from './mesh.mjs';
+import { browse, compare, findings, inSight, Mesh, picture, Screen, stockOf, until } from './mesh.mjs';
 
 const NAME = 'ines';
 const PASSWORD = 'korrekt-Pferd-42';
@@ -109,7 +109,7 @@ before(async () => {
     await page.getByRole('button', { name: 'Continue' }).click();
     const command = await page.locator('.command code').innerText();
     const [binary, settings] = [...command.matchAll(/https:[^"'\s;]+/g)].map((m) => m[0]);
-    await mesh.agent(binary.replace('product=own', 'product=stock'), settings, 'agent', { DISPLAY: screen.display });
+    await mesh.agent(stockOf(binary), settings, 'agent', { DISPLAY: screen.display });
     await page.locator('.dev.is-online').waitFor({ timeout: 60_000 });
     id = await page.locator('.dev').getAttribute('data-key');
     state = await context.storageState();

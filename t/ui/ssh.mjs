@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { appendFileSync, readFileSync, rmSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { browse, findings, Mesh, picture, Sshd, until } from './mesh.mjs';
+import { browse, findings, Mesh, picture, Sshd, stockOf, until } from './mesh.mjs';
 
 const NAME = 'ines';
 const PASSWORD = 'korrekt-Pferd-42';
@@ -45,7 +45,7 @@ before(async () => {
     await page.getByRole('button', { name: 'Continue' }).click();
     const command = await page.locator('.command code').innerText();
     const [binary, settings] = [...command.matchAll(/https:[^"'\s;]+/g)].map((m) => m[0]);
-    await mesh.agent(binary.replace('product=own', 'product=stock').replace(/&id=$/, '&id=6'), settings);
+    await mesh.agent(stockOf(binary), settings);
     await page.locator('.dev.is-online').waitFor({ timeout: 60_000 });
     id = await page.locator('.dev').getAttribute('data-key');
     await hash(terminal());
